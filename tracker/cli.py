@@ -1,0 +1,38 @@
+"""What every command line of the project shares: one sentence for an error, and box strings."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from tracker.errors import UserError
+from tracker.results import Box
+
+
+def run_main(main: Callable[[], int | None]) -> None:
+    """Run a command's ``main`` and exit: 2 and one sentence on UserError, 130 on ctrl-c."""
+    try:
+        status = main()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        status = 2
+    except KeyboardInterrupt:
+        print("interrupted; what was written so far is kept", file=sys.stderr)
+        status = 130
+    sys.exit(status or 0)
+
+
+def parse_box(text: str) -> Box:
+    """Parse ``x,y,w,h`` (argparse type): four numbers in pixels.
+
+    Raises:
+        argparse.ArgumentTypeError: not four finite numbers.
+    """
+    try:
+        x, y, w, h = (float(v) for v in text.replace(" ", "").split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"a box is four numbers x,y,w,h in pixels, such as 120,80,60,40; found {text!r}"
+        ) from None
+    return x, y, w, h
