@@ -1,0 +1,70 @@
+"""Confidence intervals by resampling sequences, and whether a difference may be called one.
+
+Frames of one clip hang together, so whole sequences are drawn, with replacement (Efron and
+Tibshirani, "An Introduction to the Bootstrap", 1993, percentile interval). Two trackers are
+compared on the same draws (paired), which takes out how hard the clips are.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+RESAMPLES = 10_000
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over sequences with its confidence interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def excludes_zero(self) -> bool:
+        return self.low > 0 or self.high < 0
+
+
+def mean_interval(
+    values: ArrayLike, level: float = LEVEL, resamples: int = RESAMPLES, seed: int = 0
+) -> Interval:
+    """Interval of the mean of one value per sequence; NaN bounds for a single sequence.
+
+    Raises:
+        ValueError: no values.
+    """
+    v = np.asarray(values, dtype=np.float64)
+    if not len(v):
+        raise ValueError("no sequence to take an interval of")
+    mean = float(v.mean())
+    if len(v) == 1:
+        return Interval(mean, math.nan, math.nan)
+    draws = np.random.default_rng(seed).integers(0, len(v), size=(resamples, len(v)))
+    low, high = np.quantile(v[draws].mean(axis=1), [(1 - level) / 2, (1 + level) / 2])
+    return Interval(mean, float(low), float(high))
+
+
+def paired_difference(
+    ours: ArrayLike,
+    theirs: ArrayLike,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Interval:
+    """Interval of the mean difference ``ours - theirs`` over the same sequences."""
+    a, b = np.asarray(ours, dtype=np.float64), np.asarray(theirs, dtype=np.float64)
+    if a.shape != b.shape:
+        raise ValueError(f"paired values need the same sequences, found {len(a)} and {len(b)}")
+    return mean_interval(a - b, level, resamples, seed)
+
+
+def verdict(difference: Interval) -> str:
+    """``better``, ``worse``, or ``no difference shown`` when the interval holds zero."""
+    if not difference.excludes_zero:
+        return "no difference shown"
+    return "better" if difference.low > 0 else "worse"

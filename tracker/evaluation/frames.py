@@ -1,0 +1,133 @@
+"""Frames of an annotated sequence, forward and backward, from pictures or a video file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracker.errors import UserError
+
+Image = NDArray[np.uint8]
+"""(H, W, 3) BGR."""
+
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".ts")
+_CHUNK_BYTES = 128 * 2**20
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Frames that are files, in order."""
+
+    paths: tuple[Path, ...]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def read(self, frames: range) -> Iterator[Image]:
+        """Yield the frames of a range, which may run backward.
+
+        Raises:
+            UserError: a picture that is missing or cannot be decoded.
+        """
+        for index in frames:
+            if not 0 <= index < len(self.paths):
+                raise UserError(f"frame {index} is not among the {len(self.paths)} pictures")
+            yield read_picture(self.paths[index])
+
+    def fingerprint(self) -> str:
+        """Changes when pictures are added, taken away or replaced by ones of another size."""
+        ends = [self.paths[0], self.paths[-1]]
+        sizes = "-".join(str(p.stat().st_size) for p in ends if p.exists())
+        return f"{len(self.paths)} pictures {sizes}"
+
+
+@dataclass(frozen=True)
+class Video:
+    """Frames of a video file; decoded in order, never by seeking, which is not exact."""
+
+    path: Path
+
+    def read(self, frames: range) -> Iterator[Image]:
+        """Yield the frames of a range, which may run backward (then it decodes in chunks).
+
+        Raises:
+            UserError: the file does not open, or ends before the range does.
+        """
+        if frames.step > 0:
+            yield from self._forward(frames)
+        else:
+            yield from self._backward(frames)
+
+    def fingerprint(self) -> str:
+        """Changes when the file is replaced by one of another size."""
+        return f"video {self.path.stat().st_size}"
+
+    def _forward(self, frames: range) -> Iterator[Image]:
+        import cv2
+
+        capture = cv2.VideoCapture(str(self.path))
+        try:
+            if not capture.isOpened():
+                raise UserError(f"{self.path}: this file cannot be opened as a video")
+            for index in range(frames.stop):
+                if not capture.grab():
+                    raise UserError(
+                        f"{self.path}: the video ends after {index} frames, "
+                        f"its annotation needs {frames.stop}"
+                    )
+                if index >= frames.start:
+                    ok, image = capture.retrieve()
+                    if not ok:
+                        raise UserError(f"{self.path}: frame {index} cannot be decoded")
+                    yield _colour(image)
+        finally:
+            capture.release()
+
+    def _backward(self, frames: range) -> Iterator[Image]:
+        first = next(iter(self._forward(range(1))))
+        chunk = max(1, _CHUNK_BYTES // first.nbytes)
+        stop = frames.start + 1
+        lowest = frames[-1]
+        while stop > lowest:
+            start = max(lowest, stop - chunk)
+            yield from reversed(list(self._forward(range(start, stop))))
+            stop = start
+
+
+Frames = Pictures | Video
+
+
+def read_picture(path: Path) -> Image:
+    """Decode a picture as BGR; UserError if that fails."""
+    import cv2
+
+    try:
+        data = np.fromfile(path, dtype=np.uint8)  # cv2.imread fails on some Unicode paths
+    except OSError as error:
+        raise UserError(f"{path}: the picture cannot be read ({error.strerror})") from None
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    if image is None:
+        raise UserError(f"{path}: this file is not a picture, or it is damaged")
+    return _colour(image)
+
+
+def picture_paths(folder: Path) -> tuple[Path, ...]:
+    """The pictures of a folder in the order of the numbers in their names."""
+    found = [p for p in folder.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES]
+    return tuple(sorted(found, key=_natural))
+
+
+def _natural(path: Path) -> tuple[int, str]:
+    digits = "".join(c for c in path.stem if c.isdigit())
+    return (int(digits) if digits and digits.isascii() else -1, path.name)
+
+
+def _colour(image: Any) -> Image:
+    bgr: Image = image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2)
+    return bgr

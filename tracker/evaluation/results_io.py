@@ -1,0 +1,139 @@
+"""Tracks on disk: our csv, and the text forms that the public toolkits score.
+
+A csv has one row a frame: ``frame,x,y,w,h,score,state,seconds``; row 0 is the given box, with
+the time that ``init`` took. Files appear whole or not at all.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tracker.errors import UserError
+from tracker.geometry import FloatArray
+
+HEADER = ("frame", "x", "y", "w", "h", "score", "state", "seconds")
+FORMATS = ("otb", "got10k", "vot")
+
+
+@dataclass(frozen=True)
+class Track:
+    """A tracker's answers on the frames of a run.
+
+    Attributes:
+        frames: (N,) int, index of each frame in the sequence (falling for backward runs).
+        boxes: (N, 4) pixels.
+        scores: (N,) 0..1.
+        states: N strings: ``tracking``, ``uncertain``, ``lost``; in runs with resets also
+            ``initialised``, ``failed`` and ``skipped``.
+        seconds: (N,) time that the tracker took, without decoding.
+    """
+
+    frames: np.ndarray
+    boxes: FloatArray
+    scores: FloatArray
+    states: tuple[str, ...]
+    seconds: FloatArray
+
+    @property
+    def fps(self) -> float:
+        """Updates per second: their number over the sum of their times (``init`` left out)."""
+        total = float(self.seconds[1:].sum())
+        return (len(self.seconds) - 1) / total if total > 0 else float("nan")
+
+
+def write_atomic(path: Path, data: str | bytes) -> None:
+    """Write a file so that it is there whole or not at all, also after a crash.
+
+    Raises:
+        UserError: the disk is full, or the place cannot be written to.
+    """
+    raw = data.encode() if isinstance(data, str) else data
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(part, "wb") as file:
+            file.write(raw)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise UserError(f"{path}: the result cannot be written ({error.strerror})") from None
+
+
+def track_to_csv(track: Track) -> str:
+    """The text of a track's csv file."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(HEADER)
+    rows = zip(track.frames, track.boxes, track.scores, track.states, track.seconds, strict=True)
+    for frame, box, score, state, seconds in rows:
+        numbers = [f"{v:.4f}" for v in box]
+        writer.writerow([int(frame), *numbers, f"{score:.6f}", state, f"{seconds:.6f}"])
+    return text.getvalue()
+
+
+def read_track(path: Path) -> Track:
+    """Read a csv that ``track_to_csv`` wrote; UserError if it is not one."""
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            rows = list(csv.reader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: the result file cannot be read ({error})") from None
+    if len(rows) < 2 or tuple(rows[0]) != HEADER or any(len(r) != len(HEADER) for r in rows):
+        raise UserError(f"{path}: this is not a result file with the columns {','.join(HEADER)}")
+    try:
+        numbers = np.array([[*row[:6], row[7]] for row in rows[1:]], dtype=np.float64)
+    except ValueError:
+        raise UserError(f"{path}: the result file holds something that is no number") from None
+    states = tuple(row[6] for row in rows[1:])
+    return Track(
+        numbers[:, 0].astype(np.int64), numbers[:, 1:5], numbers[:, 5], states, numbers[:, 6]
+    )
+
+
+def toolkit_files(form: str, tracker: str, sequence: str, track: Track) -> dict[str, str]:
+    """Relative path -> text of a one-pass track in the form that a public toolkit reads.
+
+    Args:
+        form: ``otb`` (boxes from pixel 1; ``<tracker>/<sequence>.txt``), ``got10k``
+            (``<tracker>/<sequence>/<sequence>_001.txt`` and times), or ``vot``
+            (``<tracker>/longterm/<sequence>/<sequence>_001.txt`` with scores and times).
+    """
+    if form == "otb":
+        shift = np.array([1.0, 1.0, 0.0, 0.0])
+        return {
+            f"{tracker}/{sequence}.txt": _lines(track.boxes + shift),
+            f"{tracker}/times/{sequence}_time.txt": _column(track.seconds, 8),
+        }
+    if form == "got10k":
+        base = f"{tracker}/{sequence}/{sequence}"
+        return {
+            f"{base}_001.txt": _lines(track.boxes),
+            f"{base}_time.txt": _column(track.seconds, 8),
+        }
+    if form == "vot":
+        base = f"{tracker}/longterm/{sequence}/{sequence}_001"
+        boxes = _lines(track.boxes).splitlines(keepends=True)
+        return {
+            # VOT's code 1 stands for the frame that starts the tracker
+            f"{base}.txt": "".join(["1\n", *boxes[1:]]),
+            f"{base}_confidence.value": _column(track.scores, 6),
+            f"{base}_time.value": _column(track.seconds, 6),
+        }
+    raise ValueError(f"unknown form {form!r}; known: {', '.join(FORMATS)}")
+
+
+def _lines(boxes: FloatArray) -> str:
+    return "".join(",".join(f"{v:.3f}" for v in box) + "\n" for box in boxes)
+
+
+def _column(values: Sequence[float] | FloatArray, digits: int) -> str:
+    return "".join(f"{v:.{digits}f}\n" for v in values)
