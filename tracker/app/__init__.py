@@ -1,0 +1,1 @@
+"""The application: sources of frames, window, drawing, files. It knows no network."""

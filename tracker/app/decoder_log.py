@@ -1,0 +1,80 @@
+"""Catches what FFmpeg writes to the process's stderr, so that damage can be named in a sentence.
+
+FFmpeg conceals broken pictures and tells nobody but file descriptor 2, in lines such as
+``[mpeg4 @ 0x55ef7c57d280] ac-tex damaged at 15 7``. While a ``DecoderLog`` is active such
+lines are counted instead of shown; everything else is passed on.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import threading
+from types import TracebackType
+
+_FFMPEG_LINE = re.compile(rb"^\[[\w, ./:-]+ @ (?:0x)?[0-9A-Fa-f]+\] (.*)")
+
+
+class DecoderLog:
+    """Context manager for a program's main; does nothing where stderr has no descriptor.
+
+    Attributes:
+        count: error lines of FFmpeg so far.
+        first: the text of the first.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first = ""
+        self._saved = -1
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> DecoderLog:
+        try:
+            sys.stderr.flush()
+            if sys.stderr.fileno() != 2:
+                return self
+            self._saved = os.dup(2)
+        except (AttributeError, OSError, ValueError):  # no stderr, or one that a test put there
+            return self
+        reading, writing = os.pipe()
+        os.dup2(writing, 2)
+        os.close(writing)
+        # Python's own words, tracebacks among them, take the direct way.
+        self._python_stderr = sys.stderr
+        sys.stderr = open(self._saved, "w", buffering=1, closefd=False, errors="backslashreplace")
+        self._thread = threading.Thread(target=self._sort, args=(reading,), daemon=True)
+        self._thread.start()
+        return self
+
+    def _sort(self, reading: int) -> None:
+        with open(reading, "rb", buffering=0) as pipe:
+            rest = b""
+            while chunk := pipe.read(65536):
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    self._take(line)
+
+    def _take(self, line: bytes) -> None:
+        found = _FFMPEG_LINE.match(line)
+        if found is None:
+            os.write(self._saved, line + b"\n")
+            return
+        if not self.count:
+            self.first = found.group(1).decode("utf-8", "replace").strip()
+        self.count += 1
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._thread is None:
+            return
+        sys.stderr.flush()
+        sys.stderr = self._python_stderr
+        os.dup2(self._saved, 2)  # closes the pipe's last writer here, which ends the thread
+        self._thread.join(timeout=1.0)
+        os.close(self._saved)

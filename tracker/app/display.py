@@ -1,0 +1,63 @@
+"""Is there a screen that OpenCV can open a window on?"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import socket
+import sys
+
+import cv2
+
+
+def why_no_display() -> str | None:
+    """Half a sentence on what is missing, or None when a window can be opened.
+
+    Asked before the first window: Qt aborts the whole process when it cannot reach the
+    display.
+    """
+    gui = re.search(r"^\s*GUI:\s*(\S+)", cv2.getBuildInformation(), re.MULTILINE)
+    if gui and gui.group(1).upper() == "NONE":
+        return "this OpenCV is built without windows (opencv-python has them, -headless has not)"
+    if not sys.platform.startswith("linux"):
+        return None
+    if os.environ.get("QT_QPA_PLATFORM", "").startswith(("offscreen", "minimal", "vnc")):
+        return None
+    display = os.environ.get("DISPLAY")
+    if not display:
+        return "there is no display (DISPLAY is not set)"
+    if not _x_answers(display):
+        return f"the display {display} does not answer"
+    return None
+
+
+def _x_answers(display: str) -> bool:
+    """Whether the X server accepts us, asked with Xlib; without Xlib, whether one listens."""
+    try:
+        xlib = ctypes.CDLL("libX11.so.6")
+    except OSError:
+        return _x_listens(display)
+    xlib.XOpenDisplay.restype = ctypes.c_void_p
+    xlib.XOpenDisplay.argtypes = [ctypes.c_char_p]
+    xlib.XCloseDisplay.argtypes = [ctypes.c_void_p]
+    handle = xlib.XOpenDisplay(display.encode())
+    if handle:
+        xlib.XCloseDisplay(handle)
+    return bool(handle)
+
+
+def _x_listens(display: str) -> bool:
+    parts = re.fullmatch(r"([^:]*):(\d+)(?:\.\d+)?", display)
+    if parts is None:
+        return False
+    host, number = parts.group(1), int(parts.group(2))
+    try:
+        if host in ("", "unix"):
+            with socket.socket(socket.AF_UNIX) as link:
+                link.connect(f"/tmp/.X11-unix/X{number}")
+        else:
+            socket.create_connection((host, 6000 + number), timeout=2.0).close()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,88 @@
+"""The process that writes one video: raw BGR frames come in on stdin, a video file goes out.
+
+It is a process of its own because a video is readable only after its index is written at
+the end, and OpenCV offers no container that survives otherwise. When the program is killed
+or crashes, this process sees its input end and finishes the file with every frame that it
+was given. It ignores ctrl-c for the same reason. Run by ``tracker.app.video_out`` only.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+from typing import BinaryIO
+
+if __name__ == "__main__":
+    # Started by its path: keep the neighbouring modules from shadowing others' imports.
+    del sys.path[0]
+
+import cv2
+import numpy as np
+
+RESERVE_BYTES = 16 << 20
+"""Free disk space at which writing stops, so that the index of the file still fits."""
+
+CODECS = {".avi": "MJPG", ".mkv": "mp4v", ".webm": "VP80", ".ts": "mpg2"}
+
+
+def encode(frames: BinaryIO, path: str, width: int, height: int, fps: float) -> str | None:
+    """Write frames of ``width * height * 3`` bytes to ``path`` until the input ends.
+
+    Returns:
+        What went wrong as half a sentence, or None.
+    """
+    codec = CODECS.get(os.path.splitext(path)[1].lower(), "mp4v")
+    # The formats store chroma for pairs of pixels: an odd last row or column is doubled.
+    even = max(width + width % 2, 16), max(height + height % 2, 16)
+    writer = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*codec), fps, even)
+    if not writer.isOpened():
+        return "the folder cannot be written to, or the ending of its name is no known format"
+    buffer = bytearray(width * height * 3)
+    image = np.frombuffer(buffer, np.uint8).reshape(height, width, 3)
+    count, problem = 0, None
+    while _fill(frames, buffer):
+        if count % 16 == 0 and _free_bytes(path) < RESERVE_BYTES + 32 * len(buffer):
+            problem = f"the disk is full; the video ends after {count} frames"
+            break
+        if even != (width, height):
+            padded = cv2.copyMakeBorder(
+                image, 0, even[1] - height, 0, even[0] - width, cv2.BORDER_REPLICATE)
+            writer.write(padded)
+        else:
+            writer.write(image)
+        count += 1
+    writer.release()
+    return problem
+
+
+def _fill(frames: BinaryIO, buffer: bytearray) -> bool:
+    """Read exactly one frame; False at the end, also in the middle of a frame."""
+    view, have = memoryview(buffer), 0
+    while have < len(buffer):
+        got = frames.readinto(view[have:])  # type: ignore[attr-defined]
+        if not got:
+            return False
+        have += got
+    return True
+
+
+def _free_bytes(path: str) -> int:
+    return shutil.disk_usage(os.path.dirname(os.path.abspath(path))).free
+
+
+def main(arguments: list[str]) -> int:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    cv2.setNumThreads(1)
+    path, width, height, fps = arguments
+    with open(0, "rb", buffering=0, closefd=False) as frames:
+        problem = encode(frames, path, int(width), int(height), float(fps))
+    if problem:
+        print(problem, file=sys.stderr)
+    return 1 if problem else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

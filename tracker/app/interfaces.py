@@ -1,0 +1,49 @@
+"""What the application needs of a session of targets; ``tracker.Session`` provides it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracker.results import Box, TrackResult
+
+Image = NDArray[np.uint8]
+"""(H, W, 3) uint8, BGR."""
+
+Say = Callable[[str], None]
+"""Takes one sentence for the person in front of the program; may be called by any thread."""
+
+
+class DebugView(Protocol):
+    """What the tracker looked at in the last frame.
+
+    Attributes:
+        search_region: the square (x, y, w, h) of the frame that went through the network.
+        response: (H, W) float scores over that square.
+    """
+
+    @property
+    def search_region(self) -> Box: ...
+
+    @property
+    def response(self) -> NDArray[Any]: ...
+
+
+class TargetSession(Protocol):
+    """Several targets followed through one stream of frames."""
+
+    def add(self, image: Image, box: Box, label: str | None = None) -> int: ...
+
+    def update(self, image: Image) -> dict[int, TrackResult]: ...
+
+    def remove(self, target_id: int, /) -> None: ...
+
+    def exemplar(self, target_id: int, /) -> Image | None: ...
+
+    def debug(self, target_id: int, /) -> DebugView | None: ...
+
+
+MakeSession = Callable[[], TargetSession]

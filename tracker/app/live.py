@@ -1,0 +1,181 @@
+"""Cameras and streams: a thread keeps the newest frame and reconnects when the stream drops."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from tracker.app.interfaces import Image, Say
+from tracker.app.pixels import PixelReader
+from tracker.app.sources import Frame, SteadySize, usable_fps
+from tracker.errors import UserError
+
+STREAM_TIMEOUT_MS = 10_000
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+CAMERA_PATIENCE, STREAM_PATIENCE = 5.0, 300.0
+
+
+class Capture(Protocol):
+    """The part of ``cv2.VideoCapture`` that a live source uses."""
+
+    def grab(self) -> bool: ...
+
+    def retrieve(self) -> tuple[bool, Image]: ...
+
+    def get(self, prop: int, /) -> float: ...
+
+    def release(self) -> None: ...
+
+
+def open_stream(url: str) -> cv2.VideoCapture | None:
+    """Open a URL with limits on how long it may stay silent; ``None`` when it cannot be."""
+    limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, STREAM_TIMEOUT_MS,
+              cv2.CAP_PROP_READ_TIMEOUT_MSEC, STREAM_TIMEOUT_MS]
+    capture = cv2.VideoCapture(url, cv2.CAP_FFMPEG, limits)
+    return capture if capture.isOpened() else None
+
+
+def open_camera(number: int) -> cv2.VideoCapture | None:
+    """Open a camera with the shortest queue that its driver allows."""
+    capture = cv2.VideoCapture(number)
+    if not capture.isOpened():
+        return None
+    capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+    return capture
+
+
+class LiveSource:
+    """The newest frame of a camera (a number) or stream (a URL).
+
+    A reader thread takes frames as they come; ``read`` hands out the newest once, so a slow
+    consumer loses frames and never builds up delay. A stream that drops is opened again
+    after a pause that doubles up to 30 s; a camera after 5 s, a stream after 5 minutes
+    without a frame counts as ended.
+
+    Args:
+        where: camera number or URL.
+        say: takes notes on lost and regained connections.
+        capture: an open capture to begin with.
+        reopen: opens it again (default: OpenCV); tests pass their own.
+        patience: seconds without a frame until the source ends.
+        first_pause: seconds before the first new attempt.
+
+    Raises:
+        UserError: it cannot be opened at the start.
+    """
+
+    live = True
+    can_seek = False
+    frame_count = None
+
+    def __init__(
+        self,
+        where: int | str,
+        say: Say,
+        capture: Capture | None = None,
+        reopen: Callable[[], Capture | None] | None = None,
+        patience: float | None = None,
+        first_pause: float = FIRST_PAUSE,
+    ) -> None:
+        self.name = f"camera {where}" if isinstance(where, int) else "stream"
+        self.ended = False
+        self._say = say
+        self._reopen = reopen or (
+            (lambda: open_camera(where)) if isinstance(where, int) else lambda: open_stream(where)
+        )
+        self._patience = patience if patience is not None else (
+            CAMERA_PATIENCE if isinstance(where, int) else STREAM_PATIENCE)
+        self._first_pause = first_pause
+        self._capture = capture or self._reopen()
+        if self._capture is None:
+            raise UserError(_no_camera(where))
+        self.fps = usable_fps(self._capture.get(cv2.CAP_PROP_FPS))
+        self._pixels, self._steady = PixelReader(), SteadySize(self.name, say)
+        self._newest: tuple[Image, float] | None = None
+        self._taken = self._handed_out = 0
+        self._started = 0.0
+        self._fresh, self._stop = threading.Condition(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="camera", daemon=True)
+        self._thread.start()
+
+    def read(self, timeout: float = 1.0) -> Frame | None:
+        """The newest frame not read yet, waiting up to ``timeout`` seconds for one.
+
+        Its index counts the frames that were handed out, not those that were passed over.
+        """
+        with self._fresh:
+            self._fresh.wait_for(lambda: self._newest is not None or self.ended, timeout)
+            newest, self._newest = self._newest, None
+        if newest is None:
+            return None
+        image, captured_at = newest
+        self._started = self._started or captured_at
+        self._handed_out += 1
+        return Frame(image, self._handed_out - 1, captured_at - self._started, captured_at)
+
+    def seek(self, index: int) -> None:
+        """Live pictures cannot be sought."""
+
+    def close(self) -> None:
+        self._stop.set()
+        # A driver may hang in grab(); the thread is a daemon and is left to it then.
+        self._thread.join(timeout=2.0)
+
+    def _run(self) -> None:
+        pause, last_frame = self._first_pause, time.monotonic()
+        while not self._stop.is_set():
+            if self._capture is not None and self._take():
+                if pause > self._first_pause:
+                    self._say(f"{self.name} is back")
+                pause, last_frame = self._first_pause, time.monotonic()
+                continue
+            if time.monotonic() - last_frame > self._patience:
+                self._say(f"{self.name} gave no frame for {self._patience:.0f} s; it ends here")
+                break
+            if pause == self._first_pause:
+                self._say(f"{self.name} dropped; trying to reach it again")
+            self._release()
+            self._stop.wait(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+            if not self._stop.is_set():
+                self._capture = self._reopen()
+        self._release()
+        with self._fresh:
+            self.ended = True
+            self._fresh.notify_all()
+
+    def _take(self) -> bool:
+        assert self._capture is not None
+        try:
+            if not self._capture.grab():
+                return False
+            captured_at = time.monotonic()
+            ok, picture = self._capture.retrieve()
+            if not ok:
+                return False
+            image = self._steady(self._pixels(np.asarray(picture)), self._taken)
+        except (cv2.error, ValueError):
+            return False
+        self._taken += 1
+        with self._fresh:
+            self._newest = image, captured_at
+            self._fresh.notify_all()
+        return True
+
+    def _release(self) -> None:
+        if self._capture is not None:
+            self._capture.release()
+            self._capture = None
+
+
+def _no_camera(where: int | str) -> str:
+    if isinstance(where, str):
+        return f"the stream {where} cannot be opened; check the address and the network"
+    hint = " (on Linux, ls /dev/video* lists them)" if sys.platform.startswith("linux") else ""
+    return f"camera {where} cannot be opened; is it plugged in and free?{hint}"

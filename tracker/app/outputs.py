@@ -1,0 +1,31 @@
+"""Names of output files: nothing is overwritten unless asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tracker.errors import UserError
+
+
+def claim(path: Path, overwrite: bool) -> Path:
+    """Check that ``path`` may be written, before any work is done.
+
+    Raises:
+        UserError: it exists and ``overwrite`` is off, it is a folder, or its folder is missing.
+    """
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; give the name of a file to write")
+    if not path.parent.is_dir():
+        raise UserError(f"the folder {path.parent} for {path.name} does not exist; make it first")
+    if path.exists() and not overwrite:
+        raise UserError(f"{path} exists; add --overwrite to replace it, or give another name")
+    return path
+
+
+def unused(path: Path) -> Path:
+    """``path``, or the first of ``name_2``, ``name_3``, ... that does not exist."""
+    candidate, number = path, 1
+    while candidate.exists():
+        number += 1
+        candidate = path.with_name(f"{path.stem}_{number}{path.suffix}")
+    return candidate

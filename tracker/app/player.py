@@ -1,0 +1,367 @@
+"""The interactive player: what keys and mouse do. It sees events and frames, no OpenCV window."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from tracker.app import draw
+from tracker.app.follow import Follower
+from tracker.app.interfaces import Image
+from tracker.app.meter import RateMeter
+from tracker.app.recorder import Recorder
+from tracker.app.selection import Selection, Step
+from tracker.app.sources import Frame, Source
+from tracker.app.window import (
+    BACKGROUND, Char, Closed, Event, Fit, Key, KeyPress, Mouse, MouseKind, Screen,
+)
+from tracker.errors import UserError
+from tracker.results import Box
+
+HELP = (
+    ("mouse", "draw a target, click to choose one"),
+    ("space", "pause and go on"),
+    ("n", "one frame"),
+    ("left, right", "seek 1 s (up, down: 10 s)"),
+    ("+  -", "faster, slower"),
+    ("r", "select again"),
+    ("a", "add a target"),
+    ("tab", "choose the next target"),
+    ("d  c", "drop the chosen one, clear all"),
+    ("s", "snapshot"),
+    ("v", "record on and off"),
+    ("h", "this help"),
+    ("q, Esc", "quit (Esc first cancels a selection)"),
+)
+SPEEDS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+MESSAGE_SECONDS = 2.5
+
+
+@dataclass
+class _Message:
+    text: str
+    until: float
+
+
+class Player:
+    """Plays a source in a window, follows what is selected, obeys keys and mouse.
+
+    Args:
+        source: where frames come from.
+        follower: the targets.
+        recorder: files that pictures go to.
+        screen: the window.
+        debug: draw the search region and the response of the chosen target.
+        max_frames: stop after so many.
+        clock: seconds, monotonic; tests pass their own.
+
+    Attributes:
+        frame: the frame on screen.
+        playing, selecting: what the player is doing.
+        speed: playback speed of files, 1 is the source's own.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        follower: Follower,
+        recorder: Recorder,
+        screen: Screen,
+        first: Frame,
+        debug: bool = False,
+        max_frames: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.frame = first
+        self.playing, self.selecting, self.help, self.quit = True, False, False, False
+        self.speed = 1.0
+        self._source, self._follower, self._recorder = source, follower, recorder
+        self._screen, self._debug, self._clock = screen, debug, clock
+        self._left = None if max_frames is None else max_frames - 1
+        self._meter, self._message = RateMeter(clock=clock), None
+        self._replaces: int | None = None  # the target that the selection stands in for
+        self._selection = self._new_selection()
+        self._due = clock()
+        self._age: float | None = None
+        self._fit = Fit.of(self._frame_size(), screen.size())
+        self._message: _Message | None = None
+
+    def run(self) -> None:
+        """Play until the end of the source, q, or the closing of the window."""
+        self._note_age()
+        if not self._follower.targets:
+            self._begin_selection(None)
+        self._keep_frame()
+        while not self.quit:
+            self._screen.show(self.render())
+            for event in self._screen.poll(self._patience()):
+                self.handle(event)
+            if self.running and self._clock() >= self._due:
+                self.advance()
+
+    @property
+    def running(self) -> bool:
+        """Frames are moving: not paused, and not frozen for a selection."""
+        if self._selection.dragging:
+            return False
+        return self.playing and not (self.selecting and not self._source.live)
+
+    def advance(self) -> None:
+        """Take the next frame, if there is one."""
+        if self._left == 0:
+            self.quit = True
+            return
+        frame = self._source.read(timeout=0.02)
+        if frame is None:
+            self.quit = self._source.ended
+            return
+        self._left = None if self._left is None else self._left - 1
+        self._schedule(frame)
+        self.frame = frame
+        self._follower.advance(frame)
+        self._meter.tick()
+        self._note_age()
+        self._keep_frame()
+
+    def _schedule(self, frame: Frame) -> None:
+        if self._source.live:
+            return
+        step = frame.timestamp - self.frame.timestamp
+        if not 0 < step < 2.0:
+            step = 1.0 / self._source.fps
+        # A frame that was late does not make the next ones hurry.
+        self._due = max(self._due + step / self.speed, self._clock())
+
+    def _patience(self) -> float:
+        if not self.running:
+            return 0.02
+        return min(max(self._due - self._clock(), 0.0), 0.02)
+
+    def _note_age(self) -> None:
+        self._age = self._clock() - self.frame.captured_at if self._source.live else None
+
+    # --- events ---------------------------------------------------------------------------
+
+    def handle(self, event: Event) -> None:
+        """Do what a key, the mouse or the window asks for."""
+        if isinstance(event, Closed):
+            self.quit = True
+        elif isinstance(event, Mouse):
+            self._on_mouse(event)
+        elif isinstance(event, KeyPress):
+            self._on_key(event.key)
+        elif isinstance(event, Char):
+            self._on_char(event.char)
+
+    def _on_key(self, key: Key) -> None:
+        seconds = {Key.LEFT: -1, Key.RIGHT: 1, Key.UP: 10, Key.DOWN: -10}
+        if key is Key.ESCAPE:
+            self._escape()
+        elif key is Key.TAB:
+            self._follower.choose_next()
+        else:
+            self._seek(seconds[key])
+
+    def _on_char(self, char: str) -> None:
+        actions: dict[str, Callable[[], None]] = {
+            "q": self._quit,
+            " ": self._pause,
+            "n": self._step,
+            "r": lambda: self._begin_selection(self._follower.chosen),
+            "a": lambda: self._begin_selection(None),
+            "d": self._drop,
+            "c": self._clear,
+            "s": self._snapshot,
+            "v": self._record,
+            "h": self._toggle_help,
+            "+": lambda: self._change_speed(1),
+            "=": lambda: self._change_speed(1),
+            "-": lambda: self._change_speed(-1),
+        }
+        action = actions.get(char.lower())
+        if action:
+            action()
+
+    def _quit(self) -> None:
+        self.quit = True
+
+    def _pause(self) -> None:
+        self._cancel_selection()
+        self.playing = not self.playing
+        self._due = self._clock()
+
+    def _step(self) -> None:
+        self._cancel_selection()
+        self.playing = False
+        self.advance()
+
+    def _seek(self, seconds: int) -> None:
+        if not self._source.can_seek:
+            self.say("this source cannot seek")
+            return
+        self._cancel_selection()
+        last = (self._source.frame_count or 1) - 1
+        index = self.frame.index + round(seconds * self._source.fps)
+        self._source.seek(min(max(index, 0), last))
+        self._due = self._clock()
+        if not self.playing:
+            self._wait_for_frame()
+
+    def _wait_for_frame(self) -> None:
+        before, until = self.frame, self._clock() + 2.0
+        while self.frame is before and not self.quit and self._clock() < until:
+            self.advance()
+
+    def _change_speed(self, direction: int) -> None:
+        if self._source.live:
+            self.say("a live source plays at its own speed")
+            return
+        at = SPEEDS.index(self.speed) + direction
+        self.speed = SPEEDS[min(max(at, 0), len(SPEEDS) - 1)]
+        self._due = self._clock()
+        self.say(f"speed x{self.speed:g}")
+
+    def _drop(self) -> None:
+        if self._follower.chosen is not None:
+            self._follower.remove(self._follower.chosen)
+
+    def _clear(self) -> None:
+        self._follower.clear()
+        self._begin_selection(None)
+
+    def _snapshot(self) -> None:
+        self.say(self._recorder.snapshot(self._annotated(), self.frame.index))
+
+    def _record(self) -> None:
+        try:
+            self.say(self._recorder.toggle())
+        except UserError as error:
+            self.say(str(error))
+
+    def _toggle_help(self) -> None:
+        self.help = not self.help
+
+    def _escape(self) -> None:
+        if self.help:
+            self.help = False
+        elif self.selecting and (self._follower.targets or self._selection.dragging):
+            self._cancel_selection()
+        else:
+            self.quit = True
+
+    # --- selection ------------------------------------------------------------------------
+
+    def _new_selection(self) -> Selection:
+        return Selection(*self._frame_size())
+
+    def _begin_selection(self, replaces: int | None) -> None:
+        self._selection, self._replaces = self._new_selection(), replaces
+        self.selecting = True
+
+    def _cancel_selection(self) -> None:
+        dragging = self._selection.cancel() is Step.CANCELLED
+        # Without targets, selecting is all there is to do: a cancelled drag starts afresh.
+        if self._follower.targets or not dragging:
+            self.selecting = False
+
+    def _on_mouse(self, event: Mouse) -> None:
+        x, y = self._fit.to_frame(event.x, event.y)
+        if event.kind is MouseKind.RIGHT_PRESS:
+            if self.selecting:
+                self._cancel_selection()
+        elif event.kind is MouseKind.PRESS:
+            self._press(x, y)
+        elif event.kind is MouseKind.MOVE:
+            self._selection.move(x, y)
+        elif event.kind is MouseKind.RELEASE:
+            step = self._selection.release(x, y)
+            if step is Step.DONE and self._selection.box:
+                self._take_selection(self._selection.box)
+            elif step is Step.TOO_SMALL:
+                side = self._selection.min_side
+                self.say(f"too small: draw at least {side:g} x {side:g} pixels")
+
+    def _press(self, x: float, y: float) -> None:
+        if not self.selecting and self._follower.choose_at(x, y):
+            return
+        if self.selecting or not self._follower.targets:
+            if not self.selecting:
+                self._begin_selection(None)
+            self._selection.press(x, y)
+
+    def _take_selection(self, box: Box) -> None:
+        self.selecting = False
+        replaced = self._follower.targets.get(self._replaces or -1)
+        label = replaced.label if replaced and replaced.label != str(replaced.id) else None
+        try:
+            if replaced:
+                self._follower.remove(replaced.id)
+            self._follower.add(self.frame, box, label)
+        except ValueError as error:
+            self.say(str(error))
+        self._selection = self._new_selection()
+        self._due = self._clock()
+
+    # --- pictures -------------------------------------------------------------------------
+
+    def say(self, text: str) -> None:
+        """Show a sentence for a moment."""
+        self._message = _Message(text, self._clock() + MESSAGE_SECONDS)
+
+    def render(self) -> Image:
+        """The canvas of the window: frame, targets, and what concerns only the person here."""
+        width, height = self._screen.size()
+        self._fit = Fit.of(self._frame_size(), (width, height))
+        picture = self._fit.resize(self.frame.image)
+        canvas = draw.Canvas(picture, self._fit.scale)
+        self._draw(canvas)
+        self._draw_interaction(canvas)
+        if picture.shape[:2] == (height, width):
+            return picture
+        full = np.full((height, width, 3), BACKGROUND, np.uint8)
+        fit = self._fit
+        full[fit.top:fit.top + fit.height, fit.left:fit.left + fit.width] = picture
+        return full
+
+    def _draw(self, canvas: draw.Canvas) -> None:
+        view = self._follower.debug() if self._debug else None
+        if view is not None:
+            draw.draw_debug(canvas, view)
+        draw.draw_targets(canvas, self._follower.targets.values(), self._follower.chosen)
+        draw.draw_numbers(canvas, self._numbers())
+
+    def _draw_interaction(self, canvas: draw.Canvas) -> None:
+        if self._selection.dragging and self._selection.box:
+            draw.draw_selection(canvas, self._selection.box, self._selection.large_enough)
+        if self.help:
+            draw.draw_help(canvas, HELP)
+        elif self._message and self._clock() < self._message.until:
+            draw.draw_message(canvas, self._message.text)
+        elif self.selecting and not self._selection.dragging:
+            what = "again around the target" if self._replaces else "around a target"
+            draw.draw_message(canvas, f"drag a box {what}   (h: help)")
+
+    def _numbers(self) -> draw.Numbers:
+        count = self._source.frame_count
+        position = f"{self.frame.index + 1}/{count}" if count else f"{self.frame.index + 1}"
+        notes = [] if self.playing else ["paused"]
+        if self.speed != 1.0:
+            notes.append(f"x{self.speed:g}")
+        return draw.Numbers(position, self._meter.rate, self._follower.latency, self._age, notes,
+                            self._recorder.seconds)
+
+    def _annotated(self) -> Image:
+        """The frame at its own size as it goes into files."""
+        image = self.frame.image.copy()
+        self._draw(draw.Canvas(image))
+        return image
+
+    def _keep_frame(self) -> None:
+        if self._recorder.wanted:
+            self._recorder.write(self._annotated(), self.frame.timestamp)
+
+    def _frame_size(self) -> tuple[int, int]:
+        return self.frame.image.shape[1], self.frame.image.shape[0]

@@ -1,0 +1,79 @@
+"""Recording on and off while the program runs, and single snapshots."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+
+from tracker.app.interfaces import Image
+from tracker.app.outputs import unused
+from tracker.app.video_out import VideoOut
+from tracker.errors import UserError
+
+
+class Recorder:
+    """The annotated videos of one run: the ``--save`` file, and those that ``v`` starts.
+
+    Args:
+        folder: where recordings and snapshots go.
+        stem: beginning of their names.
+        fps: frame rate of the source.
+        save: file that takes every frame, or None.
+        live: hold pictures by time; see ``VideoOut``.
+    """
+
+    def __init__(
+        self, folder: Path, stem: str, fps: float, save: Path | None = None, live: bool = False
+    ) -> None:
+        self._folder, self._stem, self._fps, self._live = folder, stem, fps, live
+        self._save = VideoOut(save, fps) if save else None
+        self._extra: VideoOut | None = None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether frames need to be drawn for a file."""
+        return self._save is not None or self._extra is not None
+
+    @property
+    def seconds(self) -> float | None:
+        """Length of the recording that ``v`` started, else of ``--save``; None without."""
+        video = self._extra or self._save
+        return None if video is None else video.frames / video.fps
+
+    def toggle(self) -> str:
+        """Start or end a recording; says which."""
+        if self._extra is None:
+            self._extra = VideoOut(unused(self._folder / f"demo_{self._stem}.mp4"), self._fps)
+            return f"recording to {self._extra.path}"
+        video, self._extra = self._extra, None
+        video.close()
+        return f"saved {video.path}, {video.frames} frames" if video.frames else "nothing recorded"
+
+    def write(self, image: Image, timestamp: float) -> None:
+        for video in (self._save, self._extra):
+            if video is not None:
+                video.write(image, timestamp if self._live else None)
+
+    def snapshot(self, image: Image, frame: int) -> str:
+        """Write one picture under a name that is free; says where."""
+        path = unused(self._folder / f"demo_{self._stem}_{frame:06d}.png")
+        ok, data = cv2.imencode(".png", image)
+        try:
+            path.write_bytes(data.tobytes() if ok else b"")
+        except OSError as error:
+            return f"{path} cannot be written: {error.strerror}"
+        return f"saved {path}"
+
+    def close(self) -> None:
+        """Finish all files; the error of the first that fails is raised after all are done."""
+        problem: UserError | None = None
+        for video in (self._save, self._extra):
+            try:
+                if video is not None:
+                    video.close()
+            except UserError as error:
+                problem = problem or error
+        self._save = self._extra = None
+        if problem:
+            raise problem

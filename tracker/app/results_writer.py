@@ -1,0 +1,268 @@
+"""Tracks as files: csv, json, json lines, OTB, GOT-10k and MOT text, complete after every frame.
+
+What a lost target looks like differs by format, because a lost target claims no box:
+
+=======  ============================================  ==========================
+format   one row is                                    lost or not yet selected
+=======  ============================================  ==========================
+csv      one target in one frame                       x, y, w, h empty
+jsonl    one frame with its targets                    ``"box": null``
+json     the same rows as one list                     ``"box": null``
+otb      ``x,y,w,h`` of one frame, one file a target   ``nan,nan,nan,nan``
+got10k   the same                                      ``0,0,0,0`` (overlaps nothing)
+mot      one target in one frame, counted from 1       no row
+=======  ============================================  ==========================
+
+Boxes are 0-based pixels but for MOT, whose frames and pixels count from 1.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from array import array
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from tracker.app.outputs import claim
+from tracker.errors import UserError
+from tracker.results import Box, TrackResult
+
+FORMATS = ("csv", "json", "jsonl", "otb", "got10k", "mot")
+_BY_SUFFIX = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".txt": "otb"}
+_CSV_HEADER = "frame,time,id,label,x,y,w,h,score,state,similarity\n"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is written of one target in one frame."""
+
+    label: str
+    result: TrackResult
+
+
+Rows = Mapping[int, Row]
+
+
+class RowFile:
+    """A text file that is complete after every ``put`` and can be cut back to a frame.
+
+    Args:
+        path: the file; it is created (or emptied) at once.
+        header, footer: text around the rows; the footer is rewritten behind each row.
+        separator: text between rows.
+        rewinds: earlier frames may come again; costs 16 bytes a frame to remember where.
+    """
+
+    def __init__(
+        self, path: Path, header: str = "", separator: str = "", footer: str = "",
+        rewinds: bool = True,
+    ) -> None:
+        self._separator, self._footer = separator.encode(), footer.encode()
+        try:
+            self._file = open(path, "wb", buffering=0)
+            self._file.write((header + footer).encode())
+        except OSError as error:
+            raise UserError(f"{path} cannot be written: {error.strerror}") from None
+        self._path = path
+        self._begin = self._end = len(header.encode())
+        self._rewinds = rewinds
+        # Frame numbers and the offsets of their first bytes.
+        self._frames, self._starts = array("q"), array("q")
+
+    def put(self, frame: int, text: str) -> None:
+        """Append the rows of ``frame``; rows of this and later frames are dropped first."""
+        while self._frames and self._frames[-1] >= frame:
+            self._frames.pop()
+            self._end = self._starts.pop()
+        data = (self._separator if self._end > self._begin else b"") + text.encode()
+        try:
+            self._file.seek(self._end)
+            self._write(data + self._footer)
+            self._file.truncate()
+        except OSError as error:
+            # Cut off half a row, so that what is there stays readable.
+            self._restore()
+            raise UserError(f"{self._path} cannot be written ({error.strerror}); "
+                            "the rows so far are kept") from None
+        if not self._rewinds:
+            del self._frames[:], self._starts[:]
+        self._frames.append(frame)
+        self._starts.append(self._end)
+        self._end += len(data)
+
+    def _write(self, data: bytes) -> None:
+        left = memoryview(data)
+        while left:
+            left = left[self._file.write(left):]
+
+    def _restore(self) -> None:
+        try:
+            self._file.truncate(self._end)
+            self._file.seek(self._end)
+            self._write(self._footer)
+        except OSError:
+            pass
+
+    @property
+    def next_frame(self) -> int:
+        """One more than the last frame written."""
+        return self._frames[-1] + 1 if self._frames else 0
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class ResultsWriter:
+    """Writes the results of each frame as it comes.
+
+    A frame that is seen again (after a rewind) replaces what was written from there on.
+
+    Args:
+        path: output file. In the one-target formats further targets go to ``name_2.txt``, ...
+        form: one of ``FORMATS``; None: by the ending of ``path``.
+        overwrite: replace what exists.
+        rewinds: the source can seek.
+
+    Raises:
+        UserError: unknown ending, or the file may not be written.
+    """
+
+    def __init__(
+        self, path: Path, form: str | None = None, overwrite: bool = False, rewinds: bool = True
+    ) -> None:
+        self.path, self._overwrite, self._rewinds = path, overwrite, rewinds
+        self.form = form or form_of(path)
+        self._files: dict[int, RowFile] = {}
+        claim(path, overwrite)
+        self._shared = self._open(path)
+
+    def _open(self, path: Path) -> RowFile:
+        if self.form == "csv":
+            return RowFile(path, _CSV_HEADER, rewinds=self._rewinds)
+        if self.form == "json":
+            return RowFile(path, "[\n", ",\n", "\n]\n", rewinds=self._rewinds)
+        return RowFile(path, rewinds=self._rewinds)
+
+    def write(self, frame: int, time: float, rows: Rows) -> None:
+        """Write all targets of one frame.
+
+        Args:
+            frame: 0-based number.
+            time: seconds since the first frame.
+            rows: by id of the target.
+        """
+        if self.form in ("otb", "got10k"):
+            self._write_single(frame, rows)
+        else:
+            self._shared.put(frame, _MANY[self.form](frame, time, rows))
+
+    def _write_single(self, frame: int, rows: Rows) -> None:
+        absent = "nan,nan,nan,nan\n" if self.form == "otb" else "0,0,0,0\n"
+        for target in sorted(rows):
+            self._file_for(target)
+        files = {n: f for n, f in self._files.items()} or {0: self._shared}
+        for target, file in files.items():
+            for skipped in range(file.next_frame, frame):
+                file.put(skipped, absent)
+            box = rows[target].result.claimed_box if target in rows else None
+            file.put(frame, absent if box is None else ",".join(map(_number, box)) + "\n")
+
+    def _file_for(self, target: int) -> RowFile:
+        if target not in self._files:
+            number = len(self._files) + 1
+            self._files[target] = self._shared if number == 1 else self._open(
+                claim(self.path.with_name(f"{self.path.stem}_{number}{self.path.suffix}"),
+                      self._overwrite))
+        return self._files[target]
+
+    def close(self) -> None:
+        for file in (self._shared, *self._files.values()):
+            file.close()
+
+    def __enter__(self) -> ResultsWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def form_of(path: Path) -> str:
+    """The format that a file name asks for.
+
+    Raises:
+        UserError: its ending is none that is known.
+    """
+    form = _BY_SUFFIX.get(path.suffix.lower())
+    if form is None:
+        raise UserError(f"{path.name}: results go to a name ending in .csv, .json, .jsonl or .txt; "
+                        f"or choose with --results-format {'|'.join(FORMATS)}")
+    return form
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}"
+
+
+def _csv_rows(frame: int, time: float, rows: Rows) -> str:
+    out = io.StringIO()
+    table = csv.writer(out, lineterminator="\n")
+    for target, row in sorted(rows.items()):
+        result = row.result
+        box = result.claimed_box
+        table.writerow([
+            frame, f"{time:.4f}", target, row.label,
+            *(map(_number, box) if box else ("",) * 4),
+            f"{result.score:.4f}", result.state,
+            "" if result.similarity is None else f"{result.similarity:.4f}"])
+    return out.getvalue()
+
+
+def _json_row(frame: int, time: float, rows: Rows) -> str:
+    return json.dumps({
+        "frame": frame,
+        "time": round(time, 4),
+        "targets": [
+            {
+                "id": target,
+                "label": row.label,
+                "box": _rounded(row.result.claimed_box),
+                "score": round(row.result.score, 4),
+                "state": str(row.result.state),
+                "similarity": None if row.result.similarity is None
+                else round(row.result.similarity, 4),
+            }
+            for target, row in sorted(rows.items())
+        ],
+    })
+
+
+def _rounded(box: Box | None) -> list[float] | None:
+    return None if box is None else [round(v, 3) for v in box]
+
+
+def _mot_rows(frame: int, time: float, rows: Rows) -> str:
+    lines = []
+    for target, row in sorted(rows.items()):
+        box = row.result.claimed_box
+        if box is not None:
+            x, y, w, h = box
+            lines.append(f"{frame + 1},{target},{x + 1:.3f},{y + 1:.3f},{w:.3f},{h:.3f},"
+                         f"{row.result.score:.4f},-1,-1,-1\n")
+    return "".join(lines)
+
+
+_MANY: dict[str, Callable[[int, float, Rows], str]] = {
+    "csv": _csv_rows,
+    "json": _json_row,
+    "jsonl": lambda frame, time, rows: _json_row(frame, time, rows) + "\n",
+    "mot": _mot_rows,
+}

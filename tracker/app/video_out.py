@@ -1,0 +1,119 @@
+"""Annotated video: opened with the first frame, at its size and the source's frame rate."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from tracker.app import encoder
+from tracker.app.interfaces import Image
+from tracker.errors import UserError
+
+SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".m4v", ".webm", ".ts")
+LONGEST_HOLD = 2.0
+
+
+class VideoOut:
+    """Writes frames to a video in a process of its own; see ``tracker.app.encoder``.
+
+    The file is readable whatever becomes of this program. Frames of a live source come at
+    uneven times: give ``write`` their time and pictures are held (up to 2 s) or left out,
+    so that the video plays at the speed of life.
+
+    Args:
+        path: where to; the ending chooses the container.
+        fps: frames a second, fractions kept (29.97 stays 29.97).
+    """
+
+    def __init__(self, path: Path, fps: float) -> None:
+        if path.suffix.lower() not in SUFFIXES:
+            raise UserError(f"{path.name}: a video's name ends in one of {', '.join(SUFFIXES)}")
+        self.path, self.fps = path, fps
+        self.frames = 0
+        self._process: subprocess.Popen[bytes] | None = None
+        self._size: tuple[int, int] | None = None
+        self._first_time: float | None = None
+
+    def write(self, image: Image, time: float | None = None) -> None:
+        """Append an (H, W, 3) uint8 BGR frame; ``time`` in seconds for uneven streams.
+
+        Raises:
+            UserError: the file cannot be written; what was written is kept.
+        """
+        repeats = 1 if time is None else self._repeats(time)
+        if self._process is None:
+            self._open(image)
+        if (image.shape[1], image.shape[0]) != self._size:
+            raise ValueError(f"a video has one frame size {self._size}, found {image.shape}")
+        for _ in range(repeats):
+            self._send(np.ascontiguousarray(image))
+
+    def _repeats(self, time: float) -> int:
+        if self._first_time is None:
+            self._first_time = time
+        behind = round((time - self._first_time) * self.fps) + 1 - self.frames
+        if behind > LONGEST_HOLD * self.fps:  # a pause: it is cut out, not shown as a still
+            self._first_time += (behind - 1) / self.fps
+            behind = 1
+        return max(behind, 0)
+
+    def _open(self, image: Image) -> None:
+        height, width = image.shape[:2]
+        self._size = width, height
+        self._process = subprocess.Popen(
+            [sys.executable, encoder.__file__, str(self.path), str(width), str(height),
+             repr(self.fps)],
+            stdin=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
+            env={**os.environ, "OPENCV_FFMPEG_LOGLEVEL": "-8", "OPENCV_LOG_LEVEL": "SILENT"},
+            start_new_session=True)  # what kills our group must not kill it
+
+    def _send(self, image: Image) -> None:
+        assert self._process is not None and self._process.stdin is not None
+        left = memoryview(image).cast("B")
+        try:
+            while left:
+                left = left[self._process.stdin.write(left):]
+        except OSError:
+            raise UserError(f"{self.path} cannot be written: {self._reason()}") from None
+        self.frames += 1
+
+    def _reason(self) -> str:
+        process, self._process = self._process, None
+        assert process is not None and process.stdin is not None and process.stderr is not None
+        with contextlib.suppress(OSError):
+            process.stdin.close()
+        errors = process.stderr.read()
+        process.wait()
+        process.stderr.close()
+        lines = errors.decode("utf-8", "replace").strip().splitlines()
+        return lines[-1] if lines else f"the encoder ended with status {process.returncode}"
+
+    def close(self) -> None:
+        """Finish the file and wait until it is complete.
+
+        Raises:
+            UserError: the end could not be written.
+        """
+        if self._process is None:
+            return
+        process = self._process
+        reason = self._reason()
+        if process.returncode:
+            raise UserError(f"{self.path} is not complete: {reason}")
+
+    def __enter__(self) -> VideoOut:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

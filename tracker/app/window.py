@@ -1,0 +1,202 @@
+"""The window: the only module that shows pictures and reads keys and mouse (OpenCV highgui).
+
+Frames are fitted into the window here and drawn at its resolution, so text is sharp, the
+aspect ratio is kept, and positions of the mouse map back exactly however it is resized.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from tracker.app.interfaces import Image
+
+BACKGROUND = 18
+START_WIDTH, START_HEIGHT, SMALLEST = 1280, 720, 640
+
+
+class Key(enum.Enum):
+    """Keys that mean something; printable ones come as ``Char``."""
+
+    ESCAPE = enum.auto()
+    TAB = enum.auto()
+    LEFT = enum.auto()
+    RIGHT = enum.auto()
+    UP = enum.auto()
+    DOWN = enum.auto()
+
+
+# Arrow keys of waitKeyEx: X11 key symbols (Qt, GTK), Windows, macOS.
+_KEYS = {
+    27: Key.ESCAPE, 9: Key.TAB,
+    0xFF51: Key.LEFT, 0xFF52: Key.UP, 0xFF53: Key.RIGHT, 0xFF54: Key.DOWN,
+    0x250000: Key.LEFT, 0x260000: Key.UP, 0x270000: Key.RIGHT, 0x280000: Key.DOWN,
+    63234: Key.LEFT, 63232: Key.UP, 63235: Key.RIGHT, 63233: Key.DOWN,
+}
+
+
+@dataclass(frozen=True)
+class KeyPress:
+    key: Key
+
+
+@dataclass(frozen=True)
+class Char:
+    char: str
+
+
+class MouseKind(enum.Enum):
+    PRESS = enum.auto()
+    MOVE = enum.auto()
+    RELEASE = enum.auto()
+    RIGHT_PRESS = enum.auto()
+
+
+@dataclass(frozen=True)
+class Mouse:
+    """A movement of the mouse at (x, y) in canvas pixels."""
+
+    kind: MouseKind
+    x: float
+    y: float
+
+
+@dataclass(frozen=True)
+class Closed:
+    """The person closed the window."""
+
+
+Event = KeyPress | Char | Mouse | Closed
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a frame lies on the canvas: scaled, then shifted, with bars around it."""
+
+    scale: float
+    left: int
+    top: int
+    width: int
+    height: int
+
+    @classmethod
+    def of(cls, frame: tuple[int, int], canvas: tuple[int, int]) -> Fit:
+        """Fit (width, height) of a frame into that of a canvas."""
+        scale = min(canvas[0] / frame[0], canvas[1] / frame[1])
+        width = max(1, min(round(frame[0] * scale), canvas[0]))
+        height = max(1, min(round(frame[1] * scale), canvas[1]))
+        return cls(scale, (canvas[0] - width) // 2, (canvas[1] - height) // 2, width, height)
+
+    def to_frame(self, x: float, y: float) -> tuple[float, float]:
+        """A position on the canvas in pixels of the frame."""
+        return (x - self.left) / self.scale, (y - self.top) / self.scale
+
+    def resize(self, image: Image) -> Image:
+        """The frame at its size on the canvas; always a copy that may be drawn on."""
+        size = self.width, self.height
+        if size == (image.shape[1], image.shape[0]):
+            return image.copy()
+        how = cv2.INTER_AREA if self.scale < 1 else cv2.INTER_LINEAR
+        return np.asarray(cv2.resize(image, size, interpolation=how), dtype=np.uint8)
+
+
+class Screen(Protocol):
+    """What the player needs of a window; tests script one."""
+
+    def size(self) -> tuple[int, int]: ...
+
+    def show(self, canvas: Image) -> None: ...
+
+    def poll(self, seconds: float) -> list[Event]: ...
+
+    def close(self) -> None: ...
+
+
+class Window:
+    """A resizable OpenCV window.
+
+    Args:
+        title: its title.
+        frame_size: (width, height) of the frames, from which it takes its first size.
+    """
+
+    def __init__(self, title: str, frame_size: tuple[int, int]) -> None:
+        self._name = title
+        self._events: list[Event] = []
+        self._size = start_size(*frame_size)
+        cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_GUI_NORMAL | cv2.WINDOW_FREERATIO)
+        cv2.resizeWindow(title, *self._size)
+        cv2.setMouseCallback(title, self._on_mouse)
+        self._shown: tuple[int, int] | None = None
+
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the area to draw on."""
+        try:
+            _, _, width, height = cv2.getWindowImageRect(self._name)
+        except cv2.error:
+            return self._size
+        if width > 15 and height > 15:
+            self._size = width, height
+        return self._size
+
+    def show(self, canvas: Image) -> None:
+        self._shown = canvas.shape[1], canvas.shape[0]
+        cv2.imshow(self._name, canvas)
+
+    def poll(self, seconds: float) -> list[Event]:
+        """Let the window work for ``seconds`` (at least 1 ms); what happened in that time."""
+        code = cv2.waitKeyEx(max(1, round(1000 * seconds)))
+        key = _event_of(code)
+        if key is not None:
+            self._events.append(key)
+        if self._gone():
+            self._events.append(Closed())
+        events, self._events = self._events, []
+        return events
+
+    def _gone(self) -> bool:
+        try:
+            return bool(cv2.getWindowProperty(self._name, cv2.WND_PROP_VISIBLE) < 1)
+        except cv2.error:
+            return True
+
+    def _on_mouse(self, event: int, x: int, y: int, flags: int, _: object) -> None:
+        kind = {
+            cv2.EVENT_LBUTTONDOWN: MouseKind.PRESS,
+            cv2.EVENT_LBUTTONDBLCLK: MouseKind.PRESS,
+            cv2.EVENT_MOUSEMOVE: MouseKind.MOVE,
+            cv2.EVENT_LBUTTONUP: MouseKind.RELEASE,
+            cv2.EVENT_RBUTTONDOWN: MouseKind.RIGHT_PRESS,
+        }.get(event)
+        if kind is not None:
+            # Positions name the pixel under the pointer; its middle is half a pixel on.
+            self._events.append(Mouse(kind, x + 0.5, y + 0.5))
+
+    def close(self) -> None:
+        try:
+            cv2.destroyWindow(self._name)
+            cv2.waitKey(1)
+        except cv2.error:
+            pass
+
+
+def start_size(width: int, height: int) -> tuple[int, int]:
+    """First size of the window: small frames enlarged to 640, large ones fitted to 1280 x 720."""
+    scale = min(START_WIDTH / width, START_HEIGHT / height, max(1.0, SMALLEST / max(width, height)))
+    return max(160, round(width * scale)), max(120, round(height * scale))
+
+
+def _event_of(code: int) -> Event | None:
+    if code == -1:
+        return None
+    key = _KEYS.get(code)
+    if key is not None:
+        return KeyPress(key)
+    low = code & 0xFFFF  # modifiers sit above
+    if low < 128 and chr(low).isprintable():
+        return Char(chr(low))
+    return None
