@@ -20,11 +20,14 @@ class Followed:
     """One target as the application sees it.
 
     Attributes:
+        id: counts from 1 and stays when the target is selected again.
+        session_id: what the session calls it.
         trail: centres (x, y) in pixels of the last frames, newest last; None where lost.
         thumbnail: (h, w, 3) uint8 BGR picture of the exemplar.
     """
 
     id: int
+    session_id: int
     label: str
     result: TrackResult
     thumbnail: Image | None = None
@@ -51,18 +54,38 @@ class Follower:
         self.targets: dict[int, Followed] = {}
         self.chosen: int | None = None
         self.latency = 0.0
+        self._added = 0
 
     def add(self, frame: Frame, box: Box, label: str | None = None) -> int:
-        """Start a target on ``frame``.
+        """Start a target on ``frame``; returns its id.
 
         Raises:
             ValueError: the box cannot be a target there.
         """
+        self._added += 1
+        try:
+            return self._start(self._added, frame, box, label)
+        except ValueError:
+            self._added -= 1
+            raise
+
+    def reselect(self, target: int, frame: Frame, box: Box) -> None:
+        """Start a target anew on ``frame``; it keeps its id and label.
+
+        Raises:
+            ValueError: the box cannot be a target there; the old one goes on.
+        """
+        old = self.targets[target]
+        self._start(target, frame, box, old.label)
+        self._session.remove(old.session_id)
+
+    def _start(self, target: int, frame: Frame, box: Box, label: str | None) -> int:
         height, width = frame.image.shape[:2]
         box = check_box(box, width, height)
-        target = self._session.add(frame.image, box, label)
-        followed = Followed(target, label or str(target), TrackResult(box, 1.0, State.TRACKING),
-                            self._session.exemplar(target))
+        session_id = self._session.add(frame.image, box, label)
+        followed = Followed(target, session_id, label or str(target),
+                            TrackResult(box, 1.0, State.TRACKING),
+                            self._session.exemplar(session_id))
         followed.take(followed.result)
         self.targets[target], self.chosen = followed, target
         self.write(frame)
@@ -73,9 +96,9 @@ class Follower:
         start = time.perf_counter()
         results = self._session.update(frame.image) if self.targets else {}
         self.latency = time.perf_counter() - start
-        for target, result in results.items():
-            if target in self.targets:
-                self.targets[target].take(result)
+        for target in self.targets.values():
+            if target.session_id in results:
+                target.take(results[target.session_id])
         self.write(frame)
 
     def write(self, frame: Frame) -> None:
@@ -84,9 +107,10 @@ class Follower:
             self._results.write(frame.index, frame.timestamp, rows)
 
     def remove(self, target: int) -> None:
-        if self.targets.pop(target, None) is None:
+        gone = self.targets.pop(target, None)
+        if gone is None:
             return
-        self._session.remove(target)
+        self._session.remove(gone.session_id)
         if self.chosen == target:
             self.chosen = next(reversed(self.targets), None)
 
@@ -114,4 +138,6 @@ class Follower:
 
     def debug(self) -> DebugView | None:
         """Search region and response of the chosen target."""
-        return None if self.chosen is None else self._session.debug(self.chosen)
+        if self.chosen is None:
+            return None
+        return self._session.debug(self.targets[self.chosen].session_id)

@@ -16,7 +16,16 @@ from tracker.app.recorder import Recorder
 from tracker.app.selection import Selection, Step
 from tracker.app.sources import Frame, Source
 from tracker.app.window import (
-    BACKGROUND, Char, Closed, Event, Fit, Key, KeyPress, Mouse, MouseKind, Screen,
+    BACKGROUND,
+    Char,
+    Closed,
+    Event,
+    Fit,
+    Key,
+    KeyPress,
+    Mouse,
+    MouseKind,
+    Screen,
 )
 from tracker.errors import UserError
 from tracker.results import Box
@@ -38,6 +47,7 @@ HELP = (
 )
 SPEEDS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 MESSAGE_SECONDS = 2.5
+IDLE_REDRAW = 0.2
 
 
 @dataclass
@@ -54,6 +64,7 @@ class Player:
         follower: the targets.
         recorder: files that pictures go to.
         screen: the window.
+        first: the first frame, which is shown at once.
         debug: draw the search region and the response of the chosen target.
         max_frames: stop after so many.
         clock: seconds, monotonic; tests pass their own.
@@ -81,26 +92,39 @@ class Player:
         self._source, self._follower, self._recorder = source, follower, recorder
         self._screen, self._debug, self._clock = screen, debug, clock
         self._left = None if max_frames is None else max_frames - 1
-        self._meter, self._message = RateMeter(clock=clock), None
+        self._meter = RateMeter(clock=clock)
         self._replaces: int | None = None  # the target that the selection stands in for
         self._selection = self._new_selection()
         self._due = clock()
         self._age: float | None = None
+        self._shown: Frame | None = None
+        self._stale_at = 0.0
         self._fit = Fit.of(self._frame_size(), screen.size())
         self._message: _Message | None = None
 
     def run(self) -> None:
         """Play until the end of the source, q, or the closing of the window."""
-        self._note_age()
         if not self._follower.targets:
             self._begin_selection(None)
         self._keep_frame()
         while not self.quit:
-            self._screen.show(self.render())
+            self._show()
             for event in self._screen.poll(self._patience()):
                 self.handle(event)
+                self._stale_at = 0.0
             if self.running and self._clock() >= self._due:
                 self.advance()
+
+    def _show(self) -> None:
+        """Draw when there is something new; a picture that stands still costs no processor."""
+        now = self._clock()
+        if self.frame is self._shown and now < self._stale_at:
+            return
+        self._screen.show(self.render())
+        self._stale_at = now + IDLE_REDRAW
+        if self.frame is not self._shown and self._source.live:
+            self._age = self._clock() - self.frame.captured_at
+        self._shown = self.frame
 
     @property
     def running(self) -> bool:
@@ -123,7 +147,6 @@ class Player:
         self.frame = frame
         self._follower.advance(frame)
         self._meter.tick()
-        self._note_age()
         self._keep_frame()
 
     def _schedule(self, frame: Frame) -> None:
@@ -139,9 +162,6 @@ class Player:
         if not self.running:
             return 0.02
         return min(max(self._due - self._clock(), 0.0), 0.02)
-
-    def _note_age(self) -> None:
-        self._age = self._clock() - self.frame.captured_at if self._source.live else None
 
     # --- events ---------------------------------------------------------------------------
 
@@ -189,8 +209,9 @@ class Player:
         self.quit = True
 
     def _pause(self) -> None:
+        was_running = self.running
         self._cancel_selection()
-        self.playing = not self.playing
+        self.playing = not was_running
         self._due = self._clock()
 
     def _step(self) -> None:
@@ -294,12 +315,11 @@ class Player:
 
     def _take_selection(self, box: Box) -> None:
         self.selecting = False
-        replaced = self._follower.targets.get(self._replaces or -1)
-        label = replaced.label if replaced and replaced.label != str(replaced.id) else None
         try:
-            if replaced:
-                self._follower.remove(replaced.id)
-            self._follower.add(self.frame, box, label)
+            if self._replaces in self._follower.targets:
+                self._follower.reselect(self._replaces, self.frame, box)
+            else:
+                self._follower.add(self.frame, box)
         except ValueError as error:
             self.say(str(error))
         self._selection = self._new_selection()

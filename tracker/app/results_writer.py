@@ -18,6 +18,7 @@ Boxes are 0-based pixels but for MOT, whose frames and pixels count from 1.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -51,7 +52,7 @@ class RowFile:
     """A text file that is complete after every ``put`` and can be cut back to a frame.
 
     Args:
-        path: the file; it is created (or emptied) at once.
+        path: the file; it is created (or emptied) by the first ``put``.
         header, footer: text around the rows; the footer is rewritten behind each row.
         separator: text between rows.
         rewinds: earlier frames may come again; costs 16 bytes a frame to remember where.
@@ -61,14 +62,10 @@ class RowFile:
         self, path: Path, header: str = "", separator: str = "", footer: str = "",
         rewinds: bool = True,
     ) -> None:
+        self._path, self._header = path, header.encode()
         self._separator, self._footer = separator.encode(), footer.encode()
-        try:
-            self._file = open(path, "wb", buffering=0)
-            self._file.write((header + footer).encode())
-        except OSError as error:
-            raise UserError(f"{path} cannot be written: {error.strerror}") from None
-        self._path = path
-        self._begin = self._end = len(header.encode())
+        self._file: io.FileIO | None = None
+        self._end = len(self._header)
         self._rewinds = rewinds
         # Frame numbers and the offsets of their first bytes.
         self._frames, self._starts = array("q"), array("q")
@@ -78,11 +75,9 @@ class RowFile:
         while self._frames and self._frames[-1] >= frame:
             self._frames.pop()
             self._end = self._starts.pop()
-        data = (self._separator if self._end > self._begin else b"") + text.encode()
+        data = (self._separator if self._end > len(self._header) else b"") + text.encode()
         try:
-            self._file.seek(self._end)
-            self._write(data + self._footer)
-            self._file.truncate()
+            self._write_at(self._end, data + self._footer)
         except OSError as error:
             # Cut off half a row, so that what is there stays readable.
             self._restore()
@@ -94,18 +89,23 @@ class RowFile:
         self._starts.append(self._end)
         self._end += len(data)
 
-    def _write(self, data: bytes) -> None:
+    def _write_at(self, offset: int, data: bytes) -> None:
+        """Make ``data`` the end of the file, from ``offset`` on."""
+        if self._file is None:
+            self._file = io.FileIO(self._path, "w")
+            data, offset = self._header + data, 0
+        self._file.seek(offset)
         left = memoryview(data)
         while left:
             left = left[self._file.write(left):]
+        self._file.truncate()
 
     def _restore(self) -> None:
-        try:
+        if self._file is None:
+            return
+        with contextlib.suppress(OSError):
             self._file.truncate(self._end)
-            self._file.seek(self._end)
-            self._write(self._footer)
-        except OSError:
-            pass
+            self._write_at(self._end, self._footer)
 
     @property
     def next_frame(self) -> int:
@@ -113,7 +113,8 @@ class RowFile:
         return self._frames[-1] + 1 if self._frames else 0
 
     def close(self) -> None:
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
 
 class ResultsWriter:

@@ -292,15 +292,16 @@ class VideoFile:
     def _end(self) -> None:
         self.ended = True
         if not self._next:
-            raise UserError(f"{self._where} holds no frame that can be read; it is damaged or empty")
+            raise UserError(f"{self._where} holds no frame that can be read; it is damaged")
         if self._cut_short():
             raise UserError(
                 f"{self._where} is damaged or cut off: it ends after frame {self._next - 1}, "
                 f"and its header promises {self.frame_count} frames; the frames before are kept")
         if self._first_error and self._log:
-            self._say(f"{self.name} is damaged: the decoder reported "
-                      f"{self._log.count - self._errors_before} errors from about frame "
-                      f"{self._first_error - 1} on ({self._log.first}); pictures may be wrong there")
+            count = self._log.count - self._errors_before
+            self._say(f"{self._where} is damaged: the decoder reported {count} errors from about "
+                      f"frame {self._first_error - 1} on ({self._log.first}); pictures may be "
+                      "wrong there")
 
     def _cut_short(self) -> bool:
         """Fewer frames and less time than promised; either alone is how some files are made."""

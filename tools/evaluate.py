@@ -1,0 +1,266 @@
+#!/usr/bin/env python3
+"""Score trackers on annotated clips, side by side.
+
+    python tools/evaluate.py --data ../shared/data/val --trackers kestrel,siamfc,csrt,kcf,mil \
+        --out results/ --jobs 2
+    python tools/evaluate.py --data OTB100/ --trackers kestrel,my_package.mine:Tracker --out results/
+    python tools/evaluate.py --data VOT2022/ --protocol vot --trackers kestrel --out results/
+
+A tracker that cannot be had here is reported and skipped. What is done is not done again: a
+second run takes seconds, and an interrupted one goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import shlex
+import signal
+import sys
+from pathlib import Path
+
+# before cv2 is imported: OpenCV's network module warns at every start of Nano
+os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from tracker.cli import run_main  # noqa: E402
+from tracker.errors import UserError  # noqa: E402
+from tracker.evaluation import datasets, machine, opponents, runner, shortterm  # noqa: E402
+from tracker.evaluation.report import write_report  # noqa: E402
+from tracker.evaluation.results_io import FORMATS, toolkit_files, write_atomic  # noqa: E402
+from tracker.evaluation.summary import (  # noqa: E402
+    SequenceScore,
+    Summary,
+    score_sequence,
+    summarise,
+    text_table,
+    to_json,
+)
+
+PROTOCOLS = {"ope": runner.ONE_PASS, "vot": runner.ANCHORS, "vot-supervised": runner.RESETS}
+
+
+def main() -> int:
+    args = parse_arguments()
+    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    sequences = datasets.load(args.data, args.kind, args.only)
+    trackers, problems = find_trackers(args)
+    if not trackers:
+        raise UserError("none of the trackers can be had here: " + "; ".join(problems))
+    protocol = PROTOCOLS[args.protocol]
+    jobs = [
+        job
+        for name, identity in trackers.items()
+        for sequence in sequences
+        for job in make_jobs(name, identity, sequence, protocol, args)
+    ]
+    outcomes, failures = run(jobs, args)
+    problems += failures
+    root = runner.results_root(args.out, protocol, args.max_frames)
+    if protocol == runner.ONE_PASS:
+        finish_one_pass(outcomes, sequences, problems, root, args)
+    else:
+        finish_vot(outcomes, problems, root, args)
+    for problem in problems:
+        print(f"not scored: {problem}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--data", required=True, type=Path, help="root of a data set, or a folder of clips")
+    add(
+        "--kind",
+        default="auto",
+        choices=["auto", *sorted(datasets.KINDS)],
+        help="its layout, where it is not recognised",
+    )
+    add(
+        "--trackers",
+        required=True,
+        type=lambda text: [t for t in text.split(",") if t],
+        help="names or models, comma-separated; the first is compared with the others. "
+        f"Known: {', '.join((*opponents.OWN_MODELS, *opponents.OPENCV, *opponents.NANOTRACK))}, "
+        "identity, a model's path, module:Class",
+    )
+    add("--out", type=Path, default=Path("results"), help="folder of results (default: results)")
+    add(
+        "--protocol",
+        default="ope",
+        choices=sorted(PROTOCOLS),
+        help="one pass (default), VOT2022's anchors, or VOT's older one with resets",
+    )
+    add(
+        "--only",
+        default=[],
+        type=lambda text: [t for t in text.split(",") if t],
+        help="sequences or folders: otb/David,uav",
+    )
+    add("--max-frames", type=positive, help="quick look; kept apart from whole clips")
+    add("--jobs", type=positive, default=1, help="processes, one sequence each (default: 1)")
+    add("--device", default="auto", help="for our models: auto, cpu, cuda, ...")
+    add("--threads", type=positive, help="threads a tracker may use (default: cores / jobs)")
+    add("--nanotrack-dir", help="folder with NanoTrack's ONNX files (nanotrackv2/, nanotrackv3/)")
+    add("--opencv-models", help="folder with the ONNX files of OpenCV's Vit and DaSiamRPN")
+    add(
+        "--formats",
+        default=[],
+        type=lambda text: [t for t in text.split(",") if t],
+        help=f"also write results for public toolkits, under toolkits/: {','.join(FORMATS)}",
+    )
+    add("--no-report", action="store_true", help="no HTML report (matplotlib, jinja2 not needed)")
+    add("--overwrite", action="store_true", help="run everything again")
+    add("--quiet", action="store_true", help="no progress bar")
+    args = parser.parse_args()
+    unknown = [f for f in args.formats if f not in FORMATS]
+    if unknown:
+        parser.error(f"unknown format {unknown[0]!r}; known: {', '.join(FORMATS)}")
+    if args.max_frames and args.protocol != "ope":
+        parser.error("--max-frames goes with --protocol ope: VOT's figures need whole runs")
+    if args.threads is None:
+        args.threads = max(1, machine.usable_cores() // args.jobs)
+    return args
+
+
+def positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"a whole number above 0 is needed, found {text}")
+    return value
+
+
+def options_of(args: argparse.Namespace) -> opponents.Options:
+    return opponents.Options(args.device, args.threads, args.nanotrack_dir, args.opencv_models)
+
+
+def find_trackers(args: argparse.Namespace) -> tuple[dict[str, str], list[str]]:
+    """Identity of each tracker that can be built here, and sentences on those that cannot."""
+    found: dict[str, str] = {}
+    problems: list[str] = []
+    for name in args.trackers:
+        try:
+            opponents.build(name, options_of(args))
+            found[name] = opponents.identity_of(name, options_of(args))
+        except opponents.Unavailable as reason:
+            problems.append(str(reason))
+    labels = [opponents.label(name) for name in found]
+    twice = {text for text in labels if labels.count(text) > 1}
+    if twice:
+        raise UserError(f"two trackers would share the name {twice.pop()!r} and its results")
+    return found, problems
+
+
+def make_jobs(
+    name: str,
+    identity: str,
+    sequence: datasets.Sequence,
+    protocol: str,
+    args: argparse.Namespace,
+) -> list[runner.Job]:
+    anchors = shortterm.anchors_of(sequence) if protocol == runner.ANCHORS else [None]
+    return [
+        runner.make_job(
+            name, options_of(args), identity, sequence, args.out, protocol, anchor, args.max_frames
+        )
+        for anchor in anchors
+    ]
+
+
+def run(jobs: list[runner.Job], args: argparse.Namespace) -> tuple[list[runner.Outcome], list[str]]:
+    """Outcomes of all jobs, done before or now, and sentences on those that failed."""
+    from tqdm import tqdm
+
+    outcomes, waiting, failures = [], [], []
+    for job in jobs:
+        done = None if args.overwrite else runner.finished(job)
+        outcomes.append(done) if done else waiting.append(job)
+    if outcomes and not args.quiet:
+        print(f"{len(outcomes)} of {len(jobs)} runs were done before", file=sys.stderr)
+    frames = sum(job.frames for job in waiting)
+    with tqdm(
+        total=frames, unit=" frames", disable=args.quiet or not waiting, smoothing=0.05
+    ) as bar:
+        for outcome in runner.run_all(waiting, args.jobs, bar.update):
+            name = f"{opponents.label(outcome.job.tracker)} {outcome.job.sequence.key}"
+            bar.set_postfix_str(name)
+            if outcome.error is None:
+                outcomes.append(outcome)
+            else:
+                failures.append(f"{name}: {outcome.error}")
+    return outcomes, failures
+
+
+def finish_one_pass(
+    outcomes: list[runner.Outcome],
+    sequences: list[datasets.Sequence],
+    problems: list[str],
+    root: Path,
+    args: argparse.Namespace,
+) -> None:
+    """Table, summary.json, report.html and the toolkits' files."""
+    scores: dict[str, dict[str, SequenceScore]] = {}
+    sizes: dict[str, tuple[int, int]] = {}
+    for name in args.trackers:
+        scores[opponents.label(name)] = {}
+    for outcome in outcomes:
+        track, size, sequence = outcome.track, outcome.size, outcome.job.sequence
+        if track is None or size is None:
+            continue
+        label = opponents.label(outcome.job.tracker)
+        sizes[sequence.key] = size
+        if sequence.judged:
+            score = score_sequence(sequence, track, size, outcome.workers)
+            scores[label][sequence.key] = score
+        for form in args.formats:
+            for place, text in toolkit_files(form, label, sequence.name, track).items():
+                write_atomic(root / "toolkits" / form / sequence.dataset / place, text)
+    expected: dict[str, int] = {}
+    for sequence in sequences:
+        if sequence.judged:
+            expected[sequence.dataset] = expected.get(sequence.dataset, 0) + 1
+    summary = summarise(scores, expected, sizes, problems)
+    header = describe_run(args)
+    record = {"header": header, **to_json(summary)}
+    write_atomic(root / "summary.json", json.dumps(record, indent=1))
+    print(text_table(summary))
+    print(f"\nresults: {root / 'summary.json'}")
+    if not args.no_report and summary.trackers:
+        write_report(root / "report.html", summary, header)
+        print(f"report:  {root / 'report.html'}")
+
+
+def finish_vot(
+    outcomes: list[runner.Outcome], problems: list[str], root: Path, args: argparse.Namespace
+) -> None:
+    """Table and summary.json of VOT's short-term figures."""
+    scores = shortterm.summarise(outcomes)
+    record = {
+        "header": describe_run(args),
+        "trackers": shortterm.to_json(scores),
+        "problems": problems,
+    }
+    write_atomic(root / "summary.json", json.dumps(record, indent=1))
+    print(shortterm.text_table(scores))
+    print(f"\nresults: {root / 'summary.json'}")
+
+
+def describe_run(args: argparse.Namespace) -> dict[str, str]:
+    """The header of tables: when, on what, by which command."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    frames = f"first {args.max_frames} of each clip" if args.max_frames else "whole clips"
+    return {
+        "date": now.isoformat(timespec="minutes"),
+        "command": shlex.join(["python", *sys.argv]),
+        "frames": frames,
+        "threads": f"{args.threads} a tracker, {args.jobs} at a time",
+        **machine.describe(),
+    }
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,148 @@
+"""Many clips in one run: a csv of first boxes in, a file of results a clip out."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tracker.errors import UserError
+from tracker.results import Box
+
+COLUMNS = "video,x,y,w,h"
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip of a batch.
+
+    Attributes:
+        where: path, folder, glob or URL; relative paths are taken from the csv's folder.
+        name: unique stem for its outputs.
+        boxes: first boxes (x, y, w, h) with their labels.
+    """
+
+    where: str
+    name: str
+    boxes: tuple[tuple[Box, str | None], ...]
+
+
+def read_batch(path: Path) -> list[Clip]:
+    """Read a csv with the columns video, x, y, w, h and optionally label.
+
+    Rows of the same video are several targets of one clip.
+
+    Raises:
+        UserError: the file cannot be read, or a row is not as it should be (with its line).
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is no UTF-8 text; save the table as csv in UTF-8") from None
+    lines = text.splitlines()
+    try:
+        dialect: type[csv.Dialect] | csv.Dialect = csv.Sniffer().sniff(text[:4096], ",;\t")
+    except csv.Error:
+        dialect = csv.excel
+    table = csv.DictReader(lines, dialect=dialect, skipinitialspace=True)
+    names = {(n or "").strip().lower() for n in table.fieldnames or ()}
+    if not set(COLUMNS.split(",")) <= names:
+        raise UserError(f"{path} needs a first line with the columns {COLUMNS} "
+                        f"(label may follow); found {lines[0][:80] if lines else 'an empty file'}")
+    boxes: dict[str, list[tuple[Box, str | None]]] = {}
+    for row in table:
+        fields = {(k or "").strip().lower(): (v or "").strip() if isinstance(v, str) else ""
+                  for k, v in row.items()}
+        where = _place(fields["video"], path.parent, f"{path}, line {table.line_num}")
+        box = _box(fields, f"{path}, line {table.line_num}")
+        boxes.setdefault(where, []).append((box, fields.get("label") or None))
+    if not boxes:
+        raise UserError(f"{path} names no clip; add lines of {COLUMNS}")
+    return _named(boxes)
+
+
+def _place(video: str, folder: Path, line: str) -> str:
+    if not video:
+        raise UserError(f"{line}: the column video is empty")
+    if "://" in video or Path(video).expanduser().is_absolute():
+        return video
+    return str(folder / video)
+
+
+def _box(fields: dict[str, str], line: str) -> Box:
+    try:
+        x, y, w, h = (float(fields[name]) for name in "xywh")
+    except ValueError:
+        found = ",".join(fields[name] for name in "xywh")
+        raise UserError(f"{line}: x,y,w,h are four numbers in pixels, found {found!r}") from None
+    if not all(map(math.isfinite, (x, y, w, h))) or w <= 0 or h <= 0:
+        raise UserError(f"{line}: a box is finite with positive w and h, "
+                        f"found {x:g},{y:g},{w:g},{h:g}")
+    return x, y, w, h
+
+
+def _named(boxes: dict[str, list[tuple[Box, str | None]]]) -> list[Clip]:
+    clips, taken = [], set()
+    for where, rows in boxes.items():
+        path = Path(where)
+        name = path.stem if path.suffix else path.name
+        stem = name = "".join(c if c.isalnum() or c in "-_. " else "_" for c in name) or "clip"
+        number = 1
+        while name.casefold() in taken:
+            number += 1
+            name = f"{stem}_{number}"
+        taken.add(name.casefold())
+        clips.append(Clip(where, name, tuple(rows)))
+    return clips
+
+
+def run_batch(
+    clips: list[Clip],
+    folder: Path,
+    suffix: str,
+    follow: Callable[[Clip, Path], int],
+    say: Callable[[str], None],
+    overwrite: bool = False,
+) -> None:
+    """Follow every clip; what is done already is skipped, a clip that fails stops no other.
+
+    Args:
+        folder: results go to ``<folder>/<name><suffix>``, made complete under another name
+            first, so that an interrupted clip is done again.
+        follow: follows a clip and writes its results to a path; returns the frames done.
+
+    Raises:
+        UserError: the folder cannot be made, or clips failed (how many; each was named).
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"the folder {folder} cannot be made: {error.strerror}") from None
+    failed = 0
+    for number, clip in enumerate(clips, 1):
+        done = folder / f"{clip.name}{suffix}"
+        begun = folder / f"{clip.name}.part{suffix}"
+        head = f"[{number}/{len(clips)}] {clip.name}"
+        if done.exists() and not overwrite:
+            say(f"{head}: {done} exists, skipped (--overwrite does it again)")
+            continue
+        try:
+            frames = follow(clip, begun)
+        except UserError as error:
+            failed += 1
+            say(f"{head}: {error}")
+            continue
+        begun.replace(done)
+        for further in sorted(folder.glob(f"{_glob_safe(clip.name)}.part_*{suffix}")):
+            further.replace(folder / further.name.replace(".part_", "_", 1))
+        say(f"{head}: {frames} frames -> {done}")
+    if failed:
+        raise UserError(f"{failed} of {len(clips)} clips failed; they are named above")
+
+
+def _glob_safe(name: str) -> str:
+    return "".join(f"[{c}]" if c in "*?[" else c for c in name)

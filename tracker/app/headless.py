@@ -1,0 +1,71 @@
+"""Following given boxes through a source without a window."""
+
+from __future__ import annotations
+
+import time
+
+from tracker.app import draw
+from tracker.app.follow import Follower
+from tracker.app.meter import RateMeter
+from tracker.app.progress import Progress
+from tracker.app.recorder import Recorder
+from tracker.app.sources import Frame, Source
+
+
+def run_headless(
+    source: Source,
+    first: Frame,
+    follower: Follower,
+    recorder: Recorder,
+    progress: Progress,
+    debug: bool = False,
+    max_frames: int | None = None,
+) -> int:
+    """Follow the follower's targets from ``first`` to the end; returns the number of frames.
+
+    Raises:
+        UserError: the source is damaged or an output cannot be written; the frames before
+            are in the outputs.
+    """
+    meter = RateMeter()
+    frame, done = first, 0
+    try:
+        while True:
+            done += 1
+            meter.tick()
+            progress.tick()
+            if recorder.wanted:
+                _record(recorder, follower, frame, source, meter.rate, debug)
+            if done == max_frames:
+                return done
+            following = next_frame(source)
+            if following is None:
+                return done
+            frame = following
+            follower.advance(frame)
+    finally:
+        progress.clear()
+
+
+def next_frame(source: Source) -> Frame | None:
+    """Wait for a frame; None at the end."""
+    while True:
+        frame = source.read(timeout=0.5)
+        if frame is not None or source.ended:
+            return frame
+
+
+def _record(
+    recorder: Recorder, follower: Follower, frame: Frame, source: Source, fps: float, debug: bool
+) -> None:
+    image = frame.image.copy()
+    canvas = draw.Canvas(image)
+    view = follower.debug() if debug else None
+    if view is not None:
+        draw.draw_debug(canvas, view)
+    draw.draw_targets(canvas, follower.targets.values(), follower.chosen)
+    count = source.frame_count
+    position = f"{frame.index + 1}/{count}" if count else f"{frame.index + 1}"
+    age = time.monotonic() - frame.captured_at if source.live else None
+    draw.draw_numbers(canvas, draw.Numbers(position, fps, follower.latency, age))
+    recorder.write(image, frame.timestamp)

@@ -1,0 +1,48 @@
+"""What the figures were measured on: it stands above every table and in every json."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+
+
+def describe() -> dict[str, str]:
+    """Processor, cores, system and versions, as short strings."""
+    described = {
+        "processor": processor_name(),
+        "cores": str(usable_cores()),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+    }
+    for package in ("numpy", "opencv-contrib-python", "opencv-python", "opencv-python-headless"):
+        described |= _version(package)
+    for package in ("onnxruntime-gpu", "onnxruntime"):
+        described |= _version(package)
+    return described
+
+
+def usable_cores() -> int:
+    """Cores that this process may use (containers and taskset lower it)."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def processor_name() -> str:
+    """The processor's own name where the system tells it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine() or "unknown"
+
+
+def _version(package: str) -> dict[str, str]:
+    try:
+        return {package: metadata.version(package)}
+    except metadata.PackageNotFoundError:
+        return {}

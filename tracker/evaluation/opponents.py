@@ -1,0 +1,302 @@
+"""Every tracker behind one adapter: ours, OpenCV's, NanoTrack, and a user's own.
+
+A tracker is any object with ``init(image, box)`` and ``update(image)``, where update returns
+a ``TrackResult``, ``(ok, box)``, or a box. A name stands for it on the command line:
+
+``kestrel``, ``siamfc`` or a model's path; ``csrt``, ``kcf``, ``mil``, ``nano``, ``vit``,
+``dasiamrpn`` (OpenCV); ``nanotrack-v2``, ``nanotrack-v3`` (their authors' decoding on ONNX
+Runtime); ``identity`` (never moves the first box: what doing nothing scores); or
+``module:Class`` for a class of yours that is called without arguments.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from tracker.errors import UserError
+from tracker.evaluation.frames import Image
+from tracker.results import Box, State, TrackResult
+
+OWN_MODELS = ("kestrel", "siamfc")
+OPENCV = ("csrt", "kcf", "mil", "nano", "vit", "dasiamrpn")
+NANOTRACK = ("nanotrack-v2", "nanotrack-v3")
+
+
+class Unavailable(UserError):
+    """A tracker that cannot be had here; it is reported and skipped."""
+
+
+class Tracker(Protocol):
+    """What the runner needs; the result of ``update`` goes through ``as_result``."""
+
+    def init(self, image: Image, box: Box) -> Any: ...
+
+    def update(self, image: Image) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Options:
+    """What building a tracker needs; picklable, so that worker processes can build it.
+
+    Attributes:
+        device: for our models.
+        threads: threads of OpenCV and ONNX Runtime; ``None`` leaves their defaults.
+        nanotrack_dir: folder with NanoTrack's ONNX files (``nano`` and ``nanotrack-*``).
+        opencv_models: folder with the ONNX files of OpenCV's Vit and DaSiamRPN trackers.
+    """
+
+    device: str = "auto"
+    threads: int | None = None
+    nanotrack_dir: str | None = None
+    opencv_models: str | None = None
+
+
+def build(name: str, options: Options) -> Tracker:
+    """Make a tracker by name.
+
+    Raises:
+        Unavailable: it needs something that is not here; the message says what.
+        UserError: no tracker has this name.
+    """
+    if options.threads:
+        import cv2
+
+        cv2.setNumThreads(options.threads)
+    if name == "identity":
+        return Identity()
+    if name in OPENCV:
+        return OpenCVTracker(lambda: _opencv_tracker(name, options))
+    if name in NANOTRACK:
+        from tracker.evaluation.nanotrack import NanoTrack
+
+        return NanoTrack(nanotrack_files(name, options), options.threads)
+    if ":" in name and not Path(name).exists():
+        made: Tracker = _user_class(name)()
+        return made
+    if name in OWN_MODELS or Path(name).exists():
+        return _own_tracker(name, options)
+    raise UserError(
+        f"no tracker is called {name!r}; known: "
+        f"{', '.join((*OWN_MODELS, *OPENCV, *NANOTRACK, 'identity'))}, "
+        "the path of a model, or module:Class of your own"
+    )
+
+
+def identity_of(name: str, options: Options) -> str:
+    """A digest that changes when the tracker does: its code, its files and its parameters.
+
+    Raises:
+        Unavailable, UserError: as ``build``.
+    """
+    parts: list[str] = [name]
+    if name in OPENCV:
+        import cv2
+
+        parts.append(f"OpenCV {cv2.__version__}")
+        parts += [_digest(path) for path in _opencv_files(name, options)]
+    elif name in NANOTRACK:
+        files = nanotrack_files(name, options)
+        parts += [_digest(files.backbone), _digest(files.head)]
+        parts.append(_digest(Path(__file__).with_name("nanotrack.py")))
+    elif ":" in name and not Path(name).exists():
+        module = importlib.import_module(_user_class(name).__module__)
+        parts += [_digest(Path(module.__file__))] if module.__file__ else []
+    elif name != "identity":
+        parts += [options.device, *_own_files(name)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def label(name: str) -> str:
+    """The name of a tracker's result folder and in tables: short, and safe as a file name."""
+    text = Path(name).stem if Path(name).exists() else name.replace(":", ".")
+    safe = "".join(c if c.isalnum() or c in "._-" else "_" for c in text).strip(".")
+    return safe or "tracker"
+
+
+def as_result(answer: Any, previous: Box) -> TrackResult:
+    """Read what a tracker's ``update`` returned.
+
+    ``(False, box)``, ``None`` and boxes that are not finite mean that the tracker lost the
+    target: the previous box is kept, as the toolkits do, with score 0.
+    """
+    if isinstance(answer, TrackResult):
+        return answer
+    ok, box = True, answer
+    if isinstance(answer, tuple | list) and len(answer) == 2:
+        ok, box = bool(answer[0]), answer[1]
+    values = [] if box is None else [float(v) for v in np.asarray(box, dtype=float).ravel()]
+    if ok and len(values) != 4 and values:
+        raise UserError(
+            f"a tracker's update returns (ok, box) or a box x,y,w,h, found {answer!r:.80}"
+        )
+    if not ok or len(values) != 4 or not all(math.isfinite(v) for v in values):
+        return TrackResult(previous, 0.0, State.LOST)
+    x, y, w, h = values
+    return TrackResult((x, y, w, h), 1.0, State.TRACKING)
+
+
+class Identity:
+    """Repeats the first box: the score that costs nothing, and a check of the protocol."""
+
+    def init(self, image: Image, box: Box) -> None:
+        self._box = box
+
+    def update(self, image: Image) -> Box:
+        return self._box
+
+
+class OpenCVTracker:
+    """OpenCV's trackers take whole pixels, and are made anew for each target."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self._tracker = make()  # now: what is missing shows at once
+        self._used = False
+
+    def init(self, image: Image, box: Box) -> None:
+        if self._used:
+            self._tracker = self._make()
+        self._used = True
+        x, y, w, h = (int(round(v)) for v in box)
+        self._box: Box = box
+        self._tracker.init(image, (x, y, max(w, 1), max(h, 1)))
+
+    def update(self, image: Image) -> TrackResult:
+        result = as_result(self._tracker.update(image), self._box)
+        self._box = result.box
+        # Nano, Vit and DaSiamRPN have a score of their own
+        scored = getattr(self._tracker, "getTrackingScore", None)
+        if scored is not None and result.state is not State.LOST:
+            score = min(max(float(scored()), 0.0), 1.0)
+            return TrackResult(result.box, score, result.state)
+        return result
+
+
+def _opencv_tracker(name: str, options: Options) -> Any:
+    import cv2
+
+    files = [str(path) for path in _opencv_files(name, options)]
+    if name in ("csrt", "kcf", "mil"):
+        cls = getattr(cv2, f"Tracker{name.upper()}", None)
+        if cls is None:
+            raise Unavailable(
+                f"{name}: not in this OpenCV; it comes with opencv-contrib-python, which takes "
+                "the place of opencv-python in an environment of its own"
+            )
+        return cls.create()
+    if name == "nano":
+        nano = cv2.TrackerNano.Params()
+        nano.backbone, nano.neckhead = files
+        return cv2.TrackerNano.create(nano)
+    if name == "vit":
+        vit = cv2.TrackerVit.Params()
+        (vit.net,) = files
+        return cv2.TrackerVit.create(vit)
+    siamrpn = cv2.TrackerDaSiamRPN.Params()
+    siamrpn.model, siamrpn.kernel_cls1, siamrpn.kernel_r1 = files
+    return cv2.TrackerDaSiamRPN.create(siamrpn)
+
+
+def _opencv_files(name: str, options: Options) -> list[Path]:
+    """The ONNX files of one of OpenCV's trackers, in the order of its parameters."""
+    if name == "nano":
+        # OpenCV's port decodes version 2's outputs of 16 x 16
+        files = nanotrack_files("nanotrack-v2", options)
+        return [files.backbone, files.head]
+    patterns = {
+        "vit": ["*vit*.onnx"],
+        "dasiamrpn": ["dasiamrpn_model*.onnx", "*kernel_cls1*.onnx", "*kernel_r1*.onnx"],
+    }.get(name, [])
+    if not patterns:
+        return []
+    if options.opencv_models is None:
+        raise Unavailable(
+            f"{name}: its ONNX files are not given; --opencv-models names their folder"
+        )
+    folder = Path(options.opencv_models)
+    found = [next(iter(sorted(folder.glob(pattern))), None) for pattern in patterns]
+    missing = [p for p, file in zip(patterns, found, strict=True) if file is None]
+    if missing:
+        raise Unavailable(f"{name}: {folder} has no file {missing[0]}")
+    return [file for file in found if file is not None]
+
+
+@dataclass(frozen=True)
+class NanoFiles:
+    """NanoTrack's two graphs."""
+
+    version: int
+    backbone: Path
+    head: Path
+
+
+def nanotrack_files(name: str, options: Options) -> NanoFiles:
+    """Find NanoTrack's files of a version, in the folder given or in its nanotrackv2 and so on."""
+    version = int(name[-1])
+    if options.nanotrack_dir is None:
+        raise Unavailable(
+            f"{name}: its ONNX files are not given; --nanotrack-dir names their folder"
+        )
+    root = Path(options.nanotrack_dir)
+    for folder in (root / f"nanotrackv{version}", root / f"v{version}"):
+        backbone = next(iter(sorted(folder.glob("nanotrack_backbone*.onnx"))), None)
+        head = next(iter(sorted(folder.glob("nanotrack_head*.onnx"))), None)
+        if backbone and head:
+            return NanoFiles(version, backbone, head)
+    raise Unavailable(
+        f"{name}: {root} has no folder nanotrackv{version} or v{version} with "
+        "nanotrack_backbone*.onnx and nanotrack_head*.onnx"
+    )
+
+
+def _own_tracker(name: str, options: Options) -> Tracker:
+    import tracker
+
+    try:
+        made: Tracker = tracker.SiameseTracker(name, device=options.device, threads=options.threads)
+    except (UserError, ImportError, AttributeError) as error:
+        raise Unavailable(f"{name}: {error}") from None
+    return made
+
+
+def _own_files(name: str) -> list[str]:
+    """Digests of the online tracker's code and of the model's files."""
+    import tracker
+
+    package = Path(tracker.__path__[0])
+    code = sorted(package.glob("*.py"))
+    given = Path(name)
+    if given.is_dir():
+        weights = sorted(p for p in given.iterdir() if p.is_file())
+    elif given.is_file():
+        weights = sorted(given.parent.glob(f"{given.stem.split('_')[0]}*.onnx"))
+    else:
+        places = (package / "weights", package.parent / "weights")
+        weights = sorted(p for place in places for p in place.glob(f"**/{name}*") if p.is_file())
+    return [_digest(path) for path in (*code, *weights)]
+
+
+def _user_class(name: str) -> Callable[[], Any]:
+    module, _, attribute = name.partition(":")
+    try:
+        found: Callable[[], Any] = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise Unavailable(
+            f"{name}: {error}; give module:Class with the module on PYTHONPATH"
+        ) from None
+    return found
+
+
+def _digest(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise Unavailable(f"{path}: the file cannot be read ({error.strerror})") from None

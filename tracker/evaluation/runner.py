@@ -1,0 +1,259 @@
+"""Run many trackers over many sequences: skip what is done, keep what was done.
+
+A finished run is two files: the csv with the track, and a json beside it that says what made
+it. The json holds a key over the tracker (code, files, parameters), the sequence and the
+protocol: when any of them changes, the run is repeated. Both appear whole or not at all, so
+that an interrupt at any moment costs only the sequences that were under way.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tracker.errors import UserError
+from tracker.evaluation import opponents, protocols
+from tracker.evaluation.datasets import Sequence
+from tracker.evaluation.results_io import Track, read_track, track_to_csv, write_atomic
+from tracker.evaluation.vot import Anchor, anchor_frames
+
+FORMAT = 1
+"""Raised when the meaning of the files changes."""
+
+ONE_PASS, ANCHORS, RESETS = "one-pass", "vot-anchors", "vot-resets"
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One run of one tracker over one sequence.
+
+    Attributes:
+        tracker: name, as ``opponents.build`` takes it.
+        sequence: what it follows.
+        path: csv to be written; the json lies beside it.
+        key: digest of all that the result depends on.
+        protocol: ``one-pass``, ``vot-anchors`` or ``vot-resets``.
+        anchor: where it starts, for ``vot-anchors``.
+        max_frames: only so many frames, for a quick look.
+    """
+
+    tracker: str
+    options: opponents.Options
+    sequence: Sequence
+    path: Path
+    key: str
+    protocol: str = ONE_PASS
+    anchor: Anchor | None = None
+    max_frames: int | None = None
+
+    @property
+    def frames(self) -> int:
+        """Number of frames that it runs over."""
+        if self.anchor is not None:
+            return len(anchor_frames(self.anchor, len(self.sequence)))
+        return min(self.max_frames or len(self.sequence), len(self.sequence))
+
+    @property
+    def record(self) -> Path:
+        """The json that says what made the csv."""
+        return self.path.with_suffix(".json")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished run, or why there is none."""
+
+    job: Job
+    track: Track | None
+    size: tuple[int, int] | None
+    error: str | None = None
+    skipped: bool = False
+    workers: int = 1
+
+
+def results_root(out: Path, protocol: str, max_frames: int | None) -> Path:
+    """Where a kind of run lives: quick looks never mix with whole clips."""
+    root = out if max_frames is None else out / f"first-{max_frames}-frames"
+    return root if protocol == ONE_PASS else root / protocol
+
+
+def make_job(
+    tracker: str,
+    options: opponents.Options,
+    identity: str,
+    sequence: Sequence,
+    out: Path,
+    protocol: str = ONE_PASS,
+    anchor: Anchor | None = None,
+    max_frames: int | None = None,
+) -> Job:
+    """Name the files of a run and work out its key."""
+    folder = results_root(out, protocol, max_frames) / opponents.label(tracker) / sequence.dataset
+    path = folder / f"{sequence.name}.csv"
+    if anchor is not None:
+        way = "backward" if anchor.backward else "forward"
+        path = folder / sequence.name / f"{anchor.frame:08d}_{way}.csv"
+    parts = [
+        FORMAT,
+        identity,
+        protocol,
+        None if anchor is None else [anchor.frame, anchor.backward],
+        max_frames,
+        sequence.key,
+        sequence.source.fingerprint(),
+        hashlib.sha256(sequence.truth.tobytes()).hexdigest(),
+    ]
+    key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+    return Job(tracker, options, sequence, path, key, protocol, anchor, max_frames)
+
+
+def finished(job: Job) -> Outcome | None:
+    """The result of a run that was done before with the same key; ``None`` if it was not.
+
+    Raises:
+        UserError: a csv of that name exists that this program did not write.
+    """
+    if not job.record.is_file():
+        if job.path.exists():
+            raise UserError(
+                f"{job.path}: this file was not written by an evaluation and would be replaced; "
+                "give another --out, or --overwrite"
+            )
+        return None
+    try:
+        record = json.loads(job.record.read_text(encoding="utf-8"))
+        if record["key"] != job.key:
+            return None
+        raw = job.path.read_bytes()
+        if hashlib.sha256(raw).hexdigest() != record["csv_sha256"]:
+            return None
+        size = (int(record["width"]), int(record["height"]))
+        return Outcome(job, read_track(job.path), size, None, True, int(record["workers"]))
+    except (OSError, ValueError, KeyError, TypeError, UserError):
+        return None  # damaged: run it again
+
+
+def run_job(job: Job, on_frame: Callable[[], None] | None = None, workers: int = 1) -> Outcome:
+    """Run, write both files, and return the outcome; errors come back as a sentence."""
+    try:
+        tracker = opponents.build(job.tracker, job.options)
+        if job.protocol == RESETS:
+            track, size = protocols.run_with_resets(tracker, job.sequence, on_frame)
+        elif job.anchor is not None:
+            track, size = protocols.run_from_anchor(tracker, job.sequence, job.anchor, on_frame)
+        else:
+            track, size = protocols.run_one_pass(tracker, job.sequence, job.max_frames, on_frame)
+        _save(job, track, size, workers)
+    except UserError as error:
+        return Outcome(job, None, None, str(error))
+    except Exception as error:  # a tracker under test may raise anything; the others go on
+        return Outcome(job, None, None, f"{type(error).__name__}: {error}")
+    return Outcome(job, track, size, None, False, workers)
+
+
+def _save(job: Job, track: Track, size: tuple[int, int], workers: int) -> None:
+    text = track_to_csv(track)
+    # the old record first: a csv must never stand beside the record of another
+    job.record.unlink(missing_ok=True)
+    write_atomic(job.path, text)
+    record = {
+        "key": job.key,
+        "csv_sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "tracker": job.tracker,
+        "sequence": job.sequence.key,
+        "protocol": job.protocol,
+        "max_frames": job.max_frames,
+        "width": size[0],
+        "height": size[1],
+        "threads": job.options.threads,
+        "device": job.options.device,
+        "workers": workers,
+        "written": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+    }
+    write_atomic(job.record, json.dumps(record, indent=1))
+
+
+def run_all(
+    jobs: list[Job], workers: int, on_frames: Callable[[int], None] | None = None
+) -> Iterator[Outcome]:
+    """Run the jobs, one sequence a process at a time, and yield outcomes as they come.
+
+    Args:
+        workers: processes; 1 stays in this process.
+        on_frames: told how many further frames are done, for a progress bar.
+    """
+    tell = on_frames or (lambda count: None)
+    if workers <= 1:
+        for job in jobs:
+            done = 0
+
+            def on_frame() -> None:
+                nonlocal done
+                done += 1
+                tell(1)
+
+            outcome = run_job(job, on_frame)
+            tell(job.frames - done)
+            yield outcome
+        return
+    waiting = list(reversed(jobs))
+    while waiting:
+        yield from _run_pool(waiting, workers, tell)
+
+
+def _run_pool(waiting: list[Job], workers: int, tell: Callable[[int], None]) -> Iterator[Outcome]:
+    """Work off ``waiting`` from its end; returns early when a worker process died."""
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker)
+    running: dict[Future[Outcome], Job] = {}
+    try:
+        broken = False
+        while running or (waiting and not broken):
+            while waiting and len(running) < workers and not broken:
+                job = waiting.pop()
+                running[pool.submit(run_job, job, None, workers)] = job
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                job = running.pop(future)
+                try:
+                    outcome = future.result()
+                except BrokenProcessPool:
+                    broken = True
+                    reason = "its process died (a crash in native code, or out of memory)"
+                    outcome = Outcome(job, None, None, reason)
+                tell(job.frames)
+                yield outcome
+    finally:
+        _stop(pool)
+
+
+def _stop(pool: ProcessPoolExecutor) -> None:
+    """End the workers at once: what they had not finished is not wanted."""
+    processes: dict[int, Any] = dict(getattr(pool, "_processes", None) or {})
+    pool.shutdown(wait=False, cancel_futures=True)
+    for process in processes.values():
+        process.terminate()
+
+
+def _begin_worker() -> None:
+    # ctrl-c reaches the whole group; the parent alone decides what to do
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        sentinel = parent
+
+        def leave_with_parent() -> None:
+            sentinel.join()
+            os._exit(1)  # the parent was killed: nobody waits for the result
+
+        threading.Thread(target=leave_with_parent, daemon=True).start()

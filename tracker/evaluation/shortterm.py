@@ -1,0 +1,129 @@
+"""VOT's short-term figures from finished runs: anchors (VOT2022) or resets."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from collections.abc import Sequence as SequenceOf
+from typing import Any
+
+import numpy as np
+
+from tracker.evaluation import opponents, vot
+from tracker.evaluation.datasets import Sequence
+from tracker.evaluation.metrics import present_frames
+from tracker.evaluation.protocols import FAILED_STATE, INITIALISED_STATE, SKIPPED_STATE
+from tracker.evaluation.runner import Outcome
+from tracker.evaluation.vot import Anchor, AnchorRun, ResetRun, ResetScore, VotScore
+
+Scores = Mapping[str, Mapping[str, VotScore | ResetScore]]
+"""Tracker -> data set -> figures."""
+
+_CODES = {
+    INITIALISED_STATE: vot.INITIALISED,
+    FAILED_STATE: vot.FAILED,
+    SKIPPED_STATE: vot.SKIPPED,
+}
+
+
+def anchors_of(sequence: Sequence) -> list[Anchor]:
+    """The anchors that VOT's files give, else one every 50 frames."""
+    if sequence.anchors is not None:
+        return vot.anchors_from_values(sequence.anchors)
+    return vot.place_anchors(sequence.truth)
+
+
+def anchor_run(outcome: Outcome) -> AnchorRun:
+    """Score one run from an anchor."""
+    track, truth, size = _parts(outcome)
+    overlaps = vot.bounded_overlaps(track.boxes, truth, size)
+    return vot.score_anchor_run(overlaps, present_frames(truth))
+
+
+def reset_run(outcome: Outcome) -> ResetRun:
+    """Overlaps and codes of a run with resets."""
+    track, truth, size = _parts(outcome)
+    overlaps = vot.bounded_overlaps(track.boxes, truth, size)
+    codes = np.array([_CODES.get(state, vot.TRACKED) for state in track.states])
+    # frames without truth say nothing of accuracy
+    codes[(codes == vot.TRACKED) & ~present_frames(truth)] = vot.SKIPPED
+    return ResetRun(overlaps, codes)
+
+
+def summarise(outcomes: SequenceOf[Outcome]) -> dict[str, dict[str, VotScore | ResetScore]]:
+    """Figures by tracker and data set; sequences with a missing run are left out."""
+    grouped: dict[str, dict[str, dict[str, list[Outcome]]]] = {}
+    for outcome in outcomes:
+        sequence = outcome.job.sequence
+        by_dataset = grouped.setdefault(opponents.label(outcome.job.tracker), {})
+        by_dataset.setdefault(sequence.dataset, {}).setdefault(sequence.name, []).append(outcome)
+    return {
+        tracker: {dataset: _score(found) for dataset, found in datasets.items() if _whole(found)}
+        for tracker, datasets in grouped.items()
+    }
+
+
+def text_table(scores: Scores) -> str:
+    """The table that the command prints."""
+    lines = []
+    width = max([len(t) for t in scores] + [7])
+    for dataset in dict.fromkeys(d for found in scores.values() for d in found):
+        rows = {t: found[dataset] for t, found in scores.items() if dataset in found}
+        anchored = isinstance(next(iter(rows.values())), VotScore)
+        lines.append(dataset)
+        if anchored:
+            lines.append(f"  {'tracker':<{width}}    EAO  accuracy  robustness")
+        else:
+            lines.append(f"  {'tracker':<{width}}    EAO  accuracy  failures  reliability")
+        for tracker, row in rows.items():
+            if isinstance(row, VotScore):
+                rest = f"{row.accuracy:8.3f}  {row.robustness:10.3f}"
+            else:
+                rest = f"{row.accuracy:8.3f}  {row.failures:8.2f}  {row.reliability:11.3f}"
+            eao = "    -" if math.isnan(row.eao) else f"{row.eao:.3f}"
+            lines.append(f"  {tracker:<{width}}  {eao}  {rest}")
+        lines.append("")
+    return "\n".join(lines).rstrip()
+
+
+def to_json(scores: Scores) -> dict[str, Any]:
+    """Figures as plain types."""
+    return {
+        tracker: {
+            dataset: {
+                name: value.tolist() if isinstance(value, np.ndarray) else _plain(value)
+                for name, value in dataclasses.asdict(row).items()
+            }
+            for dataset, row in found.items()
+        }
+        for tracker, found in scores.items()
+    }
+
+
+def _score(found: Mapping[str, list[Outcome]]) -> VotScore | ResetScore:
+    whole = {name: runs for name, runs in found.items() if _complete(runs)}
+    if next(iter(whole.values()))[0].job.anchor is None:
+        return vot.summarise_resets([reset_run(runs[0]) for runs in whole.values()])
+    runs = [[anchor_run(outcome) for outcome in outcomes] for outcomes in whole.values()]
+    lengths = [len(outcomes[0].job.sequence) for outcomes in whole.values()]
+    return vot.summarise_anchors(runs, lengths)
+
+
+def _whole(found: Mapping[str, list[Outcome]]) -> bool:
+    return any(_complete(runs) for runs in found.values())
+
+
+def _complete(outcomes: list[Outcome]) -> bool:
+    job = outcomes[0].job
+    return len(outcomes) == (1 if job.anchor is None else len(anchors_of(job.sequence)))
+
+
+def _parts(outcome: Outcome) -> Any:
+    track, size = outcome.track, outcome.size
+    assert track is not None and size is not None  # only finished runs come here
+    return track, outcome.job.sequence.truth[track.frames], size
+
+
+def _plain(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,1 @@
+"""The networks (torch): stateless modules, their similarity functions and losses."""

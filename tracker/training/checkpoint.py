@@ -1,0 +1,56 @@
+"""Checkpoints: everything that a run needs to go on, whole or not there at all."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tracker.errors import UserError
+
+FORMAT = 1
+
+
+def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
+    """Write tensors and plain values to ``path`` in one step.
+
+    The file is written beside its place, flushed to the disk and renamed, so a process
+    killed at any moment leaves the old checkpoint or the new one.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with partial.open("wb") as file:
+            torch.save({"format": FORMAT, **content}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError as error:
+        raise UserError(
+            f"the checkpoint {path} could not be written ({error.strerror or error}); "
+            "the previous one is untouched"
+        ) from None
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint; nothing in it is executed (``weights_only``).
+
+    Raises:
+        UserError: missing, damaged, or not a checkpoint of this project.
+    """
+    if not path.is_file():
+        raise UserError(f"there is no checkpoint at {path}")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError):
+        raise UserError(
+            f"the checkpoint {path} is damaged or is not one of this project; "
+            "resume from another or start anew"
+        ) from None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        found = content.get("format") if isinstance(content, dict) else type(content).__name__
+        raise UserError(f"{path} is not a checkpoint of format {FORMAT}, found {found!r}")
+    return content

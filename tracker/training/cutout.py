@@ -1,0 +1,80 @@
+"""Objects cut out of one picture and put into another: distractors, occluders, targets."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from tracker.training.crops import Jitter, Matrix, crop_matrix, map_box
+from tracker.training.tracks import Image, Track
+
+Mask = NDArray[np.float32]
+Corners = NDArray[np.float32]
+
+
+def object_mask(track: Track, frame: int, shape: tuple[int, int]) -> Mask:
+    """Where the object is in its picture: its polygons, else an ellipse in its box.
+
+    Returns:
+        (H, W) float32 in 0..1 with a soft edge.
+    """
+    mask = np.zeros(shape, np.uint8)
+    if track.polygons:
+        cv2.fillPoly(mask, [np.round(p).astype(np.int32) for p in track.polygons], 255)
+        soft = 0.8
+    else:
+        x, y, w, h = (float(v) for v in track.boxes[frame])
+        centre, axes = (round(x + w / 2), round(y + h / 2)), (round(w / 2), round(h / 2))
+        cv2.ellipse(mask, centre, axes, 0, 0, 360, 255, -1)
+        soft = max(1.0, min(w, h) / 24)
+    return np.asarray(cv2.GaussianBlur(mask, (0, 0), soft), dtype=np.float32) / 255
+
+
+def paste(
+    canvas: Image, image: Image, mask: Mask, matrix: Matrix, opacity: float = 1.0
+) -> tuple[Image, Mask]:
+    """Put the masked object of ``image`` onto ``canvas`` after an affine map.
+
+    Returns:
+        The new picture, and the (H, W) share of each pixel that the object now covers.
+    """
+    size = (canvas.shape[1], canvas.shape[0])
+    moved = cv2.warpAffine(image, matrix, size, flags=cv2.INTER_LINEAR)
+    alpha = cv2.warpAffine(mask, matrix, size, flags=cv2.INTER_LINEAR) * opacity
+    blend = canvas + (moved.astype(np.float32) - canvas) * alpha[:, :, None]
+    return np.clip(blend, 0, 255).astype(np.uint8), np.asarray(alpha, dtype=np.float32)
+
+
+def mask_corners(alpha: Mask) -> Corners | None:
+    """Corner box of what a mask covers by more than half, ``None`` if that is nothing."""
+    ys, xs = np.nonzero(alpha > 0.5)
+    if len(xs) == 0:
+        return None
+    return np.array([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1], np.float32)
+
+
+def beside(
+    box: NDArray[np.float32], target: Corners, size: int, rng: Generator, tries: int = 8
+) -> Matrix | None:
+    """A map that puts an object of ``box`` near a target without covering it.
+
+    The object is made as large as the target, give or take a third. ``None`` when no
+    place with an overlap under a tenth of the target was found.
+    """
+    w, h = target[2] - target[0], target[3] - target[1]
+    factor = float(np.sqrt(w * h / (box[2] * box[3])) * np.exp(rng.uniform(-0.35, 0.35)))
+    for _ in range(tries):
+        matrix = crop_matrix(box, size, size / factor, Jitter(0, 0, 0.1, 12), rng, rng.random() < 0.5)
+        reach = 0.5 * (w + h)
+        angle, distance = rng.uniform(0, 2 * np.pi), rng.uniform(0.7, 2.2) * reach
+        middle = np.array([target[0] + target[2], target[1] + target[3]]) / 2
+        goal = middle + distance * np.array([np.cos(angle), np.sin(angle)])
+        matrix[:, 2] += goal - size / 2
+        placed = map_box(matrix, box)
+        inside = np.minimum(placed[2:], size) - np.maximum(placed[:2], 0)
+        overlap = np.minimum(placed[2:], target[2:]) - np.maximum(placed[:2], target[:2])
+        if (inside > 6).all() and np.clip(overlap, 0, None).prod() < 0.1 * w * h:
+            return matrix
+    return None

@@ -1,0 +1,202 @@
+"""What a batch of pairs asks of a network: labels, and the sum of losses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+import torch.distributed.nn.functional as dist_nn
+from torch import Tensor, nn
+
+from tracker.network.head import box_coverage, cell_centres, sides_to_corners
+from tracker.network.kestrel import Kestrel, SearchOutput, pooled_identity
+from tracker.network.losses import (
+    balanced_logistic_loss,
+    contrastive_values,
+    corner_iou,
+    focal_loss,
+    giou_loss,
+    hard_negative_bce,
+    triplet_values,
+)
+from tracker.network.siamfc import SiamFC
+
+Batch = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class LossOptions:
+    """Weights and forms of the losses.
+
+    Attributes:
+        score: ``bce`` (with hard negatives) or ``focal``.
+        box: weight of the GIoU loss.
+        quality: share of the box's overlap in the target of a positive cell: 0 asks for 1,
+            1 asks for the overlap itself (Zhang et al. 2021, "VarifocalNet", section 3.2).
+        contrastive, triplet: weights of the verification losses.
+        margin: of the triplet loss.
+        radius: pixels around the target's middle that are positive, for SiamFC.
+    """
+
+    score: str = "bce"
+    box: float = 1.5
+    quality: float = 0.0
+    contrastive: float = 0.15
+    triplet: float = 0.3
+    margin: float = 0.3
+    radius: float = 16.0
+
+
+def ellipse_labels(corners: Tensor, cells: int, stride: int) -> Tensor:
+    """Labels of the cells of a search region.
+
+    Inside the ellipse with half the axes of the box: 1; between it and the ellipse that
+    fills the box: 0 (ignored); outside: -1. The cell nearest to the middle is always 1.
+    Chen et al. 2020, "Siamese Box Adaptive Network", section 3.3.
+
+    Args:
+        corners: (B, 4) x1 y1 x2 y2 in crop pixels.
+
+    Returns:
+        (B, cells, cells) float of 1, 0, -1.
+    """
+    places = cell_centres(cells, stride, corners.device)
+    middle = (corners[:, :2] + corners[:, 2:]) / 2
+    half = ((corners[:, 2:] - corners[:, :2]) / 2).clamp_min(1e-3)
+    dx = ((places[None] - middle[:, :1]) / half[:, :1]).square()
+    dy = ((places[None] - middle[:, 1:]) / half[:, 1:]).square()
+    radius = dy[:, :, None] + dx[:, None, :]
+    labels = torch.where(radius <= 0.25, 1.0, torch.where(radius <= 1.0, 0.0, -1.0))
+    nearest = (middle / stride - 0.5).round().long().clamp(0, cells - 1)
+    labels[torch.arange(len(corners)), nearest[:, 1], nearest[:, 0]] = 1.0
+    return labels
+
+
+def disc_labels(corners: Tensor, cells: int, stride: int, size: int, radius: float) -> Tensor:
+    """Labels of SiamFC's response: 1 within ``radius`` pixels of the target's middle, else -1.
+
+    Bertinetto et al. 2016, equation 4. Cell i of the response stands for the offset
+    ``stride (i - (cells - 1) / 2)`` from the crop's middle.
+
+    Args:
+        corners: (B, 4) in pixels of a crop of ``size`` pixels.
+    """
+    offsets = (torch.arange(cells, device=corners.device) - (cells - 1) / 2) * stride
+    middle = (corners[:, :2] + corners[:, 2:]) / 2 - size / 2
+    dx, dy = offsets[None] - middle[:, :1], offsets[None] - middle[:, 1:]
+    square = dy.square()[:, :, None] + dx.square()[:, None, :]
+    return torch.where(square <= radius**2, 1.0, -1.0)
+
+
+class SiamFCObjective(nn.Module):
+    """Logistic loss on the response map."""
+
+    def __init__(self, network: SiamFC, options: LossOptions) -> None:
+        super().__init__()
+        self.network, self.options = network, options
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Losses by name; ``loss`` is their weighted sum."""
+        net = self.network
+        logits = net.search(net.exemplar(batch["exemplar"]), batch["search"]).float()
+        labels = disc_labels(
+            batch["search_box"], logits.shape[-1], net.stride, net.search_size, self.options.radius
+        )
+        labels = torch.where(batch["positive"][:, None, None], labels, -torch.ones_like(labels))
+        return {"loss": balanced_logistic_loss(logits, labels)}
+
+
+class KestrelObjective(nn.Module):
+    """Score, box and identity losses."""
+
+    def __init__(self, network: Kestrel, options: LossOptions) -> None:
+        super().__init__()
+        self.network, self.options = network, options
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Losses by name; ``loss`` is their weighted sum."""
+        net, options = self.network, self.options
+        embedding, identity = net.exemplar(batch["exemplar"], batch["exemplar_box"])
+        output = SearchOutput(*(t.float() for t in net.search(embedding, batch["search"])))
+        boxes = sides_to_corners(output.sides, net.stride)
+        labels = ellipse_labels(batch["search_box"], output.score.shape[-1], net.stride)
+        labels = torch.where(batch["positive"][:, None, None], labels, -torch.ones_like(labels))
+        positive = labels > 0
+        parts = {
+            "score": self._score_loss(output.score, labels, boxes, batch["search_box"]),
+            "box": giou_loss(boxes, batch["search_box"], positive),
+        }
+        parts |= self._identity_losses(identity.float(), output, boxes, batch)
+        parts["loss"] = (
+            parts["score"]
+            + options.box * parts["box"]
+            + options.contrastive * parts["contrastive"]
+            + options.triplet * parts["triplet"]
+        )
+        return parts
+
+    def _score_loss(self, score: Tensor, labels: Tensor, boxes: Tensor, truth: Tensor) -> Tensor:
+        if self.options.score == "focal":
+            return focal_loss(score, labels)
+        if self.options.quality:
+            overlap = corner_iou(boxes.detach().permute(0, 2, 3, 1), truth[:, None, None])
+            soft = 1 - self.options.quality * (1 - overlap.clamp(0.05, 1))
+            labels = torch.where(labels > 0, soft, labels)
+        return hard_negative_bce(score, labels)
+
+    def _identity_losses(
+        self, anchor: Tensor, output: SearchOutput, boxes: Tensor, batch: Batch
+    ) -> dict[str, Tensor]:
+        """The same object later, against other objects and the network's own false peaks."""
+        net, same = self.network, batch["positive"]
+        cells = output.score.shape[-1]
+        shown = pooled_identity(
+            output.identity, box_coverage(batch["search_box"], cells, net.stride)
+        )
+        false_box = false_peak(output.score.detach(), boxes.detach(), batch["search_box"])
+        false = pooled_identity(output.identity, box_coverage(false_box, cells, net.stride))
+        everyone, numbers = _gather(shown), _gather(batch["shown"])
+        other = numbers[None] != batch["track"][:, None]
+        candidates = torch.cat([everyone[None].expand(len(anchor), -1, -1), false[:, None]], 1)
+        valid = torch.cat([other, torch.ones_like(other[:, :1])], 1)
+        triplets = triplet_values(anchor, shown, candidates, valid, self.options.margin)
+        contrast = contrastive_values(anchor, shown, same) + 0.5 * contrastive_values(
+            anchor, false, torch.zeros_like(same)
+        )
+        return {"triplet": (triplets * same).mean(), "contrastive": contrast.mean()}
+
+
+def false_peak(score: Tensor, boxes: Tensor, truth: Tensor) -> Tensor:
+    """The box of the best cell that is not the shown object: the distractor of the frame.
+
+    Args:
+        score: (B, H, W); boxes: (B, 4, H, W) corners; truth: (B, 4) corners.
+
+    Returns:
+        (B, 4) corners.
+    """
+    overlap = corner_iou(boxes.permute(0, 2, 3, 1), truth[:, None, None])
+    apart = torch.where(overlap < 0.1, score, torch.full_like(score, -1e4)).flatten(1)
+    best = apart.argmax(1)
+    return boxes.flatten(2).gather(2, best[:, None, None].expand(-1, 4, 1))[:, :, 0]
+
+
+def _gather(values: Tensor) -> Tensor:
+    """The values of all processes, so that mining does not depend on their number."""
+    if not (dist.is_initialized() and dist.get_world_size() > 1):
+        return values
+    if values.is_floating_point():
+        return torch.cat(dist_nn.all_gather(values))
+    parts = [torch.empty_like(values) for _ in range(dist.get_world_size())]
+    dist.all_gather(parts, values)
+    return torch.cat(parts)
+
+
+def make_objective(network: nn.Module, options: LossOptions) -> nn.Module:
+    """The objective that belongs to a network."""
+    if isinstance(network, Kestrel):
+        return KestrelObjective(network, options)
+    if isinstance(network, SiamFC):
+        return SiamFCObjective(network, options)
+    raise ValueError(f"no training objective for {type(network).__name__}")

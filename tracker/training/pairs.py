@@ -1,0 +1,249 @@
+"""Pairs of an exemplar and a search crop: what the network learns from.
+
+A pair is a function of the data, the seed and its number alone: any process can make any
+pair, which is what lets a run be resumed and be spread over machines exactly.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.random import Generator
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from tracker.training.augment import change_appearance, grey
+from tracker.training.crops import (
+    Jitter,
+    crop_matrix,
+    exemplar_side,
+    map_box,
+    square_fill,
+    warp,
+)
+from tracker.training.cutout import beside, mask_corners, object_mask, paste
+from tracker.training.tracks import Image, Source, Track, read_image
+
+
+@dataclass(frozen=True)
+class PairOptions:
+    """How pairs are drawn. Probabilities are of a pair unless said otherwise.
+
+    Attributes:
+        exemplar_size, search_size: crop sizes in pixels.
+        negative: the search region shows another object.
+        hard: of the negatives, those of the same category.
+        paste: of stills with a polygon, those cut out and put on another picture.
+        distractor: another object is put beside the target.
+        occluder: a piece of another picture hides a part of the target.
+        grey: both crops without colour.
+        max_gap: frames between exemplar and search.
+        shift: largest offset of the target in the search crop, pixels.
+        scale: largest change of scale in the search crop, exp(+-scale).
+    """
+
+    exemplar_size: int
+    search_size: int
+    negative: float = 0.2
+    hard: float = 0.5
+    paste: float = 0.45
+    distractor: float = 0.35
+    occluder: float = 0.12
+    grey: float = 0.15
+    max_gap: int = 100
+    shift: float = 64.0
+    scale: float = 0.18
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One pair.
+
+    Attributes:
+        exemplar: uint8 BGR (E, E, 3); search: uint8 BGR (S, S, 3).
+        exemplar_box, search_box: corners in crop pixels. The search box is the target's in
+            a positive pair, and of the object that is shown instead in a negative one.
+        positive: the two show the same object.
+        track: number of the exemplar's track; shown: of the object in the search crop.
+    """
+
+    exemplar: Image
+    search: Image
+    exemplar_box: NDArray[np.float32]
+    search_box: NDArray[np.float32]
+    positive: bool
+    track: int
+    shown: int
+
+
+class PairSampler:
+    """Draws and renders pairs from sources."""
+
+    def __init__(self, sources: Sequence[Source], options: PairOptions, seed: int) -> None:
+        self.options, self.seed = options, seed
+        self.tracks: list[Track] = [t for s in sources for t in s.tracks]
+        ends = np.cumsum([len(s.tracks) for s in sources])
+        self._spans = list(zip([0, *ends[:-1]], ends))
+        weights = np.array([s.weight for s in sources], dtype=np.float64)
+        self._odds = weights / weights.sum()
+        self._by_category: dict[str, list[int]] = defaultdict(list)
+        for number, track in enumerate(self.tracks):
+            if track.category:
+                self._by_category[track.category].append(number)
+        self._cut = [n for n, t in enumerate(self.tracks) if t.polygons]
+        # number of the track that the network confused with each one last, or -1
+        self.confused = torch.full((len(self.tracks),), -1, dtype=torch.int64)
+
+    def pair(self, index: int) -> Pair:
+        """Render pair number ``index``: the same one at every call."""
+        rng = np.random.default_rng((self.seed, index))
+        number = self._draw_track(rng)
+        track = self.tracks[number]
+        negative = rng.random() < self.options.negative
+        first, second = self._draw_frames(track, rng)
+        flip = bool(rng.random() < 0.5)
+        exemplar, exemplar_box = self._exemplar(track, first, flip, rng)
+        shown = self._draw_negative(number, rng) if negative else number
+        if negative:
+            track = self.tracks[shown]
+            second = int(rng.choice(track.present))
+        search, search_box = self._search(number, shown, second, flip, rng)
+        if rng.random() < self.options.grey:
+            exemplar, search = grey(exemplar), grey(search)
+        exemplar = change_appearance(exemplar, rng, 0.6)
+        search = change_appearance(search, rng)
+        return Pair(exemplar, search, exemplar_box, search_box, not negative, number, shown)
+
+    def _draw_track(self, rng: Generator) -> int:
+        start, end = self._spans[int(rng.choice(len(self._spans), p=self._odds))]
+        return int(rng.integers(start, end))
+
+    def _draw_frames(self, track: Track, rng: Generator) -> tuple[int, int]:
+        present = track.present
+        first = int(rng.choice(present))
+        near = present[np.abs(present - first) <= self.options.max_gap]
+        return first, int(rng.choice(near))
+
+    def _draw_negative(self, number: int, rng: Generator) -> int:
+        """Another track: confused before, of the same category, or any."""
+        confused = int(self.confused[number])
+        if confused >= 0 and rng.random() < self.options.hard:
+            return confused
+        like = self._by_category.get(self.tracks[number].category or "", [])
+        if len(like) > 1 and rng.random() < self.options.hard:
+            other = int(like[int(rng.integers(len(like)))])
+        else:
+            other = self._draw_track(rng)
+        return other if other != number else (number + 1) % len(self.tracks)
+
+    def _exemplar(
+        self, track: Track, frame: int, flip: bool, rng: Generator
+    ) -> tuple[Image, NDArray[np.float32]]:
+        size, box = self.options.exemplar_size, track.boxes[frame]
+        image = read_image(track.frames[frame])
+        matrix = crop_matrix(box, size, exemplar_side(box), Jitter(4, 0.05), rng, flip)
+        return warp(image, matrix, size, self._fill(image, size, rng)), map_box(matrix, box)
+
+    def _search(
+        self, exemplar: int, shown: int, frame: int, flip: bool, rng: Generator
+    ) -> tuple[Image, NDArray[np.float32]]:
+        track, size = self.tracks[shown], self.options.search_size
+        box = track.boxes[frame]
+        image = read_image(track.frames[frame])
+        still = len(track.frames) == 1
+        jitter = Jitter(
+            self.options.shift, self.options.scale, 0.2 if still else 0.06, 10 if still else 3
+        )
+        side = exemplar_side(box) * size / self.options.exemplar_size
+        matrix = crop_matrix(box, size, side, jitter, rng, flip)
+        corners = map_box(matrix, box)
+        if track.polygons and rng.random() < self.options.paste:
+            background = square_fill(self._other_picture(rng), size, rng)
+            mask = object_mask(track, frame, image.shape[:2])
+            canvas, alpha = paste(background, image, mask, matrix)
+            tight = mask_corners(alpha)
+            if tight is not None and (tight[2:] - tight[:2] > 6).all():
+                corners = tight
+            else:
+                canvas = warp(image, matrix, size, background)
+        else:
+            canvas = warp(image, matrix, size, self._fill(image, size, rng))
+        if rng.random() < self.options.distractor:
+            canvas = self._add_distractors(canvas, corners, exemplar, rng)
+        if shown == exemplar and rng.random() < self.options.occluder:
+            canvas = self._occlude(canvas, corners, rng)
+        return canvas, corners
+
+    def _fill(self, image: Image, size: int, rng: Generator) -> Image:
+        """What stands outside the picture: mostly another one, now and then a flat colour.
+
+        At run time a frame's border is flat, so that must have been seen; a network that
+        sees only flat surroundings learns where pictures end instead of where targets are.
+        """
+        if rng.random() < 0.15:
+            return np.full((size, size, 3), image.mean((0, 1)), np.uint8)
+        return square_fill(self._other_picture(rng), size, rng)
+
+    def _other_picture(self, rng: Generator) -> Image:
+        track = self.tracks[self._draw_track(rng)]
+        return read_image(track.frames[int(rng.integers(len(track.frames)))])
+
+    def _add_distractors(
+        self, canvas: Image, target: NDArray[np.float32], number: int, rng: Generator
+    ) -> Image:
+        for _ in range(int(rng.integers(1, 4))):
+            other = self._draw_negative(number, rng)
+            if not self.tracks[other].polygons and self._cut and rng.random() < 0.5:
+                other = self._cut[int(rng.integers(len(self._cut)))]
+            if other == number:
+                continue
+            track = self.tracks[other]
+            frame = int(rng.choice(track.present))
+            matrix = beside(track.boxes[frame], target, canvas.shape[0], rng)
+            if matrix is not None:
+                image = read_image(track.frames[frame])
+                mask = object_mask(track, frame, image.shape[:2])
+                canvas, _ = paste(canvas, image, mask, matrix)
+        return canvas
+
+    def _occlude(self, canvas: Image, target: NDArray[np.float32], rng: Generator) -> Image:
+        """Hide up to a half of the target behind a piece of another picture."""
+        x1, y1, x2, y2 = target
+        w, h = rng.uniform(0.25, 0.7) * (x2 - x1), rng.uniform(0.25, 0.7) * (y2 - y1)
+        left, top = rng.uniform(x1 - w / 2, x2 - w / 2), rng.uniform(y1 - h / 2, y2 - h / 2)
+        a, b = max(int(left), 0), max(int(top), 0)
+        c, d = min(int(left + w), canvas.shape[1]), min(int(top + h), canvas.shape[0])
+        if c - a < 2 or d - b < 2:
+            return canvas
+        piece = square_fill(self._other_picture(rng), 64, rng)
+        canvas = canvas.copy()
+        canvas[b:d, a:c] = cv2.resize(piece, (c - a, d - b))
+        return canvas
+
+
+class PairDataset(Dataset[dict[str, torch.Tensor]]):
+    """Pairs ``start, start + 1, ...`` of a sampler as tensors, for ``DataLoader``."""
+
+    def __init__(self, sampler: PairSampler, count: int) -> None:
+        self.sampler, self.count = sampler, count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        cv2.setNumThreads(1)
+        pair = self.sampler.pair(index)
+        return {
+            "exemplar": torch.from_numpy(pair.exemplar),
+            "search": torch.from_numpy(pair.search),
+            "exemplar_box": torch.from_numpy(pair.exemplar_box),
+            "search_box": torch.from_numpy(pair.search_box),
+            "positive": torch.tensor(pair.positive),
+            "track": torch.tensor(pair.track),
+            "shown": torch.tensor(pair.shown),
+        }
