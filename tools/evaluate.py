@@ -3,7 +3,7 @@
 
     python tools/evaluate.py --data ../shared/data/val --trackers kestrel,siamfc,csrt,kcf,mil \
         --out results/ --jobs 2
-    python tools/evaluate.py --data OTB100/ --trackers kestrel,my_package.mine:Tracker --out results/
+    python tools/evaluate.py --data OTB100/ --trackers kestrel,my_module:MyTracker --out results/
     python tools/evaluate.py --data VOT2022/ --protocol vot --trackers kestrel --out results/
 
 A tracker that cannot be had here is reported and skipped. What is done is not done again: a
@@ -32,7 +32,6 @@ from tracker.evaluation.report import write_report  # noqa: E402
 from tracker.evaluation.results_io import FORMATS, toolkit_files, write_atomic  # noqa: E402
 from tracker.evaluation.summary import (  # noqa: E402
     SequenceScore,
-    Summary,
     score_sequence,
     summarise,
     text_table,
