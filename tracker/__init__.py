@@ -1,0 +1,33 @@
+"""A real-time Siamese object tracker.
+
+>>> from tracker import SiameseTracker
+
+Names are imported when they are first used: ``import tracker`` itself is instant.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tracker.errors import UserError
+    from tracker.results import Box, State, TrackResult
+    from tracker.siamese_tracker import SiameseTracker
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Box": "tracker.results",
+    "SiameseTracker": "tracker.siamese_tracker",
+    "State": "tracker.results",
+    "TrackResult": "tracker.results",
+    "UserError": "tracker.errors",
+}
+__all__ = ["Box", "SiameseTracker", "State", "TrackResult", "UserError", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'tracker' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

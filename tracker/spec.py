@@ -1,0 +1,172 @@
+"""What a model file says of itself: sizes, online parameters, thresholds, training record.
+
+These numbers belong to the weights, so they travel inside the graphs' metadata and stand
+nowhere else.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from tracker.errors import UserError
+
+METADATA_KEY = "siamtrack"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class BoxPolicy:
+    """Online parameters of a network that regresses boxes.
+
+    Attributes:
+        window: share of the cosine window in the ranking of cells, 0..1.
+        penalty: strength of the penalty on change of size and aspect.
+        size_rate: how fast the size follows, relative to the score.
+        context: context of the crops, of (w + h).
+    """
+
+    window: float = 0.4
+    penalty: float = 0.08
+    size_rate: float = 0.5
+    context: float = 0.5
+
+
+@dataclass(frozen=True)
+class ScalePolicy:
+    """Online parameters of SiamFC; the defaults are those of Bertinetto et al. 2016.
+
+    Attributes:
+        scales: number of scales searched a frame.
+        scale_step: ratio of two neighbouring scales.
+        scale_penalty: factor on the response of a changed scale.
+        scale_damping: share of the new scale that is taken over.
+        window: share of the cosine window.
+        upsample: factor of the bicubic upsampling of the response.
+        context: context of the crops, of (w + h).
+    """
+
+    scales: int = 3
+    scale_step: float = 1.0375
+    scale_penalty: float = 0.9745
+    scale_damping: float = 0.59
+    window: float = 0.176
+    upsample: int = 16
+    context: float = 0.5
+
+
+@dataclass(frozen=True)
+class PresencePolicy:
+    """When the target is said to be uncertain or lost, with hysteresis.
+
+    Attributes:
+        sure: score from which the target is tracked.
+        doubt: score below which it counts as missing in this frame.
+        patience: missing frames in a row before it is lost.
+        return_score: score that a candidate needs to be taken up again.
+        same: cosine similarity of identities from which it is the same object.
+        different: cosine similarity below which it is another object.
+    """
+
+    sure: float = 0.4
+    doubt: float = 0.2
+    patience: int = 8
+    return_score: float = 0.5
+    same: float = 0.6
+    different: float = 0.3
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """The record inside a model's graphs.
+
+    Attributes:
+        name: of the network, such as ``kestrel``.
+        kind: ``box`` (scores, sides, identity) or ``response`` (SiamFC's map).
+        pair: hash of the weights: both graphs of a model carry the same one.
+        exemplar_size, search_size, stride: pixels.
+        online: parameters of the decision.
+        presence: thresholds of the states.
+        training: free record: data, command, seed, hours, pairs.
+    """
+
+    name: str
+    kind: str
+    pair: str
+    exemplar_size: int
+    search_size: int
+    stride: int
+    online: BoxPolicy | ScalePolicy
+    presence: PresencePolicy
+    training: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self, role: str) -> str:
+        """Metadata text for the graph of ``role`` (``exemplar`` or ``search``)."""
+        return json.dumps(
+            {"format": FORMAT, "role": role, **dataclasses.asdict(self)}, sort_keys=True
+        )
+
+    @staticmethod
+    def from_json(text: str, role: str, where: str) -> ModelSpec:
+        """Read and check metadata.
+
+        Raises:
+            UserError: not this project's metadata, another role, or values out of range.
+        """
+        try:
+            data = json.loads(text)
+            if not isinstance(data, dict) or data.get("format") != FORMAT:
+                raise ValueError(f"format {FORMAT} was expected")
+            if data["role"] != role:
+                raise ValueError(f"it is the {data['role']} graph, the {role} graph was expected")
+            kind = str(data["kind"])
+            if kind not in ("box", "response"):
+                raise ValueError(f"unknown kind {kind!r}")
+            policy: type[BoxPolicy] | type[ScalePolicy] = (
+                BoxPolicy if kind == "box" else ScalePolicy
+            )
+            spec = ModelSpec(
+                name=str(data["name"]),
+                kind=kind,
+                pair=str(data["pair"]),
+                exemplar_size=_size(data["exemplar_size"]),
+                search_size=_size(data["search_size"]),
+                stride=_size(data["stride"]),
+                online=_numbers(policy, data["online"]),
+                presence=_numbers(PresencePolicy, data["presence"]),
+                training=dict(data.get("training", {})),
+            )
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise UserError(
+                f"the metadata of {where} does not describe a model of this project ({error}); "
+                "export it again with tools/export.py"
+            ) from None
+        return spec
+
+
+_T = TypeVar("_T", BoxPolicy, ScalePolicy, PresencePolicy)
+
+
+def _numbers(kind: type[_T], values: Any) -> _T:
+    """Fill a dataclass of numbers; what is missing keeps its default."""
+    names = {f.name: f for f in dataclasses.fields(kind)}
+    unknown = set(values) - set(names)
+    if unknown:
+        raise ValueError(f"unknown parameters {sorted(unknown)}")
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ValueError(f"{name} is {value!r}, not a number")
+        if not math.isfinite(value) or not 0 <= value <= 1000:
+            raise ValueError(f"{name} is {value!r}, outside of 0..1000")
+    # json keeps 8.0 and 8 apart, the dataclass decides
+    cast = {n: (int(v) if names[n].type == "int" else float(v)) for n, v in values.items()}
+    return kind(**cast)
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 4096:
+        raise ValueError(f"size {value!r} is not a whole number of 1..4096")
+    return value

@@ -1,0 +1,191 @@
+"""From weights to two ONNX graphs that say what they are, compared before they are kept."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from tracker.devices import Device
+from tracker.errors import UserError
+from tracker.network.head import sides_to_corners
+from tracker.network.kestrel import Kestrel
+from tracker.network.siamfc import SiamFC
+from tracker.runtime import OnnxNetwork
+from tracker.spec import METADATA_KEY, BoxPolicy, ModelSpec, PresencePolicy, ScalePolicy
+from tracker.weights import ROLES, ModelFiles, write_sums
+
+OPSET = 17
+TOLERANCE = 2e-3  # of scores 0..1 and, in crop pixels over the stride, of boxes
+
+
+class ExemplarGraph(nn.Module):
+    """The exemplar branch as it is exported."""
+
+    def __init__(self, network: SiamFC | Kestrel) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, *inputs: Tensor) -> Any:
+        return self.network.exemplar(*inputs)
+
+
+class SearchGraph(nn.Module):
+    """The search branch as it is exported: probabilities and corners instead of logits."""
+
+    def __init__(self, network: SiamFC | Kestrel) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, embedding: Tensor, image: Tensor) -> Any:
+        if isinstance(self.network, SiamFC):
+            return self.network.search(embedding, image)
+        output = self.network.search(embedding, image)
+        corners = sides_to_corners(output.sides, self.network.stride)
+        return torch.sigmoid(output.score), corners, output.identity
+
+
+def weights_hash(network: nn.Module) -> str:
+    """SHA-256 of all weights and statistics, by name: what makes two graphs a pair."""
+    digest = hashlib.sha256()
+    for name, value in sorted(network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def make_spec(
+    network: SiamFC | Kestrel,
+    training: dict[str, Any] | None = None,
+    online: BoxPolicy | ScalePolicy | None = None,
+    presence: PresencePolicy | None = None,
+) -> ModelSpec:
+    """The record for a network."""
+    box = isinstance(network, Kestrel)
+    return ModelSpec(
+        name=network.name,
+        kind="box" if box else "response",
+        pair=weights_hash(network),
+        exemplar_size=network.exemplar_size,
+        search_size=network.search_size,
+        stride=network.stride,
+        online=online or (BoxPolicy() if box else ScalePolicy()),
+        presence=presence or PresencePolicy(),
+        training=training or {},
+    )
+
+
+def export(network: SiamFC | Kestrel, spec: ModelSpec, crops: NDArray[np.uint8]) -> ModelFiles:
+    """Export both graphs and compare them with torch on real crops.
+
+    Args:
+        network: in evaluation mode.
+        spec: its record.
+        crops: (N >= 3, S, S, 3) uint8 BGR search crops for the comparison.
+
+    Raises:
+        UserError: ONNX Runtime's answers differ from torch's.
+    """
+    network.eval()
+    exemplar, search = (_export_graph(network, spec, role) for role in ROLES)
+    digest = hashlib.sha256(exemplar + search).hexdigest()
+    files = ModelFiles(spec.name, exemplar, search, digest, Path("."))
+    compare(network, OnnxNetwork(files, Device("cpu"), threads=2), crops)
+    return files
+
+
+def write_model(files: ModelFiles, stem: Path) -> None:
+    """Write both graphs as ``stem.<role>.onnx`` and list them in ``SHA256SUMS``."""
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    names = []
+    for role, content in (("exemplar", files.exemplar), ("search", files.search)):
+        path = stem.with_name(f"{stem.name}.{role}.onnx")
+        partial = path.with_name(path.name + ".partial")
+        partial.write_bytes(content)
+        partial.replace(path)
+        names.append(path.name)
+    write_sums(stem.parent, names)
+
+
+def _export_graph(network: SiamFC | Kestrel, spec: ModelSpec, role: str) -> bytes:
+    e, s = spec.exemplar_size, spec.search_size
+    exemplar = torch.zeros(2, e, e, 3, dtype=torch.uint8)
+    box = torch.tensor([[32.0, 32.0, 96.0, 96.0]] * 2)
+    is_box = spec.kind == "box"
+    first: tuple[Tensor, ...] = (exemplar, box) if is_box else (exemplar,)
+    graph: nn.Module
+    if role == "exemplar":
+        graph, inputs = ExemplarGraph(network), first
+        input_names = ["image", "box"][: len(first)]
+        output_names = ["embedding", "identity"][: 2 if is_box else 1]
+        axes = {name: {0: "batch"} for name in input_names + output_names}
+    else:
+        with torch.no_grad():
+            embedding = network.exemplar(*first)
+        embedding = embedding[0] if is_box else embedding[:1]
+        graph = SearchGraph(network)
+        inputs = (embedding, torch.zeros(2, s, s, 3, dtype=torch.uint8))
+        input_names = ["embedding", "image"]
+        output_names = ["score", "boxes", "identity"][: 3 if is_box else 1]
+        axes = {name: {0: "batch"} for name in ["image", *output_names]}
+        if is_box:
+            axes["embedding"] = {0: "targets"}
+    buffer = io.BytesIO()
+    torch.onnx.export(
+        graph.eval(), inputs, buffer, input_names=input_names, output_names=output_names,
+        dynamic_axes=axes, opset_version=OPSET, dynamo=False, do_constant_folding=True,
+    )  # fmt: skip
+    model = onnx.load_from_string(buffer.getvalue())
+    onnx.checker.check_model(model)
+    entry = model.metadata_props.add()
+    entry.key, entry.value = METADATA_KEY, spec.to_json(role)
+    return bytes(model.SerializeToString())
+
+
+def compare(network: SiamFC | Kestrel, runtime: OnnxNetwork, crops: NDArray[np.uint8]) -> None:
+    """Refuse graphs that answer otherwise than the network, at batch 1 and 3.
+
+    Raises:
+        UserError: names the output and the difference.
+    """
+    spec = runtime.spec
+    middle = (spec.search_size - spec.exemplar_size) // 2
+    exemplars = np.ascontiguousarray(
+        crops[:, middle : middle + spec.exemplar_size, middle : middle + spec.exemplar_size]
+    )
+    quarter = spec.exemplar_size / 4
+    boxes = np.tile(np.float32([quarter, quarter, 3 * quarter, 3 * quarter]), (len(crops), 1))
+    for count in (1, 3):
+        z, b, x = exemplars[:count], boxes[:count], crops[:count]
+        embedding, identity = runtime.embed(z, b)
+        with torch.no_grad():
+            given = (torch.from_numpy(z), torch.from_numpy(b))[: 2 if spec.kind == "box" else 1]
+            expected = ExemplarGraph(network)(*given)
+            parts = expected if isinstance(expected, tuple) else (expected,)
+            used = parts[0] if spec.kind == "box" else parts[0][:1]
+            response = SearchGraph(network)(used, torch.from_numpy(x))
+        found = runtime.search(embedding if spec.kind == "box" else embedding[:1], x)
+        responses = response if isinstance(response, tuple) else (response,)
+        names = ("embedding", "identity", "score", "boxes", "identity map")
+        pairs = [(names[0], parts[0], embedding)]
+        if identity is not None:
+            pairs.append((names[1], parts[1], identity))
+        outputs = [o for o in (found.score, found.boxes, found.identity) if o is not None]
+        pairs += list(zip(names[2:], responses, outputs))
+        for name, a, o in pairs:
+            _check_close(f"{name} at batch {count}", a.numpy(), o)
+
+
+def _check_close(name: str, expected: NDArray[Any], found: NDArray[Any]) -> None:
+    if expected.shape != found.shape:
+        raise UserError(f"the export differs: {name} is {found.shape}, torch has {expected.shape}")
+    difference = float(np.abs(expected - found).max() / max(1.0, np.abs(expected).max()))
+    if not difference <= TOLERANCE:
+        raise UserError(f"the export differs from torch in {name} by {difference:.2g} (relative)")

@@ -1,0 +1,115 @@
+"""Model files: where they are, and whether they are what they were."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from tracker.errors import UserError
+
+DEFAULT_MODEL = "kestrel"
+SUMS = "SHA256SUMS"
+ROLES = ("exemplar", "search")
+
+
+def weights_folder() -> Path:
+    """The folder of the models that come with the project (installed, or a checkout)."""
+    here = Path(__file__).resolve().parent
+    installed = here / "weights"
+    return installed if installed.is_dir() else here.parent / "weights"
+
+
+def available_models() -> list[str]:
+    """Names of the models that come with the project."""
+    return sorted(p.name.removesuffix(".search.onnx") for p in weights_folder().glob("*.search.onnx"))
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """Both graphs of a model, read and checked.
+
+    Attributes:
+        name: the model's file name without endings.
+        exemplar, search: contents of the two files.
+        digest: SHA-256 over both, for caches and records.
+        folder: where they came from.
+    """
+
+    name: str
+    exemplar: bytes
+    search: bytes
+    digest: str
+    folder: Path
+
+
+def read_model(model: str | Path | None = None) -> ModelFiles:
+    """Read a model by name, or from ``folder/name`` of one's own export.
+
+    Args:
+        model: ``None`` for the default model; the name of one that comes with the
+            project; or a path: ``runs/mine/kestrel`` stands for
+            ``runs/mine/kestrel.exemplar.onnx`` and ``runs/mine/kestrel.search.onnx``
+            (either of the two may be named as well).
+
+    Raises:
+        UserError: missing files, or a file that differs from its ``SHA256SUMS``.
+    """
+    stem = _stem(model)
+    contents = {}
+    for role in ROLES:
+        path = stem.with_name(f"{stem.name}.{role}.onnx")
+        if not path.is_file():
+            known = ", ".join(available_models()) or "none"
+            raise UserError(
+                f"there is no model file {path}; give a path to an export or one of: {known}"
+            )
+        contents[role] = path.read_bytes()
+    _check_sums(stem.parent, {f"{stem.name}.{role}.onnx": c for role, c in contents.items()})
+    digest = hashlib.sha256(contents["exemplar"] + contents["search"]).hexdigest()
+    return ModelFiles(stem.name, contents["exemplar"], contents["search"], digest, stem.parent)
+
+
+def _stem(model: str | Path | None) -> Path:
+    text = str(model or DEFAULT_MODEL)
+    for role in ROLES:
+        text = text.removesuffix(f".{role}.onnx")
+    if "/" in text or "\\" in text:
+        return Path(text)
+    return weights_folder() / text
+
+
+def _check_sums(folder: Path, contents: dict[str, bytes]) -> None:
+    """Compare with ``SHA256SUMS`` where the folder has one; files not listed are refused."""
+    sums = folder / SUMS
+    if not sums.is_file():
+        return
+    listed = read_sums(sums)
+    for name, content in contents.items():
+        expected = listed.get(name)
+        found = hashlib.sha256(content).hexdigest()
+        if expected != found:
+            raise UserError(
+                f"{folder / name} is not the file that {SUMS} lists "
+                f"(expected {(expected or 'no entry')[:12]}, found {found[:12]}); "
+                "fetch it again or export it anew"
+            )
+
+
+def read_sums(path: Path) -> dict[str, str]:
+    """``{file name: hex digest}`` of a file in the form of ``sha256sum``."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    pairs = [line.split(maxsplit=1) for line in lines if line.strip()]
+    return {name.lstrip("*"): digest for digest, name in (p for p in pairs if len(p) == 2)}
+
+
+def write_sums(folder: Path, names: list[str]) -> None:
+    """Set the entries of ``names`` in the folder's ``SHA256SUMS``, keeping the others."""
+    path = folder / SUMS
+    sums = read_sums(path) if path.is_file() else {}
+    for name in names:
+        sums[name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    lines = [f"{digest}  {name}\n" for name, digest in sorted(sums.items())]
+    partial = path.with_name(SUMS + ".partial")
+    partial.write_text("".join(lines), encoding="utf-8")
+    partial.replace(path)
