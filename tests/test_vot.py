@@ -1,0 +1,168 @@
+"""VOT's protocols on made-up runs with known failures."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from tracker.evaluation import vot
+from tracker.evaluation.vot import FAILED, INITIALISED, SKIPPED, TRACKED, Anchor
+
+
+def still(n: int) -> np.ndarray:
+    return np.tile([10.0, 10, 20, 20], (n, 1))
+
+
+def run_of(overlaps, present=None, as_toolkit=False) -> vot.AnchorRun:
+    overlaps = np.array(overlaps, dtype=float)
+    present = np.ones(len(overlaps), dtype=bool) if present is None else np.array(present)
+    return vot.score_anchor_run(overlaps, present, as_toolkit)
+
+
+def test_anchors_every_50_frames_run_along_the_longer_part():
+    anchors = vot.place_anchors(still(201))
+    assert anchors == [
+        Anchor(0, False), Anchor(50, False), Anchor(100, False), Anchor(150, True), Anchor(200, True),
+    ]  # fmt: skip
+    assert list(vot.anchor_frames(Anchor(2, True), 9)) == [2, 1, 0]
+    assert list(vot.anchor_frames(Anchor(6, False), 9)) == [6, 7, 8]
+
+
+def test_anchors_move_to_frames_with_truth():
+    truth = still(101)
+    truth[50:55] = np.nan
+    truth[98:] = np.nan
+    # 50 moves on to 55; 100 moves back to 97
+    assert vot.place_anchors(truth) == [Anchor(0, False), Anchor(55, False), Anchor(97, True)]
+
+
+def test_anchor_values_of_files():
+    assert vot.anchors_from_values([1, 0, -1, 1]) == [
+        Anchor(0, False), Anchor(3, False), Anchor(2, True),
+    ]  # fmt: skip
+
+
+def test_ten_bad_frames_in_a_row_are_a_failure_and_nine_are_not():
+    nine = run_of([1] + [0.5] * 20 + [0.1] * 9 + [0.5] * 10)
+    assert not nine.failed and nine.progress == 40
+    ten = run_of([1] + [0.5] * 20 + [0.1] * 10 + [0.5] * 10)
+    assert ten.failed and ten.progress == 21  # the frames before the first bad one
+
+
+def test_absent_frames_do_not_count_as_bad():
+    overlaps = [1] + [0.0] * 9 + [0.0] + [0.0] * 9
+    present = [True] * 10 + [False] + [True] * 9
+    assert not run_of(overlaps, present).failed
+    assert run_of(overlaps).failed
+
+
+def test_perfect_tracker_scores_one():
+    score = vot.summarise_anchors([[run_of([1.0] * 200)], [run_of([1.0] * 900)]], [200, 900])
+    assert (score.accuracy, score.robustness) == (1, 1)
+    assert score.eao == pytest.approx(1)
+
+
+def test_accuracy_and_robustness_by_hand():
+    # sequence a: one run of 101 frames that fails after 51; b: one that goes through
+    a = run_of([1] + [0.8] * 50 + [0.0] * 50)
+    b = run_of([1] + [0.4] * 30)
+    score = vot.summarise_anchors([[a], [b]], [101, 31])
+    assert score.accuracy == pytest.approx((50 * 0.8 + 30 * 0.4) / 80)
+    assert score.robustness == pytest.approx((51 / 101 * 101 + 1 * 31) / 132)
+
+
+def test_toolkit_counts_the_starting_frame_with_overlap_zero():
+    run = run_of([1] + [0.5] * 9, as_toolkit=True)
+    score = vot.summarise_anchors([[run]], [10], as_toolkit=True)
+    assert score.accuracy == pytest.approx(0.5 * 9 / 10)
+    # lost from the start: its bad spell began with the starting frame
+    assert run_of([1] + [0.0] * 30, as_toolkit=True).progress == 0
+    assert run_of([1] + [0.0] * 30).progress == 1
+
+
+def toolkit_curve(sequences, high: int) -> list[float]:
+    """The curve as the toolkit's loops have it: per run, frame by frame."""
+    total, weights = [0.0] * high, [0.0] * high
+    for runs in sequences:
+        phi, active = [0.0] * high, [0.0] * high
+        for overlaps, ok in runs:
+            for j in range(1, high):
+                if j < len(overlaps):
+                    phi[j] += sum(overlaps[1 : j + 1]) / j
+                    active[j] += 1
+                elif not ok:
+                    phi[j] += sum(overlaps[1:]) / (j - 1)
+                    active[j] += 1
+        for j in range(high):
+            if active[j]:
+                total[j] += phi[j] / active[j] * active[j]
+                weights[j] += active[j]
+    return [t / w if w else 0.0 for t, w in zip(total, weights, strict=True)]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_eao_curve_agrees_with_plain_loops(seed):
+    rng = np.random.default_rng(seed)
+    sequences, plain = [], []
+    for _ in range(4):
+        runs, loops = [], []
+        for _ in range(3):
+            overlaps = rng.uniform(0.2, 1, int(rng.integers(20, 160)))
+            if rng.random() < 0.5:
+                overlaps[int(rng.integers(1, len(overlaps) - 15)) :] = 0.05
+            run = run_of(overlaps)
+            runs.append(run)
+            zeroed = [float(v) if i < run.progress else 0.0 for i, v in enumerate(run.overlaps)]
+            loops.append((zeroed, not run.failed))
+        sequences.append(runs)
+        plain.append(loops)
+    assert any(run.failed for runs in sequences for run in runs)
+    curve = vot.eao_curve(sequences, 200)
+    expected = toolkit_curve(plain, 200)
+    np.testing.assert_allclose(curve, expected, atol=1e-12)
+    score = vot.summarise_anchors(sequences, [100] * 4, low=30, high=200)
+    assert score.eao == pytest.approx(sum(expected[30:201]) / len(expected[30:201]))
+
+
+def test_overlaps_are_clipped_to_the_picture():
+    # half of the truth is outside: covering the visible half is enough
+    truth, box = np.array([[-10.0, 0, 20, 10]]), np.array([[0.0, 0, 10, 10]])
+    assert vot.bounded_overlaps(box, truth, (100, 100))[0] == pytest.approx(1)
+    outside = vot.bounded_overlaps(np.array([[-30.0, 0, 10, 10]]), truth, (100, 100))
+    assert outside[0] == 0
+
+
+def reset_example() -> vot.ResetRun:
+    # 30 frames: start, fails in frame 20, starts again in 25
+    codes = np.full(40, TRACKED)
+    codes[[0, 25]] = INITIALISED
+    codes[20] = FAILED
+    codes[21:25] = SKIPPED
+    overlaps = np.full(40, 0.6)
+    overlaps[5] = 0.0  # burnt in: not counted
+    overlaps[30:35] = 0.0  # also within 10 frames after a start
+    overlaps[15] = 0.3
+    overlaps[20] = 0.0
+    return vot.ResetRun(overlaps, codes)
+
+
+def test_resets_by_hand():
+    score = vot.summarise_resets([reset_example()], low=5, high=12)
+    # counted: frames 10..19 (one of .3) and 35..39
+    assert score.accuracy == pytest.approx((14 * 0.6 + 0.3) / 15)
+    assert score.failures == 1
+    assert score.reliability == pytest.approx(math.exp(-30 / 40))
+
+
+def test_reset_eao_by_loops():
+    run = reset_example()
+    first, second = run.overlaps[0:20], run.overlaps[25:40]
+    expected = []
+    for j in range(5, 13):
+        # the first fragment failed: it goes on with zeros; the second ended well
+        expected.append((sum(first[1 : j + 1]) / j + sum(second[1 : j + 1]) / j) / 2)
+    assert vot.summarise_resets([run], low=5, high=12).eao == pytest.approx(np.mean(expected))
+    beyond = vot.summarise_resets([run], low=17, high=18).eao
+    assert beyond == pytest.approx(np.mean([sum(first[1 : j + 1]) / j for j in (17, 18)]))
