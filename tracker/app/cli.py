@@ -182,9 +182,9 @@ class Job:
             save = save or unused(Path("demo_sample.mp4"))
         if save:
             claim(save, args.overwrite)
-        make_screen = self._screen_maker(bool(boxes), save)
         with ExitStack() as stack:
             source = self._open(where, stack)
+            make_screen = self._screen_maker(bool(boxes), save)
             first = self._first(source)
             recorder = Recorder(args.out or Path(), _file_stem(source.name), source.fps, save,
                                 source.live)

@@ -59,17 +59,17 @@ class Canvas:
 
     def __init__(self, image: Image, scale: float = 1.0) -> None:
         self.image, self.scale = image, scale
-        self.height, self.width = image.shape[:2]
+        self.height, self.width = int(image.shape[0]), int(image.shape[1])
         short = min(self.height, self.width)
-        self.font = max(8.0, 6.0 + 0.0135 * short)
+        self.font: float = max(8.0, 6.0 + 0.0135 * short)
         """Height of a line of text in pixels."""
-        self.line = max(1, round(short / 500))
-        self.pad = round(0.55 * self.font)
+        self.line: int = max(1, round(short / 500))
+        self.pad: int = round(0.55 * self.font)
 
     def text_size(self, text: str, size: float = 1.0) -> tuple[int, int]:
         """(width, height of capitals) in pixels."""
-        (width, height), _ = cv2.getTextSize(text, FONT, self._font_scale(size), self._weight(size))
-        return width, height
+        found = cv2.getTextSize(text, FONT, self._font_scale(size), self._weight(size))
+        return int(found[0][0]), int(found[0][1])
 
     def text(self, text: str, x: float, y: float, colour: Colour = WHITE, size: float = 1.0) -> int:
         """Write with the top of the capitals at ``y``; returns the width."""

@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -26,7 +26,7 @@ class Capture(Protocol):
 
     def grab(self) -> bool: ...
 
-    def retrieve(self) -> tuple[bool, Image]: ...
+    def retrieve(self) -> tuple[bool, Any]: ...
 
     def get(self, prop: int, /) -> float: ...
 
@@ -72,7 +72,7 @@ class LiveSource:
 
     live = True
     can_seek = False
-    frame_count = None
+    frame_count: int | None = None
 
     def __init__(
         self,

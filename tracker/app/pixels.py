@@ -49,8 +49,8 @@ class PixelReader:
         if np.issubdtype(pixels.dtype, np.floating):
             finite = np.nan_to_num(pixels, nan=0.0, posinf=0.0, neginf=0.0)
             gain = 255.0 if finite.max(initial=0.0) <= 1.5 else 1.0
-            return np.clip(finite * gain + 0.5, 0, 255).astype(np.uint8)
+            return np.asarray(np.clip(finite * gain + 0.5, 0, 255), dtype=np.uint8)
         values = np.clip(pixels, 0, None)
         bits = next((b for b in (8, 10, 12, 14, 16) if values.max() < 1 << b), 32)
         self._bits = max(self._bits, bits)
-        return (values >> (self._bits - 8)).astype(np.uint8)
+        return np.asarray(values >> (self._bits - 8), dtype=np.uint8)

@@ -194,8 +194,8 @@ class ImageFiles:
     def __init__(
         self, paths: Sequence[Path], name: str, say: Say, fps: float | None = None
     ) -> None:
-        self.name, self.fps, self.frame_count = name or "images", fps or DEFAULT_FPS, len(paths)
-        self.ended = False
+        self.name, self.fps, self.ended = name or "images", fps or DEFAULT_FPS, False
+        self.frame_count: int | None = len(paths)
         self._paths, self._next, self._delivered = list(paths), 0, 0
         self._say, self._pixels = say, PixelReader()
         self._steady = SteadySize(self.name, say)

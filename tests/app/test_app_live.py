@@ -1,0 +1,123 @@
+"""A live source hands out the newest frame, reconnects, and ends; no camera is needed."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from tracker.app.live import LiveSource
+from tracker.errors import UserError
+
+
+class FakeCamera:
+    """A capture that gives numbered frames at a rate, and fails after ``frames`` of them."""
+
+    def __init__(self, fps=200.0, frames=10**9):
+        self._period, self._left = 1 / fps, frames
+        self.taken, self.released = 0, False
+
+    def grab(self):
+        time.sleep(self._period)
+        self._left -= 1
+        self.taken += self._left >= 0
+        return self._left >= 0
+
+    def retrieve(self):
+        return True, np.full((8, 8, 3), self.taken % 256, np.uint8)
+
+    def get(self, prop):
+        return 60.0
+
+    def release(self):
+        self.released = True
+
+
+def quiet(text):
+    pass
+
+
+def test_a_slow_consumer_never_builds_up_delay():
+    camera = FakeCamera(fps=200)
+    source = LiveSource(0, quiet, camera)
+    ages, indices, seen = [], [], []
+    for _ in range(12):
+        time.sleep(0.05)  # ten frames come in the time that one takes
+        frame = source.read()
+        ages.append(time.monotonic() - frame.captured_at)
+        indices.append(frame.index)
+        seen.append(int(frame.image[0, 0, 0]))
+    source.close()
+    assert indices == list(range(12))
+    assert np.diff(seen).min() >= 1 and np.diff(seen).mean() > 2  # the newest, never one twice
+    # A queue would have aged by 12 * 45 ms = 540 ms at the end.
+    assert np.median(ages[6:]) < 0.1
+    assert camera.released
+
+
+def test_a_dropped_stream_is_opened_again_with_growing_pauses():
+    cameras = [None, None, FakeCamera(frames=3)]
+    attempts, notes = [], []
+
+    def reopen():
+        attempts.append(time.monotonic())
+        return cameras.pop(0)
+
+    source = LiveSource("rtsp://x", notes.append, FakeCamera(frames=3), reopen, patience=3.0,
+                        first_pause=0.05)
+    frames = 0
+    while len(attempts) < 3 or frames < 4:
+        frame = source.read(timeout=5.0)
+        frames += frame is not None
+        assert not source.ended
+    pauses = np.diff(attempts)
+    assert pauses[1 - 1] < 2.5 and pauses[1] > 1.5 * pauses[0] * 0.8
+    source.close()
+    assert any("dropped" in n for n in notes) and any("is back" in n for n in notes)
+
+
+def test_a_camera_that_stays_away_ends_the_source():
+    notes = []
+    source = LiveSource(0, notes.append, FakeCamera(frames=2), lambda: None, patience=0.3,
+                        first_pause=0.05)
+    deadline = time.monotonic() + 20
+    while not source.ended:
+        source.read(timeout=0.1)
+        assert time.monotonic() < deadline
+    assert source.read(timeout=0.1) is None
+    assert any("it ends here" in n for n in notes)
+    source.close()
+    assert not any(t.name == "camera" and t.is_alive() for t in threading.enumerate())
+
+
+def test_a_stalled_stream_returns_nothing_instead_of_blocking():
+    class Stalled(FakeCamera):
+        def grab(self):
+            time.sleep(1.0)
+            return True
+
+    source = LiveSource(0, quiet, Stalled())
+    start = time.monotonic()
+    assert source.read(timeout=0.1) is None and not source.ended
+    assert time.monotonic() - start < 0.9
+    source.close()
+
+
+def test_broken_frames_count_as_a_drop_and_not_as_a_crash():
+    class Broken(FakeCamera):
+        def retrieve(self):
+            return True, np.zeros((0, 0, 3), np.uint8)
+
+    good = FakeCamera()
+    source = LiveSource(0, quiet, Broken(), lambda: good, first_pause=0.01)
+    deadline = time.monotonic() + 20
+    frame = None
+    while frame is None and time.monotonic() < deadline:
+        frame = source.read()
+    assert frame is not None and frame.image.shape == (8, 8, 3)
+    source.close()
+
+
+def test_what_cannot_be_opened_at_the_start_is_refused():
+    with pytest.raises(UserError, match="camera 7 cannot be opened"):
+        LiveSource(7, quiet, None, lambda: None)

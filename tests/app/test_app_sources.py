@@ -1,0 +1,260 @@
+"""Every kind of source delivers the right frames, and says what is wrong in one sentence."""
+
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import app_scene
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from tracker.app.decoder_log import DecoderLog
+from tracker.app.pixels import PixelReader
+from tracker.app.prefetch import Prefetch
+from tracker.app.sources import natural_order, open_source, usable_fps
+from tracker.errors import UserError
+
+
+def read_all(source):
+    frames = []
+    while True:
+        frame = source.read()
+        if frame is not None:
+            frames.append(frame)
+        elif source.ended:
+            return frames
+
+
+@pytest.fixture
+def clip(tmp_path):
+    return app_scene.write_clip(tmp_path / "clip.mp4", 50, 29.97)
+
+
+@pytest.mark.parametrize("wrap", [lambda s: s, Prefetch], ids=["plain", "prefetched"])
+def test_a_file_gives_every_frame_in_order_with_its_time(clip, wrap):
+    source = wrap(open_source(str(clip), pytest.fail))
+    assert (source.fps, source.frame_count) == (pytest.approx(29.97), 50)
+    frames = read_all(source)
+    source.close()
+    assert [app_scene.number_of(f.image) for f in frames] == list(range(50))
+    assert [f.index for f in frames] == list(range(50))
+    times = [f.timestamp for f in frames]
+    np.testing.assert_allclose(times, np.arange(50) / 29.97, atol=2e-3)
+
+
+@pytest.mark.parametrize("wrap", [lambda s: s, Prefetch], ids=["plain", "prefetched"])
+@pytest.mark.parametrize("suffix, codec", [(".mp4", "mp4v"), (".avi", "MJPG"), (".mkv", "mp4v")])
+def test_seek_lands_on_the_frame_that_was_asked_for(tmp_path, wrap, suffix, codec):
+    path = app_scene.write_clip(tmp_path / f"clip{suffix}", 80, codec=codec)
+    source = wrap(open_source(str(path), pytest.fail))
+    for _ in range(3):
+        source.read()
+    for index in (40, 41, 5, 0, 79, 20):
+        source.seek(index)
+        frame = source.read()
+        assert (frame.index, app_scene.number_of(frame.image)) == (index, index)
+    source.seek(1000)
+    assert source.read().index == 79
+    assert source.read() is None and source.ended
+    source.seek(-5)
+    assert [f.index for f in read_all(source)] == list(range(80))
+    source.close()
+
+
+def test_a_folder_is_read_in_natural_order_and_may_seek(tmp_path):
+    for index in (1, 2, 10, 9):
+        cv2.imwrite(str(tmp_path / f"ü {index}.png"), app_scene.picture(index))
+    (tmp_path / "notes.txt").write_text("not a frame")
+    source = open_source(str(tmp_path), pytest.fail, fps=10)
+    frames = read_all(source)
+    assert [app_scene.number_of(f.image) for f in frames] == [1, 2, 9, 10]
+    assert [f.timestamp for f in frames] == [0, 0.1, 0.2, 0.3]
+    source.seek(2)
+    assert app_scene.number_of(source.read().image) == 9
+
+
+def test_a_glob_of_images_and_a_single_image_are_sources(tmp_path):
+    for index in range(4):
+        cv2.imwrite(str(tmp_path / f"{'ab'[index % 2]}{index}.jpg"), app_scene.picture(index))
+    found = read_all(open_source(str(tmp_path / "b*.jpg"), pytest.fail))
+    assert [app_scene.number_of(f.image) for f in found] == [1, 3]
+    assert len(read_all(open_source(str(tmp_path / "a0.jpg"), pytest.fail))) == 1
+
+
+def test_damaged_images_are_left_out_by_name_and_the_rest_keeps_its_numbers(tmp_path):
+    for index in range(4):
+        cv2.imwrite(str(tmp_path / f"{index}.png"), app_scene.picture(index))
+    (tmp_path / "2.png").write_bytes((tmp_path / "2.png").read_bytes()[:60])
+    notes = []
+    frames = read_all(open_source(str(tmp_path), notes.append))
+    assert [f.index for f in frames] == [0, 1, 3]
+    assert len(notes) == 1 and "2.png" in notes[0] and "frame 2" in notes[0]
+
+
+def test_a_change_of_size_is_scaled_back_and_said_once(tmp_path):
+    sizes = [(64, 48), (64, 48), (128, 96), (128, 96), (64, 48)]
+    for index, (w, h) in enumerate(sizes):
+        cv2.imwrite(str(tmp_path / f"{index}.png"), np.full((h, w, 3), 10 * index, np.uint8))
+    notes = []
+    frames = read_all(open_source(str(tmp_path), notes.append))
+    assert {f.image.shape for f in frames} == {(48, 64, 3)}
+    assert [int(f.image[20, 20, 0]) for f in frames] == [0, 10, 20, 30, 40]
+    assert len(notes) == 1 and "128 x 96" in notes[0] and "64 x 48" in notes[0]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (241, 321), (33, 2000)])
+def test_odd_sizes_come_through(tmp_path, shape):
+    image = np.random.default_rng(0).integers(0, 255, (*shape, 3), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / "a.png"), image)
+    (frame,) = read_all(open_source(str(tmp_path / "a.png"), pytest.fail))
+    np.testing.assert_array_equal(frame.image, image)
+
+
+@pytest.mark.parametrize(
+    "make, expected",
+    [
+        (lambda g: g, lambda g: g),
+        (lambda g: g.astype(np.uint16) << 8, lambda g: g),
+        (lambda g: np.dstack([g, g, g, 255 - g]), lambda g: g),
+        (lambda g: np.dstack([g, g, g]).astype(np.uint16) * 257, lambda g: g),
+    ],
+    ids=["grey", "16-bit grey", "alpha", "16-bit colour"],
+)
+def test_png_of_any_depth_and_channels_becomes_bgr(tmp_path, make, expected):
+    grey = np.tile(np.arange(256, dtype=np.uint8), (16, 1))
+    cv2.imwrite(str(tmp_path / "a.png"), make(grey))
+    (frame,) = read_all(open_source(str(tmp_path), pytest.fail))
+    assert frame.image.dtype == np.uint8 and frame.image.shape == (16, 256, 3)
+    for channel in range(3):
+        np.testing.assert_array_equal(frame.image[:, :, channel], expected(grey))
+
+
+def test_twelve_bits_in_sixteen_are_not_left_black_and_do_not_flicker():
+    reader = PixelReader()
+    bright = reader(np.full((4, 4), 4095, np.uint16))
+    dark = reader(np.full((4, 4), 160, np.uint16))
+    assert bright.max() == 255 and dark.max() == 160 >> 4
+
+
+@given(
+    hnp.arrays(
+        dtype=st.sampled_from([np.uint8, np.uint16, np.int16, np.int32, np.float32, np.float64, bool]),
+        shape=st.one_of(
+            st.tuples(st.integers(1, 9), st.integers(1, 9)),
+            st.tuples(st.integers(1, 9), st.integers(1, 9), st.sampled_from([1, 3, 4])),
+        ),
+    )
+)
+@settings(max_examples=150, deadline=None)
+def test_any_array_that_is_a_picture_becomes_bgr(pixels):
+    image = PixelReader()(pixels)
+    assert image.dtype == np.uint8 and image.shape == (*pixels.shape[:2], 3)
+    assert image.flags.c_contiguous
+
+
+@pytest.mark.parametrize("shape", [(0, 4, 3), (4,), (4, 4, 2), (2, 4, 4, 3)])
+def test_what_is_no_picture_is_refused(shape):
+    with pytest.raises(ValueError, match="a picture is"):
+        PixelReader()(np.zeros(shape, np.uint8))
+
+
+def rotate_mp4(path: Path) -> None:
+    """Write a quarter turn into the track header, as phones do."""
+    data = bytearray(path.read_bytes())
+    at = data.index(b"tkhd") + 4 + 40  # version and flags, times, id, ..., then the matrix
+    data[at:at + 36] = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)
+    path.write_bytes(data)
+
+
+def test_rotation_metadata_is_applied(clip):
+    upright = read_all(open_source(str(clip), pytest.fail))[0].image
+    rotate_mp4(clip)
+    turned = read_all(open_source(str(clip), pytest.fail))[0].image
+    np.testing.assert_array_equal(turned, cv2.rotate(upright, cv2.ROTATE_90_CLOCKWISE))
+
+
+@pytest.mark.parametrize("suffix, codec", [(".mkv", "MJPG"), (".avi", "MJPG")])
+def test_a_cut_off_file_gives_its_frames_and_then_names_the_damage(tmp_path, suffix, codec):
+    path = app_scene.write_clip(tmp_path / f"clip{suffix}", 90, codec=codec)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    source = Prefetch(open_source(str(path), pytest.fail))
+    numbers = []
+    with pytest.raises(UserError, match=r"cut off.*frame \d+.*90 frames"):
+        while True:
+            frame = source.read()
+            if frame is not None:
+                numbers.append(app_scene.number_of(frame.image))
+    assert numbers == list(range(len(numbers))) and 30 < len(numbers) < 60
+    source.close()
+
+
+def test_flipped_bits_are_named_in_a_process_of_its_own(tmp_path):
+    path = app_scene.write_clip(tmp_path / "clip.mp4", 60)
+    data = bytearray(path.read_bytes())
+    for at in np.random.default_rng(3).integers(200, len(data) // 2, 60):
+        data[at] ^= 0x10
+    path.write_bytes(data)
+    code = (
+        "import sys, pathlib; from tracker.app.decoder_log import DecoderLog\n"
+        "from tracker.app.sources import open_source\n"
+        "with DecoderLog() as log:\n"
+        "    source = open_source(sys.argv[1], print, log=log); n = 0\n"
+        "    while source.read(): n += 1\n"
+        "    print('frames', n); print('to stderr', file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True,
+                          cwd=Path(__file__).parents[2], timeout=120)
+    assert "frames 60" in done.stdout
+    assert "is damaged: the decoder reported" in done.stdout
+    assert done.stderr == "to stderr\n"  # the decoder's own lines are not shown
+
+
+def test_the_decoder_log_leaves_stderr_as_it_was():
+    before = sys.stderr
+    with DecoderLog() as log:
+        pass
+    assert sys.stderr is before and log.count == 0
+
+
+def put(folder, name, data=b""):
+    (folder / name).write_bytes(data)
+    return str(folder / name)
+
+
+@pytest.mark.parametrize(
+    "make, said",
+    [
+        (lambda d: str(d / "none.mp4"), "there is no file or folder"),
+        (lambda d: put(d, "a.mp4"), "is an empty file"),
+        (lambda d: put(d, "a.mp4", b"these are words, not pictures\n" * 100), "cannot be read as a"),
+        (lambda d: put(d, "a.avi", b"RIFF\xff\xff\xff\xffAVI LIST"), "cannot be read as a video"),
+        (lambda d: str(d), "holds no images; it has no files at all"),
+        (lambda d: str(Path(put(d, "a.txt")).parent), "holds no images, only 1 other files"),
+        (lambda d: str(d / "*.png"), "nothing matches"),
+        (lambda d: put(d, "a.mp4")[:-5] + put(d, "b.mp4")[-5:-5] + "*.mp4", "matches 2 files"),
+        (lambda d: put(d, "a.png", b"no png"), "none of the 1 images"),
+        (lambda d: "http://127.0.0.1:9/clip.mp4", "cannot be opened"),
+        (lambda d: "250", "camera 250 cannot be opened"),
+    ],
+)
+def test_what_cannot_be_read_is_said_in_one_sentence(tmp_path, make, said):
+    with pytest.raises(UserError, match=".+") as caught:
+        source = open_source(make(tmp_path), lambda text: None)
+        source.read()
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_natural_order_puts_2_before_10():
+    names = ["10.jpg", "2.jpg", "a.jpg", "1b.jpg", "1.jpg", "B2.jpg", "b10.jpg"]
+    ordered = [p.name for p in sorted(map(Path, names), key=natural_order)]
+    assert ordered == ["1.jpg", "1b.jpg", "2.jpg", "10.jpg", "a.jpg", "B2.jpg", "b10.jpg"]
+
+
+@pytest.mark.parametrize("value, fps", [(29.97, 29.97), (0, 30), (float("nan"), 30), (90000, 30)])
+def test_nonsense_frame_rates_become_30(value, fps):
+    assert usable_fps(value) == fps
