@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 RESAMPLES = 10_000
 LEVEL = 0.95
+MIN_SEQUENCES = 5
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,13 @@ def paired_difference(
     return mean_interval(a - b, level, resamples, seed)
 
 
-def verdict(difference: Interval) -> str:
-    """``better``, ``worse``, or ``no difference shown`` when the interval holds zero."""
+def verdict(difference: Interval, sequences: int) -> str:
+    """``better``, ``worse``, or ``no difference shown`` when the interval holds zero.
+
+    From fewer than five sequences nothing is concluded: their resamples vary too little.
+    """
+    if sequences < MIN_SEQUENCES:
+        return "too few sequences to tell"
     if not difference.excludes_zero:
         return "no difference shown"
     return "better" if difference.low > 0 else "worse"

@@ -46,3 +46,15 @@ def _version(package: str) -> dict[str, str]:
         return {package: metadata.version(package)}
     except metadata.PackageNotFoundError:
         return {}
+
+
+def onnxruntime_providers() -> list[str]:
+    """What this build of ONNX Runtime offers; it does not say that a GPU is there."""
+    try:
+        import onnxruntime
+    except ImportError:
+        return []
+    return [
+        str(name).removesuffix("ExecutionProvider")
+        for name in onnxruntime.get_available_providers()
+    ]

@@ -145,7 +145,7 @@ def _free_input(path: Any) -> bytes:
     except ImportError:
         from tracker.evaluation.opponents import Unavailable
 
-        raise Unavailable("nanotrack: needs the package onnx (pip install onnx)") from None
+        raise Unavailable("nanotrack-v2 and -v3 need the package onnx: pip install onnx") from None
     model = onnx.load(str(path), load_external_data=False)
     for value in (*model.graph.input, *model.graph.output):
         for axis, name in ((2, "rows"), (3, "columns")):

@@ -3,7 +3,7 @@
 A tracker is any object with ``init(image, box)`` and ``update(image)``, where update returns
 a ``TrackResult``, ``(ok, box)``, or a box. A name stands for it on the command line:
 
-``kestrel``, ``siamfc`` or a model's path; ``csrt``, ``kcf``, ``mil``, ``nano``, ``vit``,
+``kestrel``, ``siamfc`` or the path of an export (``runs/mine/kestrel``); ``csrt``, ``kcf``, ``mil``, ``nano``, ``vit``,
 ``dasiamrpn`` (OpenCV); ``nanotrack-v2``, ``nanotrack-v3`` (their authors' decoding on ONNX
 Runtime); ``identity`` (never moves the first box: what doing nothing scores); or
 ``module:Class`` for a class of yours that is called without arguments.
@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +67,7 @@ def build(name: str, options: Options) -> Tracker:
         Unavailable: it needs something that is not here; the message says what.
         UserError: no tracker has this name.
     """
+    name = _target(name)
     if options.threads:
         import cv2
 
@@ -78,11 +80,11 @@ def build(name: str, options: Options) -> Tracker:
         from tracker.evaluation.nanotrack import NanoTrack
 
         return NanoTrack(nanotrack_files(name, options), options.threads)
-    if ":" in name and not Path(name).exists():
+    if _is_own(name):
+        return _own_tracker(name, options)
+    if ":" in name:
         made: Tracker = _user_class(name)()
         return made
-    if name in OWN_MODELS or Path(name).exists():
-        return _own_tracker(name, options)
     raise UserError(
         f"no tracker is called {name!r}; known: "
         f"{', '.join((*OWN_MODELS, *OPENCV, *NANOTRACK, 'identity'))}, "
@@ -96,6 +98,7 @@ def identity_of(name: str, options: Options) -> str:
     Raises:
         Unavailable, UserError: as ``build``.
     """
+    name = _target(name)
     parts: list[str] = [name]
     if name in OPENCV:
         import cv2
@@ -106,19 +109,34 @@ def identity_of(name: str, options: Options) -> str:
         files = nanotrack_files(name, options)
         parts += [_digest(files.backbone), _digest(files.head)]
         parts.append(_digest(Path(__file__).with_name("nanotrack.py")))
-    elif ":" in name and not Path(name).exists():
+    elif _is_own(name):
+        parts += _own_parts(name, options)
+    elif ":" in name:
         module = importlib.import_module(_user_class(name).__module__)
         parts += [_digest(Path(module.__file__))] if module.__file__ else []
-    elif name != "identity":
-        parts += [options.device, *_own_files(name)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
 def label(name: str) -> str:
     """The name of a tracker's result folder and in tables: short, and safe as a file name."""
-    text = Path(name).stem if Path(name).exists() else name.replace(":", ".")
-    safe = "".join(c if c.isalnum() or c in "._-" else "_" for c in text).strip(".")
-    return safe or "tracker"
+    given, separator, target = name.partition("=")
+    text = given if separator else target or name
+    if not separator and _is_own(name):
+        text = re.split(r"[\\/]", name)[-1]
+        text = re.sub(r"\.(exemplar|search)\.onnx$", "", text)
+    safe = "".join(c if c.isalnum() or c in "._-" else "_" for c in text.replace(":", "."))
+    return safe.strip(".") or "tracker"
+
+
+def _target(name: str) -> str:
+    """What stands behind a name, without the label that the user gave it."""
+    return name.partition("=")[2] or name
+
+
+def _is_own(name: str) -> bool:
+    from tracker.weights import available_models
+
+    return name in OWN_MODELS or "/" in name or "\\" in name or name in available_models()
 
 
 def as_result(answer: Any, previous: Box) -> TrackResult:
@@ -262,26 +280,29 @@ def _own_tracker(name: str, options: Options) -> Tracker:
 
     try:
         made: Tracker = tracker.SiameseTracker(name, device=options.device, threads=options.threads)
-    except (UserError, ImportError, AttributeError) as error:
+    except (UserError, ImportError) as error:
         raise Unavailable(f"{name}: {error}") from None
     return made
 
 
-def _own_files(name: str) -> list[str]:
-    """Digests of the online tracker's code and of the model's files."""
+def _own_parts(name: str, options: Options) -> list[str]:
+    """The device, and digests of the model and of the online tracker's code."""
     import tracker
+    from tracker.devices import choose_device
+    from tracker.weights import read_model
 
     package = Path(tracker.__path__[0])
-    code = sorted(package.glob("*.py"))
-    given = Path(name)
-    if given.is_dir():
-        weights = sorted(p for p in given.iterdir() if p.is_file())
-    elif given.is_file():
-        weights = sorted(given.parent.glob(f"{given.stem.split('_')[0]}*.onnx"))
-    else:
-        places = (package / "weights", package.parent / "weights")
-        weights = sorted(p for place in places for p in place.glob(f"**/{name}*") if p.is_file())
-    return [_digest(path) for path in (*code, *weights)]
+    code = sorted(p for p in package.glob("*.py") if p.name not in ("cli.py", "errors.py"))
+    try:
+        return [
+            choose_device(options.device).name,
+            read_model(name).digest,
+            *(_digest(path) for path in code),
+        ]
+    except Unavailable:
+        raise
+    except UserError as error:
+        raise Unavailable(f"{name}: {error}") from None
 
 
 def _user_class(name: str) -> Callable[[], Any]:

@@ -77,7 +77,7 @@ def sequence_bars(
 
     keys = sorted(keys, key=rank)
     bar = 0.84 / len(order)
-    figure = _figure(12.6, 0.7 + len(keys) * (0.2 + 0.1 * len(order)))
+    figure = _figure(12.6, 0.9 + len(keys) * (0.12 + 0.075 * len(order)))
     axes = figure.add_subplot()
     for index, tracker in enumerate(order):
         found = scores.get(tracker, {})
@@ -86,7 +86,6 @@ def sequence_bars(
         axes.barh(places, values, height=bar * 0.92, color=colour(index), label=tracker)
     axes.set_yticks(range(len(keys)), [k.partition("/")[2] for k in keys])
     axes.set(xlim=(0, 1), ylim=(-0.5, len(keys) - 0.5), xlabel="success AUC")
-    axes.grid(axis="y", visible=False)
     axes.legend(loc="lower right", fontsize=8, framealpha=0.9)
     return _svg(figure)
 
@@ -119,7 +118,7 @@ def attribute_radar(
             label=tracker,
         )
     axes.set_xticks(angles, [f"{n}\n({counts[n]} seq.)" for n in names], fontsize=9)
-    axes.tick_params(axis="x", pad=16)
+    axes.tick_params(axis="x", pad=22)
     axes.set_ylim(0, min(1.0, math.ceil(top * 10 + 0.2) / 10))
     axes.set_rlabel_position(180 / len(names))  # type: ignore[attr-defined]
     axes.legend(loc="center left", bbox_to_anchor=(1.22, 0.5), fontsize=9, frameon=False)
@@ -135,7 +134,7 @@ def differences(comparisons: list[Comparison], order: list[str]) -> str:
         tint = colour(order.index(row.opponent))
         d = row.difference
         axes.plot([d.low, d.high], [place, place], color=tint, linewidth=2)
-        fill = tint if d.excludes_zero else "white"
+        fill = tint if row.decided else "white"
         axes.plot(d.mean, place, "o", color=tint, markerfacecolor=fill, markersize=7)
     axes.axvline(0, color="#333333", linewidth=1)
     axes.set_yticks(range(len(rows)), [f"{c.dataset}: against {c.opponent}" for c in rows])
@@ -167,7 +166,6 @@ def timeline(score_by_tracker: Mapping[str, SequenceScore], order: list[str]) ->
                       solid_capstyle="butt")  # fmt: skip
     axes.set_yticks(range(len(rows)), list(reversed(rows)))
     axes.set(xlim=(0, length), ylim=(-0.55, len(rows) - 0.45), xlabel="frame")
-    axes.grid(visible=False)
     return _svg(figure)
 
 
@@ -179,15 +177,13 @@ def spans(mask: np.ndarray) -> list[tuple[int, int]]:
 
 def _figure(width: float, height: float) -> Figure:
     try:
-        from matplotlib import rc_context
         from matplotlib.figure import Figure
     except ImportError:
         raise UserError(
             "the report needs matplotlib and jinja2: pip install 'siamtrack[eval]', "
             "or leave the report out with --no-report"
         ) from None
-    with rc_context({"axes.grid": True}):
-        return Figure(figsize=(width, height), layout="constrained")
+    return Figure(figsize=(width, height), layout="constrained")
 
 
 def _svg(figure: Figure) -> str:
@@ -205,6 +201,7 @@ def _svg(figure: Figure) -> str:
 def _plain_look(axes: Axes) -> None:
     if axes.name != "polar":
         axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(color="#dddddd", linewidth=0.7)
+    if not axes.images:  # strips of colour need no grid
+        axes.grid(color="#dddddd", linewidth=0.7)
     axes.set_axisbelow(True)
     axes.title.set_fontsize(11)

@@ -13,7 +13,7 @@ from tracker.evaluation import plots
 from tracker.evaluation.bootstrap import Interval
 from tracker.evaluation.moments import Moment, worst_moments
 from tracker.evaluation.results_io import write_atomic
-from tracker.evaluation.summary import Summary
+from tracker.evaluation.summary import Summary, speed
 
 MAX_TIMELINES = 6
 
@@ -56,7 +56,7 @@ def render(summary: Summary, header: Mapping[str, str]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"score": _score, "bounds": _bounds, "percent": _percent}
+    environment.filters |= {"score": _score, "bounds": _bounds, "percent": _percent, "speed": speed}
     order = summary.trackers
     page: str = environment.get_template("report.html.j2").render(
         summary=summary,

@@ -107,8 +107,13 @@ class Comparison:
     sequences: int
 
     @property
+    def decided(self) -> bool:
+        """Whether it may be called a win or a defeat."""
+        return self.verdict in ("better", "worse")
+
+    @property
     def verdict(self) -> str:
-        return verdict(self.difference)
+        return verdict(self.difference, self.sequences)
 
 
 @dataclass(frozen=True)
@@ -233,7 +238,7 @@ def text_table(summary: Summary) -> str:
         for tracker, row in rows.items():
             lines.append(
                 f"  {tracker:<{width}}  {row.auc.mean:.3f}  {_bounds(row.auc):<14}  "
-                f"{row.precision.mean:7.3f}  {row.normalised.mean:10.3f}  {row.fps:6.0f}"
+                f"{row.precision.mean:7.3f}  {row.normalised.mean:10.3f}  {speed(row.fps):>6}"
                 + (
                     ""
                     if row.sequences == row.expected
@@ -253,6 +258,11 @@ def sentence(comparison: Comparison) -> str:
         f"{comparison.tracker} against {comparison.opponent}: AUC {d.mean:+.3f} "
         f"({d.low:+.3f} to {d.high:+.3f}): {comparison.verdict}"
     )
+
+
+def speed(fps: float) -> str:
+    """Frames a second; a tracker that does nothing has no speed worth a figure."""
+    return f"{fps:.0f}" if fps < 10_000 else "-"
 
 
 def _absence_lines(rows: Mapping[str, DatasetScore], width: int) -> list[str]:

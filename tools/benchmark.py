@@ -1,0 +1,144 @@
+#!/usr/bin/env python3
+"""Time trackers on a real clip, end to end: decode, crop, network, decision, drawing.
+
+    python tools/benchmark.py --video clip.mp4 --init-box 120,80,60,40 --trackers kestrel,csrt
+    python tools/benchmark.py --data ../shared/data/val --only otb/David --trackers kestrel,kcf
+    python tools/benchmark.py --video clip.mp4 --init-box 120,80,60,40 --trackers kestrel \\
+        --device cuda --memory-frames 10000 --json speed.json
+
+Each tracker runs in a process of its own, in alternating rounds. Frames/s is the number of
+frames over the sum of their times. Let nothing else run meanwhile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import shlex
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from tracker.cli import parse_box, run_main  # noqa: E402
+from tracker.errors import UserError  # noqa: E402
+from tracker.evaluation import datasets, machine, opponents, speed  # noqa: E402
+from tracker.evaluation.frames import Video  # noqa: E402
+from tracker.evaluation.results_io import write_atomic  # noqa: E402
+from tracker.evaluation.timing import TimingJob  # noqa: E402
+from tracker.results import Box  # noqa: E402
+
+
+def main() -> int:
+    args = parse_arguments()
+    if args.json and args.json.exists() and not args.overwrite:
+        raise UserError(f"{args.json}: this file exists; give another name, or --overwrite")
+    video, box = find_clip(args)
+    options = opponents.Options(args.device, args.threads, args.nanotrack_dir, args.opencv_models)
+    jobs = {
+        opponents.label(name): TimingJob(
+            name, options, str(video), box, args.frames, 0.0, args.memory_frames
+        )
+        for name in args.trackers
+    }
+    header = describe_run(args, video, box)
+    for name, value in header.items():
+        print(f"{name + ':':<24}{value}")
+    tell = (lambda text: None) if args.quiet else (lambda text: print(text, file=sys.stderr))
+    runs = speed.alternate(jobs, args.rounds, tell=tell)
+    speeds = {name: speed.summarise(r.answers) for name, r in runs.items() if not r.error}
+    for name, figures in speeds.items():
+        if figures.told:
+            told = "; ".join(f"{k} {v}" for k, v in figures.told.items())
+            print(f"{name + ':':<24}{told}")
+    print("\n" + speed.text_table(speeds))
+    problems = [r.error for r in runs.values() if r.error]
+    for problem in problems:
+        print(f"not measured: {problem}", file=sys.stderr)
+    if args.json:
+        record = {
+            "header": header,
+            "trackers": {name: speed.to_json(figures) for name, figures in speeds.items()},
+            "problems": problems,
+        }
+        write_atomic(args.json, json.dumps(record, indent=1))
+    if not speeds:
+        raise UserError("nothing was measured: no tracker could be run")
+    return 0
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--video", type=Path, help="clip to play; with --init-box")
+    add("--init-box", type=parse_box, help="x,y,w,h of the target in the first frame")
+    add("--data", type=Path, help="instead of a clip: a folder of annotated clips")
+    add("--only", help="which of them, such as otb/David (default: the first)")
+    add(
+        "--trackers",
+        default=["kestrel"],
+        type=lambda text: [t for t in text.split(",") if t],
+        help="names as in tools/evaluate.py; the first is compared with the others",
+    )
+    add("--frames", type=positive, default=300, help="timed frames a round (default: 300)")
+    add("--rounds", type=positive, default=3, help="alternating rounds (default: 3)")
+    add("--memory-frames", type=int, default=0, help="further updates to watch memory over")
+    add("--device", default="auto", help="for our models: auto, cpu, cuda, ...")
+    add("--threads", type=positive, help="threads a tracker may use (default: its own choice)")
+    add("--nanotrack-dir", help="folder with NanoTrack's ONNX files")
+    add("--opencv-models", help="folder with the ONNX files of OpenCV's Vit and DaSiamRPN")
+    add("--json", type=Path, help="also write all figures here")
+    add("--overwrite", action="store_true", help="replace that file")
+    add("--quiet", action="store_true", help="say nothing while measuring")
+    args = parser.parse_args()
+    if args.data is None and (args.video is None or args.init_box is None):
+        parser.error("give --video with --init-box, or --data")
+    return args
+
+
+def positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"a whole number above 0 is needed, found {text}")
+    return value
+
+
+def find_clip(args: argparse.Namespace) -> tuple[Path, Box]:
+    """The clip and the box that starts the tracker."""
+    if args.data is None:
+        if not args.video.is_file():
+            raise UserError(f"{args.video}: there is no such video file")
+        return args.video.resolve(), args.init_box
+    sequences = datasets.load(args.data, only=[args.only] if args.only else [])
+    clips = [s for s in sequences if isinstance(s.source, Video)]
+    if not clips:
+        raise UserError(f"{args.data}: speed is measured on video files, and there is none here")
+    x, y, w, h = (float(v) for v in clips[0].truth[0])
+    return clips[0].source.path.resolve(), (x, y, w, h)  # type: ignore[union-attr]
+
+
+def describe_run(args: argparse.Namespace, video: Path, box: Box) -> dict[str, str]:
+    """The header: when, on what, by which command."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
+    image = next(iter(Video(video).read(range(1))))
+    described = {
+        "date": now.isoformat(timespec="minutes"),
+        "command": shlex.join(["python", *sys.argv]),
+        "clip": f"{video.name}, {image.shape[1]} x {image.shape[0]}, box {box[2]:g} x {box[3]:g}",
+        "frames": f"{args.frames} in each of {args.rounds} alternating rounds",
+        "threads": str(args.threads or "each tracker's own choice"),
+        "device": args.device,
+        **machine.describe(),
+        "load before": f"{load:.1f}",
+    }
+    described["onnxruntime providers"] = ", ".join(machine.onnxruntime_providers()) or "none"
+    return described
+
+
+if __name__ == "__main__":
+    run_main(main)
