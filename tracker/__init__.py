@@ -13,18 +13,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tracker.errors import UserError
     from tracker.results import Box, State, TrackResult
+    from tracker.session import Session
     from tracker.siamese_tracker import SiameseTracker
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Box": "tracker.results",
+    "Session": "tracker.session",
     "SiameseTracker": "tracker.siamese_tracker",
     "State": "tracker.results",
     "TrackResult": "tracker.results",
     "UserError": "tracker.errors",
 }
-__all__ = ["Box", "SiameseTracker", "State", "TrackResult", "UserError", "__version__"]
+__all__ = ["Box", "Session", "SiameseTracker", "State", "TrackResult", "UserError", "__version__"]
 
 
 def __getattr__(name: str) -> Any:

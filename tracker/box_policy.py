@@ -79,6 +79,20 @@ def decide(
     return Candidate(box, confidence, sharpness(score), identity)
 
 
+def strongest(spec: ModelSpec, output: SearchOutput, index: int, region: Region) -> Candidate:
+    """The cell of the highest score, wherever it is and whatever its size."""
+    assert output.boxes is not None
+    score, boxes = output.score[index], output.boxes[index]
+    row, column = divmod(int(score.argmax()), score.shape[1])
+    x1, y1, x2, y2 = (float(v) for v in boxes[:, row, column])
+    w, h = max(x2 - x1, 1e-3), max(y2 - y1, 1e-3)
+    box = region.to_frame((x1 + x2) / 2, (y1 + y2) / 2, w, h, spec.search_size)
+    identity = None
+    if output.identity is not None:
+        identity = pooled_identity(output.identity[index], (x1, y1, x2, y2), spec.stride)
+    return Candidate(box, float(score[row, column]), sharpness(score), identity)
+
+
 def size_penalty(width: Array, height: Array, w: float, h: float, strength: float) -> Array:
     """``exp(-k (max(r, 1/r) max(s, 1/s) - 1))`` with r the change of aspect, s of size.
 

@@ -9,9 +9,11 @@ from tracker.spec import PresencePolicy
 class Presence:
     """Follows the evidence of one target.
 
-    A frame is *good* when the score reaches ``sure``, *missing* when it falls below
-    ``doubt``. One good frame makes the target tracked; ``patience`` missing frames in a
-    row make it lost; what lies between is uncertain and changes nothing for the worse.
+    A frame is *good* when the score reaches ``sure`` and the identity is not another
+    object's; it is *missing* when the score falls below ``doubt`` or the identity is
+    ``different``. A good frame makes the target tracked; ``patience`` missing frames in a
+    row make it lost; what lies between is uncertain. A lost target is taken up again only
+    with ``return_score`` and an identity that is the ``same``.
     """
 
     def __init__(self, policy: PresencePolicy) -> None:
@@ -19,18 +21,25 @@ class Presence:
         self.state = State.TRACKING
         self._missing = 0
 
-    def update(self, score: float) -> State:
-        """Take in one frame's evidence and return the state."""
+    def update(self, score: float, similarity: float | None = None) -> State:
+        """Take in one frame's evidence and return the state.
+
+        Args:
+            score: raw similarity of the candidate, 0..1.
+            similarity: cosine of its identity with the exemplar's; ``None`` if unknown.
+        """
         policy = self.policy
         if self.state is State.LOST:
-            if score >= policy.return_score:
+            if score >= policy.return_score and (similarity is None or similarity >= policy.same):
                 self.state, self._missing = State.TRACKING, 0
             return self.state
-        self._missing = self._missing + 1 if score < policy.doubt else 0
+        other = similarity is not None and similarity < policy.different
+        missing = score < policy.doubt or other
+        self._missing = self._missing + 1 if missing else 0
         if self._missing >= policy.patience:
             self.state = State.LOST
-        elif score >= policy.sure:
+        elif score >= policy.sure and not other:
             self.state = State.TRACKING
-        elif score < policy.doubt or self.state is State.UNCERTAIN:
+        else:
             self.state = State.UNCERTAIN
         return self.state

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from tracker.crop import cut
-from tracker.image import Image, check_image
+from tracker.image import check_image
 from tracker.results import TrackResult
 from tracker.runtime import Network, open_network
+from tracker.searcher import Searcher
+from tracker.session import follow
 from tracker.target import Target
 
 
@@ -48,9 +46,8 @@ class SiameseTracker:
             self.network: Network = open_network(model, device, threads)
         else:
             self.network = model
-        self.timings: dict[str, float] = {}
+        self._searcher = Searcher(self.network)
         self._target: Target | None = None
-        self._crops: Image | None = None
 
     def init(self, image: Any, box: Sequence[float]) -> None:
         """Select the target.
@@ -62,7 +59,7 @@ class SiameseTracker:
         Raises:
             ValueError: an image or box that cannot be used; the message names what was found.
         """
-        self._target = Target.start(self.network, check_image(image), box)  # type: ignore[arg-type]
+        self._target = Target.start(self.network, check_image(image), box)
 
     def update(self, image: Any) -> TrackResult:
         """Find the target in the next frame.
@@ -76,24 +73,9 @@ class SiameseTracker:
         """
         if self._target is None:
             raise RuntimeError("select a target with init(image, box) before update(image)")
-        image = check_image(image)
-        clock = [time.perf_counter()]
-        crops = self._cut(image)
-        clock.append(time.perf_counter())
-        output = self.network.search(self._target.embedding, crops)
-        clock.append(time.perf_counter())
-        height, width = image.shape[:2]
-        result = self._target.take(self.network, output, 0, width, height)
-        clock.append(time.perf_counter())
-        names = ("crop", "network", "decide")
-        self.timings = dict(zip(names, np.diff(clock).tolist()))
-        return result
+        return follow(self._searcher, check_image(image), [self._target])[0]
 
-    def _cut(self, image: Image) -> Image:
-        assert self._target is not None
-        size, regions = self.network.spec.search_size, self._target.plan(self.network)
-        if self._crops is None or len(self._crops) != len(regions):
-            self._crops = np.empty((len(regions), size, size, 3), np.uint8)
-        for region, out in zip(regions, self._crops):
-            cut(image, region, size, self._target.fill, out)
-        return self._crops
+    @property
+    def timings(self) -> dict[str, float]:
+        """Seconds of the last update by stage: ``crop``, ``network``, ``decide``."""
+        return self._searcher.timings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,8 +14,10 @@ from tracker.crop import Colour, Region, cut, mean_colour
 from tracker.geometry import check_box, clip_box
 from tracker.image import Image
 from tracker.presence import Presence
+from tracker.redetection import Rescan
 from tracker.results import Box, State, TrackResult
 from tracker.runtime import Network, SearchOutput
+from tracker.spec import ModelSpec
 
 Array = NDArray[np.float32]
 
@@ -30,7 +33,9 @@ class Target:
         fill: colour outside of the frame.
         presence: the state machine.
         thumbnail: the exemplar crop, for display.
-        regions: searched in the current frame.
+        frame_size: (width, height) of the last frame.
+        regions: looked at in the last frame; the response belongs to the first.
+        response: (H, W) of the last search, for display.
     """
 
     box: Box
@@ -39,10 +44,13 @@ class Target:
     fill: Colour
     presence: Presence
     thumbnail: Image
+    frame_size: tuple[int, int]
     regions: list[Region] = field(default_factory=list)
+    response: Array | None = None
+    _rescan: Rescan | None = None
 
     @staticmethod
-    def start(network: Network, image: Image, box: Box) -> Target:
+    def start(network: Network, image: Image, box: Sequence[float]) -> Target:
         """Learn the exemplar from a frame and a box.
 
         Raises:
@@ -52,39 +60,80 @@ class Target:
         checked = clip_box(check_box(box, width, height), width, height)
         spec, fill = network.spec, mean_colour(image)
         search = box_policy.search_region(spec, checked)
-        side = search.side * spec.exemplar_size / spec.search_size
-        region = Region(search.cx, search.cy, side)
+        region = Region(search.cx, search.cy, search.side * spec.exemplar_size / spec.search_size)
         crop = cut(image, region, spec.exemplar_size, fill)
         corners = region.to_crop(checked, spec.exemplar_size)[None]
         embedding, identity = network.embed(crop[None], corners)
         vector = None if identity is None else identity[0]
-        return Target(checked, embedding, vector, fill, Presence(spec.presence), crop)
+        presence = Presence(spec.presence)
+        return Target(checked, embedding, vector, fill, presence, crop, (width, height))
 
-    def plan(self, network: Network) -> list[Region]:
-        """The regions that this frame's search needs."""
-        if network.spec.kind == "response":
-            self.regions = scale_policy.search_regions(network.spec, self.box)
+    @property
+    def lost(self) -> bool:
+        """Whether the target is believed to be gone."""
+        return self.presence.state is State.LOST
+
+    def plan(self, spec: ModelSpec, width: int, height: int) -> list[Region]:
+        """The regions that a search of this frame needs."""
+        self.frame_size = (width, height)
+        if spec.kind == "response":
+            self.regions = scale_policy.search_regions(spec, self.box)
+        elif self.lost:
+            near = box_policy.search_region(spec, self.box)
+            if self._rescan is None:
+                self._rescan = Rescan(near, width, height)
+            self.regions = self._rescan.next()
         else:
-            self.regions = [box_policy.search_region(network.spec, self.box)]
+            self._rescan = None
+            self.regions = [box_policy.search_region(spec, self.box)]
         return self.regions
 
-    def take(
-        self, network: Network, output: SearchOutput, index: int, width: int, height: int
-    ) -> TrackResult:
+    def promising(self, spec: ModelSpec, output: SearchOutput, index: int) -> Region | None:
+        """While lost: the region of a second, closer look, if a crop shows something like it."""
+        best = max(
+            (
+                box_policy.strongest(spec, output, index + i, region)
+                for i, region in enumerate(self.regions)
+            ),
+            key=lambda candidate: candidate.score,
+        )
+        if best.score < spec.presence.doubt:
+            return None
+        return box_policy.search_region(spec, self._plausible(best.box))
+
+    def take(self, spec: ModelSpec, output: SearchOutput, index: int) -> TrackResult:
         """Decide this frame from the network's answers.
 
         Args:
             output: of a batch in which this target's regions start at ``index``.
-            width, height: of the frame.
         """
-        candidate = self._decide(network, output, index)
-        state = self.presence.update(candidate.score)
-        self.box = clip_box(_bounded(candidate.box, width, height), width, height, 2.0)
+        candidate = self._decide(spec, output, index)
+        self.response = output.score[index]
+        return self._accept(spec, candidate)
+
+    def take_closer_look(
+        self, spec: ModelSpec, output: SearchOutput, index: int, region: Region
+    ) -> TrackResult:
+        """While lost: decide whether what a closer look found is the target."""
+        self.regions, self.response = [region], output.score[index]
+        candidate = box_policy.strongest(spec, output, index, region)
+        return self._accept(spec, candidate)
+
+    def still_lost(self) -> TrackResult:
+        """The answer for a frame in which nothing looked like the target."""
+        self.presence.update(0.0, None)
+        return TrackResult(self.box, 0.0, self.presence.state, None)
+
+    def _accept(self, spec: ModelSpec, candidate: Candidate) -> TrackResult:
         similarity = self._similarity(candidate)
+        state = self.presence.update(candidate.score, similarity)
+        if state is not State.LOST:
+            width, height = self.frame_size
+            bounded = _bounded(candidate.box, width, height)
+            self.box = clip_box(bounded, width, height, 2.0)
         return TrackResult(self.box, min(max(candidate.score, 0.0), 1.0), state, similarity)
 
-    def _decide(self, network: Network, output: SearchOutput, index: int) -> Candidate:
-        spec = network.spec
+    def _decide(self, spec: ModelSpec, output: SearchOutput, index: int) -> Candidate:
         if spec.kind == "response":
             return scale_policy.decide(spec, output, index, self.regions, self.box)
         return box_policy.decide(spec, output, index, self.regions[0], self.box)
@@ -94,10 +143,14 @@ class Target:
             return None
         return float(self.identity @ candidate.identity)
 
-    @property
-    def lost(self) -> bool:
-        """Whether the target is believed to be gone."""
-        return self.presence.state is State.LOST
+    def _plausible(self, box: Box) -> Box:
+        """A found box, of a size that the lost target can have grown or shrunk to."""
+        x, y, w, h = box
+        _, _, w0, h0 = self.box
+        factor = float(np.sqrt(w * h / (w0 * h0)))
+        bound = min(max(factor, 1 / 2.5), 2.5)
+        nw, nh = w0 * bound, h0 * bound
+        return x + (w - nw) / 2, y + (h - nh) / 2, nw, nh
 
 
 def _bounded(box: Box, width: int, height: int) -> Box:

@@ -1,0 +1,76 @@
+"""One frame through the network: the crops of all targets in one batch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from tracker.crop import Region, cut
+from tracker.image import Image
+from tracker.runtime import Network, SearchOutput
+from tracker.target import Target
+
+Request = tuple[Target, list[Region]]
+
+
+class Searcher:
+    """Cuts regions and runs the search graph; its buffers are reused.
+
+    Args:
+        network: that looks.
+
+    Attributes:
+        timings: seconds of the last frame by stage: ``crop``, ``network``, ``decide``.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.timings: dict[str, float] = {}
+        self._buffer = np.empty((0, 0, 0, 3), np.uint8)
+
+    def begin(self) -> None:
+        """Start the clock of a new frame."""
+        self.timings = {"crop": 0.0, "network": 0.0, "decide": 0.0}
+        self._began = time.perf_counter()
+
+    def end(self) -> None:
+        """Stop the clock: what was neither crop nor network is decision."""
+        spent = self.timings["crop"] + self.timings["network"]
+        self.timings["decide"] = time.perf_counter() - self._began - spent
+
+    def search(self, image: Image, requests: Sequence[Request]) -> SearchOutput:
+        """Look at the regions of all requests; the output's batch is in their order."""
+        started = time.perf_counter()
+        crops = self._cut(image, requests)
+        cut_at = time.perf_counter()
+        output = self._run(requests, crops)
+        self.timings["crop"] += cut_at - started
+        self.timings["network"] += time.perf_counter() - cut_at
+        return output
+
+    def _cut(self, image: Image, requests: Sequence[Request]) -> Image:
+        size, count = self.network.spec.search_size, sum(len(r) for _, r in requests)
+        if len(self._buffer) < count:
+            self._buffer = np.empty((count, size, size, 3), np.uint8)
+        number = 0
+        for target, regions in requests:
+            for region in regions:
+                cut(image, region, size, target.fill, self._buffer[number])
+                number += 1
+        return self._buffer[:count]
+
+    def _run(self, requests: Sequence[Request], crops: Image) -> SearchOutput:
+        if len(requests) == 1:
+            return self.network.search(requests[0][0].embedding, crops)
+        if self.network.spec.kind == "box":
+            rows = [t.embedding for t, regions in requests for _ in regions]
+            return self.network.search(np.concatenate(rows), crops)
+        # SiamFC's exemplar is the kernel of one convolution: a pass for each target
+        start, scores = 0, []
+        for target, regions in requests:
+            part = crops[start : start + len(regions)]
+            scores.append(self.network.search(target.embedding, part).score)
+            start += len(regions)
+        return SearchOutput(np.concatenate(scores))

@@ -1,0 +1,153 @@
+"""Several targets followed through one stream of frames, their crops in one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracker.crop import Region
+from tracker.image import Image, check_image
+from tracker.results import Box, TrackResult
+from tracker.runtime import Network, open_network
+from tracker.searcher import Request, Searcher
+from tracker.target import Target
+
+
+@dataclass(frozen=True)
+class DebugView:
+    """What the tracker looked at in the last frame.
+
+    Attributes:
+        search_region: the square (x, y, w, h) of the frame that went through the network.
+        response: (H, W) float scores over that square.
+    """
+
+    search_region: Box
+    response: NDArray[np.float32]
+
+
+class Session:
+    """Follows any number of targets, each with an id that stays.
+
+    Args:
+        model, device, threads: as of ``SiameseTracker``.
+
+    Attributes:
+        timings: seconds of the last update by stage: ``crop``, ``network``, ``decide``.
+
+    Example:
+        >>> import numpy as np
+        >>> from tracker import Session
+        >>> frame = np.zeros((240, 320, 3), np.uint8)
+        >>> session = Session()
+        >>> cup, pen = session.add(frame, (20, 20, 40, 40)), session.add(frame, (90, 80, 30, 60))
+        >>> sorted(session.update(frame)) == [cup, pen]
+        True
+    """
+
+    def __init__(
+        self,
+        model: str | Path | Network | None = None,
+        device: str = "auto",
+        threads: int | None = None,
+    ) -> None:
+        if model is None or isinstance(model, (str, Path)):
+            self.network: Network = open_network(model, device, threads)
+        else:
+            self.network = model
+        self._searcher = Searcher(self.network)
+        self._targets: dict[int, Target] = {}
+        self._labels: dict[int, str | None] = {}
+        self._next_id = 1
+
+    @property
+    def timings(self) -> dict[str, float]:
+        """Seconds of the last update by stage."""
+        return self._searcher.timings
+
+    @property
+    def labels(self) -> dict[int, str | None]:
+        """Labels of the targets by id, in the order in which they were added."""
+        return dict(self._labels)
+
+    def add(self, image: Any, box: Sequence[float], label: str | None = None) -> int:
+        """Select one more target.
+
+        Args:
+            image: HxWx3 uint8 BGR.
+            box: (x, y, w, h) in pixels, at least partly inside the image.
+            label: kept for display.
+
+        Returns:
+            Its id, which is never used again.
+
+        Raises:
+            ValueError: an image or box that cannot be used.
+        """
+        target = Target.start(self.network, check_image(image), box)
+        number, self._next_id = self._next_id, self._next_id + 1
+        self._targets[number], self._labels[number] = target, label
+        return number
+
+    def remove(self, target_id: int) -> None:
+        """Forget a target.
+
+        Raises:
+            KeyError: there is none of this id.
+        """
+        del self._targets[target_id], self._labels[target_id]
+
+    def update(self, image: Any) -> dict[int, TrackResult]:
+        """Find all targets in the next frame: a result for each id.
+
+        Raises:
+            ValueError: an image that cannot be used.
+        """
+        image = check_image(image)
+        results = follow(self._searcher, image, list(self._targets.values()))
+        return dict(zip(self._targets, results))
+
+    def exemplar(self, target_id: int) -> Image:
+        """The picture that a target was learned from, square uint8 BGR."""
+        return self._targets[target_id].thumbnail
+
+    def debug(self, target_id: int) -> DebugView | None:
+        """What was looked at in the last frame, ``None`` before the first update."""
+        target = self._targets[target_id]
+        if target.response is None or not target.regions:
+            return None
+        return DebugView(target.regions[0].box, target.response)
+
+
+def follow(searcher: Searcher, image: Image, targets: Sequence[Target]) -> list[TrackResult]:
+    """One frame for some targets: one batch, and a second one for lost ones that turn up."""
+    if not targets:
+        return []
+    searcher.begin()
+    spec, (height, width) = searcher.network.spec, image.shape[:2]
+    requests: list[Request] = [(t, t.plan(spec, width, height)) for t in targets]
+    output = searcher.search(image, requests)
+    results: dict[int, TrackResult] = {}
+    looks: list[tuple[int, Target, Region]] = []
+    start = 0
+    for number, (target, regions) in enumerate(requests):
+        if target.lost and spec.kind == "box":
+            region = target.promising(spec, output, start)
+            if region is None:
+                results[number] = target.still_lost()
+            else:
+                looks.append((number, target, region))
+        else:
+            results[number] = target.take(spec, output, start)
+        start += len(regions)
+    if looks:
+        closer = searcher.search(image, [(target, [region]) for _, target, region in looks])
+        for index, (number, target, region) in enumerate(looks):
+            results[number] = target.take_closer_look(spec, closer, index, region)
+    searcher.end()
+    return [results[number] for number in range(len(targets))]
