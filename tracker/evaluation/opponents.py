@@ -3,10 +3,12 @@
 A tracker is any object with ``init(image, box)`` and ``update(image)``, where update returns
 a ``TrackResult``, ``(ok, box)``, or a box. A name stands for it on the command line:
 
-``kestrel``, ``siamfc`` or the path of an export (``runs/mine/kestrel``); ``csrt``, ``kcf``, ``mil``, ``nano``, ``vit``,
-``dasiamrpn`` (OpenCV); ``nanotrack-v2``, ``nanotrack-v3`` (their authors' decoding on ONNX
-Runtime); ``identity`` (never moves the first box: what doing nothing scores); or
-``module:Class`` for a class of yours that is called without arguments.
+``kestrel``, ``siamfc`` or the path of an export (``runs/mine/kestrel``); ``csrt``, ``kcf``,
+``mil``, ``nano``, ``vit``, ``dasiamrpn`` (OpenCV); ``nanotrack-v2``, ``nanotrack-v3`` (their
+authors' decoding on ONNX Runtime); ``identity`` (never moves the first box: what doing nothing
+scores); or ``module:Class`` for a class of yours that is called without arguments.
+``label=name`` gives a tracker another name in tables and results:
+``before=runs/a/kestrel,after=runs/b/kestrel``.
 """
 
 from __future__ import annotations

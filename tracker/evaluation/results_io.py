@@ -6,6 +6,7 @@ the time that ``init`` took. Files appear whole or not at all.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import os
@@ -64,7 +65,8 @@ def write_atomic(path: Path, data: str | bytes) -> None:
             os.fsync(file.fileno())
         os.replace(part, path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
         raise UserError(f"{path}: the result cannot be written ({error.strerror})") from None
 
 

@@ -35,10 +35,15 @@ def anchors_of(sequence: Sequence) -> list[Anchor]:
 
 
 def anchor_run(outcome: Outcome) -> AnchorRun:
-    """Score one run from an anchor."""
+    """Score one run from an anchor.
+
+    Frames without the target are then taken out. VOT's own clips have none; where others
+    do, the toolkit would count a box there as overlap 0, and a perfect tracker below 1.
+    """
     track, truth, size = _parts(outcome)
-    overlaps = vot.bounded_overlaps(track.boxes, truth, size)
-    return vot.score_anchor_run(overlaps, present_frames(truth))
+    present = present_frames(truth)
+    run = vot.score_anchor_run(vot.bounded_overlaps(track.boxes, truth, size), present)
+    return AnchorRun(run.overlaps[present], int(present[: run.progress].sum()))
 
 
 def reset_run(outcome: Outcome) -> ResetRun:

@@ -34,7 +34,8 @@ def measure_in_process(job: TimingJob) -> dict[str, Any]:
     if done.returncode != 0 or not lines:
         said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
         reason = said.removeprefix("error: ")
-        raise UserError(f"{job.tracker}: {reason} (exit status {done.returncode})")
+        said_by = "" if reason.startswith(job.tracker) else f"{job.tracker}: "
+        raise UserError(f"{said_by}{reason}")
     answer: dict[str, Any] = json.loads(lines[-1])
     return answer
 
@@ -87,6 +88,7 @@ class Speed:
         outside_network: share of the update that is not the network; NaN if not known.
         memory: MiB at the start and at the end of the long loop, or ``None``.
         drift: latency at the end of the loop over that at its start, or ``None``.
+        told: what the tracker says of itself: model, device, precision, threads.
     """
 
     stages: dict[str, tuple[float, float]]
@@ -97,7 +99,7 @@ class Speed:
     outside_network: float
     memory: tuple[float, float] | None
     drift: float | None
-    told: dict[str, Any]
+    told: dict[str, str]
 
 
 def summarise(answers: list[dict[str, Any]]) -> Speed:
@@ -123,7 +125,7 @@ def summarise(answers: list[dict[str, Any]]) -> Speed:
         ),
         memory=None if not memory else (memory[0] / 2**20, memory[-1] / 2**20),
         drift=answers[0].get("drift"),
-        told={k: answers[0][k] for k in ("providers", "precision") if k in answers[0]},
+        told=answers[0].get("told", {}),
     )
 
 

@@ -60,7 +60,7 @@ def run(job: TimingJob) -> dict[str, Any]:
     tracker.init(image, job.box)
     result = opponents.as_result(tracker.update(image), job.box)
     first_box = time.time() - job.started
-    answer: dict[str, Any] = {"startup": first_box, **describe(tracker)}
+    answer: dict[str, Any] = {"startup": first_box, "told": describe(tracker)}
     answer |= measure_frames(tracker, frames, result.box, job.frames)
     if job.loop_frames:
         answer |= watch_memory(tracker, clip, job.box, job.loop_frames)
@@ -148,15 +148,17 @@ def resident_bytes() -> int:
         return int(psutil.Process().memory_info().rss)
 
 
-def describe(tracker: Any) -> dict[str, Any]:
-    """Providers and precision of our own trackers, where they tell."""
+def describe(tracker: Any) -> dict[str, str]:
+    """Model, device, precision and threads of our own trackers; empty for others."""
     network = getattr(tracker, "network", None)
-    told = {}
-    for name in ("providers", "precision"):
-        value = getattr(network, name, None)
-        if value:
-            told[name] = value if isinstance(value, str) else [str(v) for v in value]
-    return told
+    spec, device = getattr(network, "spec", None), getattr(network, "device", None)
+    told = {
+        "model": getattr(spec, "name", None),
+        "precision": getattr(spec, "precision", None),
+        "device": getattr(device, "name", None),
+        "threads": getattr(network, "threads", None),
+    }
+    return {name: str(value) for name, value in told.items() if value is not None}
 
 
 class Drawing:

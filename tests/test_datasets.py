@@ -1,0 +1,189 @@
+"""Data sets written out in their own layouts, and what is read back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from tracker.errors import UserError
+from tracker.evaluation import datasets
+from tracker.evaluation.frames import Video
+
+
+def picture(path: Path, value: int, size: tuple[int, int] = (24, 16)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = np.full((size[1], size[0], 3), value, dtype=np.uint8)
+    assert cv2.imwrite(str(path), image)
+
+
+def pictures(folder: Path, count: int, pattern: str = "{:08d}.png", first: int = 1) -> None:
+    for i in range(count):
+        picture(folder / pattern.format(first + i), 10 * (first + i) % 250)
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def clip(path: Path, count: int = 5) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 10, (64, 48))
+    assert writer.isOpened()
+    for i in range(count):
+        writer.write(np.full((48, 64, 3), 30 + 40 * i, dtype=np.uint8))
+    writer.release()
+
+
+def test_pairs_by_folder_and_their_frames(tmp_path):
+    clip(tmp_path / "otb" / "a.mp4")
+    write(tmp_path / "otb" / "a.txt", "1,2,3,4\n" * 5)
+    clip(tmp_path / "uav" / "b.mp4")
+    write(tmp_path / "uav" / "b.txt", "1,2,3,4\nnan,nan,nan,nan\n" * 2)
+    clip(tmp_path / "uav" / "without_truth.mp4")
+    found = datasets.load(tmp_path)
+    assert [s.key for s in found] == ["otb/a", "uav/b"]
+    assert np.isnan(found[1].truth[1]).all()
+    levels = [int(f.mean()) for f in found[0].source.read(range(5))]
+    assert levels == sorted(levels) and levels[4] - levels[0] > 100
+    backward = [int(f.mean()) for f in found[0].source.read(range(3, -1, -1))]
+    assert backward == levels[3::-1]
+
+
+def test_a_video_shorter_than_its_truth(tmp_path):
+    clip(tmp_path / "a.mp4", 3)
+    with pytest.raises(UserError, match="ends after 3 frames, its annotation needs 5"):
+        list(Video(tmp_path / "a.mp4").read(range(5)))
+    write(tmp_path / "no.mp4", "text")
+    with pytest.raises(UserError, match="cannot be opened"):
+        list(Video(tmp_path / "no.mp4").read(range(1)))
+
+
+def test_backward_in_chunks_gives_every_frame_once(tmp_path, monkeypatch):
+    clip(tmp_path / "a.mp4", 5)
+    video = Video(tmp_path / "a.mp4")
+    forward = [f.mean() for f in video.read(range(5))]
+    monkeypatch.setattr("tracker.evaluation.frames._CHUNK_BYTES", 2 * 48 * 64 * 3)
+    assert [f.mean() for f in video.read(range(4, -1, -1))] == forward[::-1]
+
+
+def test_otb_counts_from_one_and_may_have_two_targets(tmp_path):
+    pictures(tmp_path / "Jogging" / "img", 3, "{:04d}.png")
+    write(tmp_path / "Jogging" / "groundtruth_rect.1.txt", "1\t1\t5\t5\n" * 3)
+    write(tmp_path / "Jogging" / "groundtruth_rect.2.txt", "3,4,5,5\n" * 3)
+    first, second = datasets.load(tmp_path)
+    assert (first.name, second.name) == ("Jogging.1", "Jogging.2")
+    assert first.truth[0].tolist() == [0, 0, 5, 5] and second.truth[0].tolist() == [2, 3, 5, 5]
+
+
+def test_otb_david_begins_at_picture_300(tmp_path):
+    pictures(tmp_path / "David" / "img", 301, "{:04d}.png")
+    write(tmp_path / "David" / "groundtruth_rect.txt", "1,1,5,5\n1,1,5,5")
+    (david,) = datasets.load(tmp_path, "otb")
+    assert [p.name for p in david.source.paths[:2]] == ["0300.png", "0301.png"]
+
+
+def test_uav123_parts_of_clips(tmp_path):
+    pictures(tmp_path / "data_seq" / "UAV123" / "bird1", 9, "{:06d}.png")
+    write(tmp_path / "anno" / "UAV123" / "bird1_2.txt", "2,2,4,4\nNaN,NaN,NaN,NaN\n2,2,4,4")
+    with pytest.raises(UserError, match="configSeqs.m"):
+        datasets.load(tmp_path)
+    write(
+        tmp_path / "configSeqs.m",
+        "seqs={struct('name','bird1_2','path','..\\data_seq\\UAV123\\bird1\\',"
+        "'startFrame',5,'endFrame',7,'nz',6),...\n"
+        "struct('name','bird1_2','path','..\\data_seq\\UAV123_10fps\\bird1\\',"
+        "'startFrame',2,'endFrame',3,'nz',6)};",
+    )
+    (part,) = datasets.load(tmp_path)
+    assert [p.name for p in part.source.paths] == ["000005.png", "000006.png", "000007.png"]
+    assert part.truth[0].tolist() == [1, 1, 4, 4]
+
+
+def test_lasot_flags_mark_absence(tmp_path):
+    folder = tmp_path / "cat" / "cat-1"
+    pictures(folder / "img", 4)
+    write(folder / "groundtruth.txt", "5,5,4,4\n" * 4)
+    write(folder / "full_occlusion.txt", "0,1,0,0")
+    write(folder / "out_of_view.txt", "0,0,1,0")
+    (cat,) = datasets.load(tmp_path)
+    assert cat.name == "cat-1"
+    assert np.isnan(cat.truth).all(axis=1).tolist() == [False, True, True, False]
+    assert cat.tags["occlusion"].tolist() == [False, True, False, False]
+
+
+def test_got10k_with_cover_and_a_test_sequence(tmp_path):
+    pictures(tmp_path / "GOT-10k_Val_000001", 3)
+    write(tmp_path / "GOT-10k_Val_000001" / "groundtruth.txt", "1,2,3,4\n" * 3)
+    write(tmp_path / "GOT-10k_Val_000001" / "cover.label", "8\n3\n0\n")
+    pictures(tmp_path / "GOT-10k_Test_000001", 3)
+    write(tmp_path / "GOT-10k_Test_000001" / "groundtruth.txt", "1,2,3,4")
+    test, val = datasets.load(tmp_path)
+    assert val.truth[0].tolist() == [1, 2, 3, 4] and val.cover.tolist() == [8, 3, 0]
+    assert not test.judged and len(test) == 3
+
+
+def test_vot_with_tags_and_anchors(tmp_path):
+    pictures(tmp_path / "bag" / "color", 3)
+    write(tmp_path / "bag" / "groundtruth.txt", "1,1,5,1,5,5,1,5\n" * 3)
+    write(tmp_path / "bag" / "occlusion.tag", "0\n1\n")
+    write(tmp_path / "bag" / "anchor.value", "1\n0\n-1\n")
+    (bag,) = datasets.load(tmp_path)
+    assert bag.truth[0].tolist() == [1, 1, 4, 4]
+    assert bag.tags["occlusion"].tolist() == [False, True, False]
+    assert bag.anchors.tolist() == [1, 0, -1]
+
+
+def test_davis_masks_become_boxes(tmp_path):
+    pictures(tmp_path / "JPEGImages" / "480p" / "dog", 2, "{:05d}.png", 0)
+    for index in range(2):
+        mask = np.zeros((16, 24, 3), dtype=np.uint8)
+        mask[2:5, 3 + index : 8 + index] = (0, 0, 128)  # BGR of object 1: dark red
+        if index == 0:
+            mask[10:12, 1:3] = (0, 128, 128)  # object 3: olive
+        path = tmp_path / "Annotations" / "480p" / "dog" / f"{index:05d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), mask)
+    first, third = datasets.load(tmp_path)
+    assert (first.name, third.name) == ("dog.1", "dog.3")
+    assert first.truth.tolist() == [[3, 2, 5, 3], [4, 2, 5, 3]]
+    assert third.truth[0].tolist() == [1, 10, 2, 2] and np.isnan(third.truth[1]).all()
+
+
+def test_davis_2016_is_black_and_white():
+    mask = np.zeros((2, 2, 3), dtype=np.uint8)
+    mask[0, 0] = 255
+    assert datasets.mask_labels(mask).tolist() == [[1, 0], [0, 0]]
+
+
+def test_refusals(tmp_path):
+    with pytest.raises(UserError, match="no such folder"):
+        datasets.load(tmp_path / "missing")
+    with pytest.raises(UserError, match="no data set was recognised"):
+        datasets.load(tmp_path)
+    with pytest.raises(UserError, match="unknown data set 'x'"):
+        datasets.load(tmp_path, "x")
+    pictures(tmp_path / "a" / "img", 2)
+    write(tmp_path / "a" / "groundtruth_rect.txt", "1,1,5,5\n" * 3)
+    with pytest.raises(UserError, match="3 lines of truth for 2 pictures"):
+        datasets.load(tmp_path)
+
+
+def test_only_picks_sequences_and_knows_its_names(tmp_path):
+    for name in ("a", "b"):
+        pictures(tmp_path / name / "img", 1)
+        write(tmp_path / name / "groundtruth_rect.txt", "1,1,5,5")
+    assert [s.name for s in datasets.load(tmp_path, only=["b"])] == ["b"]
+    assert len(datasets.load(tmp_path, only=[tmp_path.name])) == 2
+    with pytest.raises(UserError, match="no sequence is called 'c'"):
+        datasets.load(tmp_path, only=["c"])
+
+
+def test_pictures_are_ordered_by_number(tmp_path):
+    for name in ("10.png", "9.png", "1.png"):
+        picture(tmp_path / "x" / name, 1)
+    found = datasets.picture_paths(tmp_path / "x")
+    assert [p.name for p in found] == ["1.png", "9.png", "10.png"]

@@ -1,0 +1,67 @@
+"""Trackers with known behaviour, as a user's own would be given: ``module:Class``."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import numpy as np
+
+from tracker.results import State, TrackResult
+
+SQUARE = 20
+"""Side of the bright square that ``moving_square`` draws."""
+
+
+def moving_square(index: int, size: tuple[int, int] = (96, 72)) -> tuple[np.ndarray, tuple]:
+    """A frame with a bright square that moves by 2 px a frame, and its box."""
+    image = np.full((size[1], size[0], 3), 40, dtype=np.uint8)
+    x, y = 10 + 2 * index, 20 + index
+    image[y : y + SQUARE, x : x + SQUARE] = 230
+    return image, (float(x), float(y), float(SQUARE), float(SQUARE))
+
+
+class Perfect:
+    """Sees the bright square; says lost when there is none."""
+
+    def init(self, image, box) -> None:
+        self.box = box
+
+    def update(self, image) -> TrackResult:
+        rows, columns = np.nonzero(image[..., 0] > 140)
+        if len(rows) < 50:
+            return TrackResult(self.box, 0.0, State.LOST)
+        x, y = float(columns.min()), float(rows.min())
+        self.box = (x, y, float(columns.max() - x + 1), float(rows.max() - y + 1))
+        return TrackResult(self.box, 1.0, State.TRACKING)
+
+
+class BareBox(Perfect):
+    """Returns a plain list."""
+
+    def update(self, image) -> list:
+        return list(super().update(image).box)
+
+
+class OpenCVLike(Perfect):
+    """Returns (ok, box), and zeros when it fails, as OpenCV does."""
+
+    def update(self, image) -> tuple:
+        result = super().update(image)
+        lost = result.state is State.LOST
+        return (False, (0, 0, 0, 0)) if lost else (True, np.array(result.box))
+
+
+class Raises:
+    def init(self, image, box) -> None:
+        pass
+
+    def update(self, image) -> None:
+        raise ZeroDivisionError("by design")
+
+
+class Dies(Raises):
+    """Ends its process, as a crash in native code would."""
+
+    def update(self, image) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
