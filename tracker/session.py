@@ -147,7 +147,10 @@ def follow(searcher: Searcher, image: Image, targets: Sequence[Target]) -> list[
         start += len(regions)
     if looks:
         closer = searcher.search(image, [(target, [region]) for _, target, region in looks])
+        taken = [r.box for r in results.values() if r.claimed_box is not None]
         for index, (number, target, region) in enumerate(looks):
-            results[number] = target.take_closer_look(spec, closer, index, region)
+            results[number] = target.take_closer_look(spec, closer, index, region, taken)
+            if results[number].claimed_box is not None:
+                taken.append(results[number].box)
     searcher.end()
     return [results[number] for number in range(len(targets))]

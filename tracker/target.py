@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tracker import box_policy, scale_policy
 from tracker.box_policy import Candidate
 from tracker.crop import Colour, Region, cut, mean_colour
-from tracker.geometry import check_box, clip_box
+from tracker.geometry import check_box, clip_box, iou
 from tracker.image import Image
 from tracker.presence import Presence
 from tracker.redetection import Rescan
@@ -109,22 +109,33 @@ class Target:
         """
         candidate = self._decide(spec, output, index)
         self.response = output.score[index]
-        return self._accept(spec, candidate)
+        return self._accept(candidate)
 
     def take_closer_look(
-        self, spec: ModelSpec, output: SearchOutput, index: int, region: Region
+        self,
+        spec: ModelSpec,
+        output: SearchOutput,
+        index: int,
+        region: Region,
+        taken: Sequence[Box],
     ) -> TrackResult:
-        """While lost: decide whether what a closer look found is the target."""
+        """While lost: decide whether what a closer look found is the target.
+
+        Args:
+            taken: boxes that other targets claim in this frame: they are not this one.
+        """
         self.regions, self.response = [region], output.score[index]
         candidate = box_policy.strongest(spec, output, index, region)
-        return self._accept(spec, candidate)
+        if len(taken) and float(iou(candidate.box, taken).max()) > 0.5:
+            return self.still_lost()
+        return self._accept(candidate)
 
     def still_lost(self) -> TrackResult:
         """The answer for a frame in which nothing looked like the target."""
         self.presence.update(0.0, None)
         return TrackResult(self.box, 0.0, self.presence.state, None)
 
-    def _accept(self, spec: ModelSpec, candidate: Candidate) -> TrackResult:
+    def _accept(self, candidate: Candidate) -> TrackResult:
         similarity = self._similarity(candidate)
         state = self.presence.update(candidate.score, similarity)
         if state is not State.LOST:

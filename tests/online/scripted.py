@@ -1,0 +1,78 @@
+"""A network that answers what a test tells it to: logic is tested without weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tracker.runtime import SearchOutput
+from tracker.spec import BoxPolicy, ModelSpec, PresencePolicy
+
+SPEC = ModelSpec(
+    name="scripted", kind="box", pair="0" * 64, exemplar_size=128, search_size=256, stride=16,
+    online=BoxPolicy(window=0.3, penalty=0.05, size_rate=1.0), presence=PresencePolicy(),
+)  # fmt: skip
+
+
+def response(
+    score: float, corners: tuple[float, float, float, float], identity: float = 1.0
+) -> SearchOutput:
+    """One peak of ``score`` at the middle of a box, whose identity has that cosine."""
+    x1, y1, x2, y2 = corners
+    scores = np.full((1, 16, 16), 0.001, np.float32)
+    row = int(np.clip((y1 + y2) / 2 // 16, 0, 15))
+    column = int(np.clip((x1 + x2) / 2 // 16, 0, 15))
+    scores[0, row, column] = score
+    boxes = np.empty((1, 4, 16, 16), np.float32)
+    boxes[0] = np.float32(corners)[:, None, None]
+    features = np.zeros((1, 2, 16, 16), np.float32)
+    features[:, 0], features[:, 1] = identity, np.sqrt(1 - identity**2)
+    return SearchOutput(scores, boxes, features)
+
+
+@dataclass
+class ScriptedNetwork:
+    """Sees green rectangles: the crop itself decides what ``search`` answers.
+
+    Attributes:
+        see: turns a search crop into one answer.
+        calls: batch size of every call of ``search``.
+    """
+
+    see: Callable[[np.ndarray], SearchOutput]
+    spec: ModelSpec = SPEC
+    calls: list[int] = field(default_factory=list)
+
+    def embed(self, crops, boxes):  # type: ignore[no-untyped-def]
+        count = len(crops)
+        identity = np.tile(np.float32([1, 0]), (count, 1))
+        return np.zeros((count, 66, 4), np.float32), identity
+
+    def search(self, embedding, crops):  # type: ignore[no-untyped-def]
+        assert len(embedding) in (1, len(crops))
+        self.calls.append(len(crops))
+        answers = [self.see(crop) for crop in crops]
+        parts = [[getattr(a, name) for a in answers] for name in ("score", "boxes", "identity")]
+        return SearchOutput(*(np.concatenate(p) for p in parts))
+
+
+def see_green(crop: np.ndarray) -> SearchOutput:
+    """Score .95 and the exact box where the crop is green, .01 where it is not."""
+    ys, xs = np.nonzero((crop[..., 1] > 127) & (crop[..., 2] < 100))
+    if len(xs) < 20:
+        return response(0.01, (96, 96, 160, 160), identity=0.0)
+    corners = (xs.min(), ys.min(), xs.max() + 1, ys.max() + 1)
+    return response(0.95, tuple(float(v) for v in corners))  # type: ignore[arg-type]
+
+
+def scene(
+    box: tuple[float, float, float, float] | None, width: int = 640, height: int = 480
+) -> np.ndarray:
+    """A grey frame with a green target, or without one."""
+    image = np.full((height, width, 3), 90, np.uint8)
+    if box is not None:
+        x, y, w, h = (round(v) for v in box)
+        image[max(y, 0) : max(y + h, 0), max(x, 0) : max(x + w, 0)] = (40, 220, 40)
+    return image

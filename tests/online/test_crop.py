@@ -1,0 +1,91 @@
+"""Crops: where each pixel comes from, and the way back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tracker.crop import Region, cut, mean_colour
+
+FILL = (10.0, 20.0, 30.0)
+
+
+def ramp(height: int, width: int) -> np.ndarray:
+    """A picture whose blue is the column and whose green is the row."""
+    image = np.zeros((height, width, 3), np.uint8)
+    image[..., 0] = np.arange(width)[None]
+    image[..., 1] = np.arange(height)[:, None]
+    return image
+
+
+def test_a_crop_at_its_own_size_is_a_copy() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    crop = cut(image, Region(cx=60, cy=45, side=32), 32, FILL)
+    assert np.array_equal(crop, image[29:61, 44:76])
+
+
+def test_enlarging_keeps_pixel_areas_in_place() -> None:
+    # pixel i covers [i, i + 1): at twice the size its middle is at 2 i + 1, between two pixels
+    crop = cut(ramp(100, 200), Region(cx=50, cy=40, side=20), 40, FILL).astype(float)
+    expected = 40 + (np.arange(40) + 0.5) / 2 - 0.5
+    assert np.abs(crop[20, :, 0] - expected).max() <= 0.5
+    assert np.abs(crop[:, 20, 1] - (expected - 10)).max() <= 0.5
+
+
+@pytest.mark.parametrize("factor", [1.5, 2.0, 3.7, 8.0])
+def test_shrinking_keeps_pixel_areas_in_place(factor: float) -> None:
+    size = 24
+    region = Region(cx=125, cy=100, side=size * factor)
+    crop = cut(ramp(220, 250), region, size, FILL).astype(float)
+    x0 = region.cx - region.side / 2
+    expected = x0 + (np.arange(size) + 0.5) * factor - 0.5
+    inside = (expected > 2) & (expected < 247)
+    assert np.abs(crop[size // 2, inside, 0] - expected[inside]).max() <= 1.0
+
+
+def test_shrinking_averages_instead_of_skipping() -> None:
+    stripes = np.zeros((256, 256, 3), np.uint8)
+    stripes[:, ::2] = 255
+    crop = cut(stripes, Region(128, 128, 200), 25, FILL)
+    assert np.abs(crop[4:-4, 4:-4].astype(int) - 127).max() <= 20
+
+
+def test_outside_of_the_frame_is_filled() -> None:
+    image = np.full((50, 50, 3), 200, np.uint8)
+    crop = cut(image, Region(0, 0, 40), 40, FILL)
+    assert np.array_equal(crop[:19, :19], np.broadcast_to(np.uint8(FILL), (19, 19, 3)))
+    assert (crop[21:, 21:] == 200).all()
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.floats(-3000, 3000), st.floats(-3000, 3000), st.floats(1, 5000),
+    st.integers(1, 60), st.integers(1, 60),
+)  # fmt: skip
+def test_any_region_of_any_frame_can_be_cut(
+    cx: float, cy: float, side: float, height: int, width: int
+) -> None:
+    image = np.full((height, width, 3), 255, np.uint8)
+    crop = cut(image, Region(cx, cy, side), 16, (0.0, 0.0, 0.0))
+    assert crop.shape == (16, 16, 3) and crop.dtype == np.uint8
+
+
+def test_the_buffer_is_used_and_the_frame_may_be_a_view() -> None:
+    image = ramp(100, 100)[::2, ::-1]
+    out = np.empty((16, 16, 3), np.uint8)
+    assert cut(image, Region(50, 25, 16), 16, FILL, out) is out
+    assert np.array_equal(out, image[17:33, 42:58])
+
+
+@given(st.floats(-50, 50), st.floats(-50, 50), st.floats(1, 90), st.floats(1, 90), st.floats(5, 500))
+def test_to_the_crop_and_back(x: float, y: float, w: float, h: float, side: float) -> None:
+    region = Region(20, -10, side)
+    x1, y1, x2, y2 = (float(v) for v in region.to_crop((x, y, w, h), 256))
+    back = region.to_frame((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1, 256)
+    assert np.allclose(back, (x, y, w, h), atol=1e-2)
+
+
+def test_mean_colour_of_a_plain_frame() -> None:
+    assert mean_colour(np.full((700, 900, 3), (1, 2, 3), np.uint8)) == (1.0, 2.0, 3.0)

@@ -1,0 +1,178 @@
+"""The life of a target: followed, gone, found again; with a network that sees green."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from tests.online.scripted import SPEC, ScriptedNetwork, scene, see_green
+from tracker import Session, SiameseTracker, State
+from tracker.geometry import iou
+
+
+def green_tracker() -> tuple[SiameseTracker, ScriptedNetwork]:
+    network = ScriptedNetwork(see_green)
+    return SiameseTracker(network), network
+
+
+def path(count: int, speed: float = 7.0) -> list[tuple[float, float, float, float]]:
+    return [(100 + speed * t, 200 + 30 * math.sin(t / 8), 48 + t / 4, 40) for t in range(count)]
+
+
+def test_a_moving_target_that_grows_is_followed() -> None:
+    tracker, _ = green_tracker()
+    boxes = path(60)
+    tracker.init(scene(boxes[0]), boxes[0])
+    for box in boxes[1:]:
+        result = tracker.update(scene(box))
+        assert float(iou(result.box, box)) > 0.8
+        assert result.state is State.TRACKING and result.score == pytest.approx(0.95)
+        assert result.claimed_box == result.box
+
+
+def test_a_target_that_leaves_is_lost_and_claims_no_box() -> None:
+    tracker, _ = green_tracker()
+    start = (300.0, 200.0, 50.0, 40.0)
+    tracker.init(scene(start), start)
+    states = [tracker.update(scene(None)) for _ in range(40)]
+    assert states[0].state is State.UNCERTAIN
+    assert states[-1].state is State.LOST and states[-1].claimed_box is None
+    assert all(np.isfinite(s.box).all() and s.score < 0.1 for s in states)
+
+
+@pytest.mark.parametrize("place", [(310.0, 205.0), (20.0, 20.0), (580.0, 420.0), (560.0, 10.0)])
+def test_a_lost_target_is_found_wherever_it_returns(place: tuple[float, float]) -> None:
+    tracker, _ = green_tracker()
+    start, back = (300.0, 200.0, 50.0, 40.0), (*place, 50.0, 40.0)
+    tracker.init(scene(start), start)
+    for _ in range(30):
+        tracker.update(scene(None))
+    for frame in range(50):
+        result = tracker.update(scene(back))
+        if result.state is not State.LOST:
+            break
+    assert result.state is State.TRACKING and frame < 40
+    assert float(iou(tracker.update(scene(back)).box, back)) > 0.7
+
+
+def test_searching_for_a_lost_target_costs_a_bounded_number_of_crops() -> None:
+    tracker, network = green_tracker()
+    start = (300.0, 200.0, 30.0, 20.0)
+    tracker.init(scene(start, 1920, 1080), start)
+    for _ in range(60):
+        tracker.update(scene(None, 1920, 1080))
+    assert max(network.calls) <= 2 and len(network.calls) == 60
+
+
+def test_something_else_is_not_taken_for_the_lost_target() -> None:
+    from tests.online.scripted import response
+
+    tracker, network = green_tracker()
+    start = (300.0, 200.0, 50.0, 40.0)
+    tracker.init(scene(start), start)
+    for _ in range(30):
+        tracker.update(scene(None))
+    network.see = lambda crop: response(0.99, (96, 96, 160, 160), identity=0.1)
+    for _ in range(20):
+        assert tracker.update(scene(start)).state is State.LOST
+
+
+@pytest.mark.parametrize(
+    "box",
+    [(-20.0, 200.0, 50.0, 40.0), (610.0, 200.0, 60.0, 40.0), (300.0, -15.0, 50.0, 40.0),
+     (300.0, 455.0, 50.0, 60.0), (0.0, 0.0, 640.0, 480.0), (320.0, 240.0, 1.0, 1.0)],
+)  # fmt: skip
+def test_targets_at_the_border_and_of_odd_sizes(box: tuple[float, float, float, float]) -> None:
+    tracker, _ = green_tracker()
+    tracker.init(scene(box), box)
+    for _ in range(5):
+        x, y, w, h = tracker.update(scene(box)).box
+        assert math.isfinite(x + y + w + h) and w > 0 and h > 0
+        assert x < 640 and y < 480 and x + w > 0 and y + h > 0
+
+
+def test_the_size_of_the_frame_may_change() -> None:
+    tracker, _ = green_tracker()
+    start = (300.0, 200.0, 50.0, 40.0)
+    tracker.init(scene(start), start)
+    x, y, w, h = tracker.update(scene((100.0, 60.0, 50.0, 40.0), 200, 120)).box
+    assert x + w <= 200 and y + h <= 120
+
+
+@pytest.mark.parametrize(
+    ("image", "found"),
+    [
+        (None, "NoneType"),
+        (np.zeros((10, 10), np.uint8), r"\(10, 10\)"),
+        (np.zeros((10, 10, 4), np.uint8), r"\(10, 10, 4\)"),
+        (np.zeros((10, 10, 3), np.float32), "float32"),
+        (np.zeros((10, 10, 3), np.uint16), "uint16"),
+        (np.zeros((0, 10, 3), np.uint8), r"\(0, 10, 3\)"),
+    ],
+)
+def test_an_image_that_cannot_be_used_is_named(image: object, found: str) -> None:
+    tracker, _ = green_tracker()
+    with pytest.raises(ValueError, match=found):
+        tracker.init(image, (1, 1, 5, 5))
+    tracker.init(scene(None), (10, 10, 50, 50))
+    with pytest.raises(ValueError, match=found):
+        tracker.update(image)
+
+
+def test_update_before_init_says_what_to_do() -> None:
+    tracker, _ = green_tracker()
+    with pytest.raises(RuntimeError, match="init"):
+        tracker.update(scene(None))
+
+
+def test_the_caller_may_reuse_or_spoil_the_frame() -> None:
+    tracker, _ = green_tracker()
+    boxes = path(10)
+    frame = scene(boxes[0])
+    tracker.init(frame, boxes[0])
+    for box in boxes[1:]:
+        frame[:] = scene(box)
+        result = tracker.update(frame)
+        frame[:] = 0
+        assert float(iou(result.box, box)) > 0.8
+
+
+def test_a_session_follows_each_target_and_loses_only_the_one_that_left() -> None:
+    network = ScriptedNetwork(see_green)
+    session = Session(network)
+    left, right = (80.0, 200.0, 40.0, 40.0), (500.0, 200.0, 40.0, 40.0)
+    both = np.maximum(scene(left), scene(right))
+    both[:, :, (0, 2)] = np.minimum(scene(left), scene(right))[:, :, (0, 2)]
+    first, second = session.add(both, left, "left"), session.add(both, right)
+    assert session.labels == {first: "left", second: None}
+    for _ in range(10):
+        results = session.update(both)
+    assert float(iou(results[first].box, left)) > 0.9
+    assert float(iou(results[second].box, right)) > 0.9
+    assert network.calls == [2] * 10, "the crops of both targets are one batch"
+    for _ in range(30):
+        results = session.update(scene(left))
+    assert results[first].state is State.TRACKING and results[second].state is State.LOST
+    session.remove(second)
+    assert list(session.update(scene(left))) == [first]
+    assert session.add(both, right) not in (first, second)
+    with pytest.raises(KeyError):
+        session.remove(second)
+
+
+def test_a_session_tells_what_it_looked_at() -> None:
+    session = Session(ScriptedNetwork(see_green))
+    number = session.add(scene((300, 200, 40, 40)), (300.0, 200.0, 40.0, 40.0))
+    assert session.debug(number) is None
+    assert session.exemplar(number).shape == (SPEC.exemplar_size, SPEC.exemplar_size, 3)
+    session.update(scene((300, 200, 40, 40)))
+    view = session.debug(number)
+    assert view is not None and view.response.shape == (16, 16)
+    x, y, w, h = view.search_region
+    assert w == h == pytest.approx(160) and x + w / 2 == pytest.approx(320)
+
+
+def test_a_session_without_targets_has_no_results() -> None:
+    assert Session(ScriptedNetwork(see_green)).update(scene(None)) == {}
