@@ -16,13 +16,19 @@ RED, BLUE = (40, 40, 230), (230, 80, 30)
 WIDTH, HEIGHT, SIDE = 320, 240, 40
 
 
+def sway(index: int) -> int:
+    """0 to 100 and back, for ever."""
+    return 100 - abs(index % 200 - 100)
+
+
 def red_box(index: int) -> Box:
-    """Where the red square is in frame ``index``."""
-    return 30.0 + 2 * index, 60.0 + index, float(SIDE), float(SIDE)
+    """Where the red square is in frame ``index``; it never leaves the frame."""
+    return 30.0 + 2 * sway(index), 60.0 + sway(index), float(SIDE), float(SIDE)
 
 
 def blue_box(index: int) -> Box:
-    return 250.0 - index, 170.0, float(SIDE), float(SIDE)
+    """Where the blue square is; it never touches the red one."""
+    return 250.0 - sway(index), 195.0, float(SIDE), float(SIDE)
 
 
 def picture(index: int, size: tuple[int, int] = (WIDTH, HEIGHT)) -> np.ndarray:

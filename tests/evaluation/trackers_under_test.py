@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 
 import numpy as np
 
@@ -65,3 +66,11 @@ class Dies(Raises):
 
     def update(self, image) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Slow(Perfect):
+    """Takes its time, so that it can be interrupted."""
+
+    def update(self, image) -> TrackResult:
+        time.sleep(0.05)
+        return super().update(image)

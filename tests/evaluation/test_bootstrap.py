@@ -1,0 +1,54 @@
+"""Intervals: known cases, and what may be called a win."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from tracker.evaluation.bootstrap import Interval, mean_interval, paired_difference, verdict
+
+
+def test_interval_of_the_mean_is_near_the_normal_one():
+    values = np.random.default_rng(0).normal(0.5, 0.2, 400)
+    found = mean_interval(values)
+    half = 1.96 * values.std() / math.sqrt(400)
+    assert found.mean == pytest.approx(values.mean())
+    assert found.low == pytest.approx(values.mean() - half, abs=0.002)
+    assert found.high == pytest.approx(values.mean() + half, abs=0.002)
+
+
+def test_equal_values_have_no_width_and_one_has_no_interval():
+    same = mean_interval([0.4] * 9)
+    assert same.low == pytest.approx(0.4) and same.high == pytest.approx(0.4)
+    assert math.isnan(mean_interval([0.4]).low)
+    with pytest.raises(ValueError, match="no sequence"):
+        mean_interval([])
+
+
+def test_repeats_with_the_seed():
+    values = np.random.default_rng(1).random(12)
+    assert mean_interval(values, seed=3) == mean_interval(values, seed=3)
+    assert mean_interval(values, seed=3) != mean_interval(values, seed=4)
+
+
+def test_pairing_takes_out_how_hard_the_clips_are():
+    hard = np.random.default_rng(0).uniform(0, 0.9, 20)
+    better = hard + 0.02 + 0.01 * np.random.default_rng(1).random(20)
+    assert verdict(paired_difference(better, hard), 20) == "better"
+    assert verdict(paired_difference(hard, better), 20) == "worse"
+    # the same figures in another order show nothing
+    shuffled = np.random.default_rng(2).permutation(better)
+    assert verdict(paired_difference(shuffled, hard), 20) == "no difference shown"
+
+
+def test_few_sequences_decide_nothing():
+    assert verdict(Interval(0.3, 0.2, 0.4), 4) == "too few sequences to tell"
+    assert verdict(Interval(0.3, 0.2, 0.4), 5) == "better"
+    assert verdict(Interval(0.1, 0.0, 0.2), 9) == "no difference shown"
+
+
+def test_pairs_need_the_same_sequences():
+    with pytest.raises(ValueError, match="same sequences"):
+        paired_difference([1, 2], [1])

@@ -1,0 +1,173 @@
+"""``tools/evaluate.py`` as a person runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+
+import cv2
+import pytest
+from trackers_under_test import moving_square
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+PERFECT = "trackers_under_test:Perfect"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    """Three clips in two folders; in one of them the target is absent for a while."""
+    root = tmp_path_factory.mktemp("data with spaces ü")
+    for folder, name, gone in (("near", "a", ()), ("near", "b", (5, 6, 7)), ("far", "c", ())):
+        (root / folder).mkdir(exist_ok=True)
+        codec = cv2.VideoWriter_fourcc(*"MJPG")
+        writer = cv2.VideoWriter(str(root / folder / f"{name}.avi"), codec, 10, (96, 72))
+        lines = []
+        for i in range(16):
+            image, box = moving_square(i)
+            if i in gone:
+                image[:] = 40
+            writer.write(image)
+            lines.append("nan,nan,nan,nan" if i in gone else ",".join(f"{v:g}" for v in box))
+        writer.release()
+        (root / folder / f"{name}.txt").write_text("\n".join(lines))
+    return root
+
+
+def evaluate(*arguments, **more) -> subprocess.CompletedProcess:
+    environment = {**os.environ, "PYTHONPATH": str(HERE), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(ROOT / "tools" / "evaluate.py"), *map(str, arguments)]
+    return subprocess.run(
+        command, capture_output=True, text=True, env=environment, timeout=240, check=False, **more
+    )
+
+
+def test_table_report_and_a_second_run(data, tmp_path):
+    pytest.importorskip("matplotlib")
+    arguments = ("--data", data, "--out", tmp_path, "--trackers", f"{PERFECT},identity,vit")
+    done = evaluate(*arguments, "--jobs", 2, "--formats", "otb,got10k,vot")
+    assert done.returncode == 0, done.stderr
+    assert "not scored: vit: its ONNX files are not given" in done.stderr
+    assert re.search(r"near \(2 sequences\)", done.stdout)
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    near = summary["datasets"]["near"]
+    # jpeg blurs the square's rim by a pixel at most
+    assert near["trackers_under_test.Perfect"]["auc"]["mean"] > 0.85
+    assert near["identity"]["auc"]["mean"] < 0.5
+    assert near["trackers_under_test.Perfect"]["presence"]["lost_said_when_gone"] == 1
+    assert near["identity"]["presence"]["lost_said_when_gone"] == 0
+    assert summary["comparisons"][0]["verdict"] == "too few sequences to tell"
+    assert summary["header"]["processor"]
+    check_report(tmp_path / "report.html")
+    assert (tmp_path / "toolkits" / "otb" / "near" / "identity" / "a.txt").is_file()
+    before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.csv")}
+    assert len(before) == 6
+    again = evaluate(*arguments, "--no-report")
+    assert again.returncode == 0 and "6 of 6 runs were done before" in again.stderr
+    assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.csv")} == before
+    assert again.stdout.split("results:")[0] == done.stdout.split("results:")[0]
+
+
+def check_report(path: Path) -> None:
+    """Whole, self-contained and without scripts."""
+    text = path.read_text()
+
+    class Tags(HTMLParser):
+        def handle_starttag(self, tag, attrs):
+            assert tag != "script"
+            for name, value in attrs:
+                if name in ("src", "href", "xlink:href") and value:
+                    assert value.startswith(("data:", "#")), value
+
+    Tags().feed(text)
+    assert text.count("<svg") >= 5 and text.rstrip().endswith("</html>")
+    assert "Worst moments" in text and "AUC" in text
+
+
+def test_quick_looks_do_not_mix_with_whole_clips(data, tmp_path):
+    common = ("--data", data, "--out", tmp_path, "--trackers", "identity", "--no-report", "--quiet")
+    assert evaluate(*common, "--max-frames", 6, "--only", "near/a").returncode == 0
+    assert (tmp_path / "first-6-frames" / "identity" / "near" / "a.csv").is_file()
+    assert not (tmp_path / "identity").exists()
+    assert evaluate(*common, "--only", "a").returncode == 0
+    rows = (tmp_path / "identity" / "near" / "a.csv").read_text().splitlines()
+    assert rows[0] == "frame,x,y,w,h,score,state,seconds" and len(rows) == 17
+
+
+def test_vot_protocols(data, tmp_path):
+    common = ("--data", data, "--out", tmp_path, "--trackers", f"{PERFECT},identity", "--quiet")
+    done = evaluate(*common, "--protocol", "vot")
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((tmp_path / "vot-anchors" / "summary.json").read_text())["trackers"]
+    assert figures["trackers_under_test.Perfect"]["near"]["robustness"] == 1
+    done = evaluate(*common, "--protocol", "vot-supervised")
+    assert done.returncode == 0 and "failures" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--data", "missing", "--trackers", "identity"], "no such folder"),
+        (["--data", ".", "--trackers", "identity"], "no data set was recognised"),
+        (["--data", "DATA", "--trackers", "nobody"], "no tracker is called 'nobody'"),
+        (["--data", "DATA", "--trackers", "vit"], "none of the trackers can be had here"),
+        (["--data", "DATA", "--trackers", "identity", "--only", "z"], "no sequence is called 'z'"),
+        (["--data", "DATA", "--trackers", "identity,identity=mil"], "share the name"),
+    ],
+)
+def test_mistakes_are_one_sentence_and_status_2(data, tmp_path, arguments, words):
+    given = [data if a == "DATA" else a for a in arguments]
+    done = evaluate(*given, "--out", tmp_path / "out", cwd=tmp_path)
+    assert done.returncode == 2 and words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_failing_tracker_is_reported_and_the_others_are_scored(data, tmp_path):
+    trackers = "trackers_under_test:Raises,identity"
+    done = evaluate("--data", data, "--out", tmp_path, "--trackers", trackers, "--no-report")
+    assert done.returncode == 1
+    assert "Raises near/a: ZeroDivisionError: by design" in done.stderr
+    assert json.loads((tmp_path / "summary.json").read_text())["datasets"]["far"]["identity"]
+
+
+def test_a_foreign_file_is_not_replaced(data, tmp_path):
+    place = tmp_path / "identity" / "near" / "a.csv"
+    place.parent.mkdir(parents=True)
+    place.write_text("mine")
+    common = ("--data", data, "--out", tmp_path, "--trackers", "identity", "--no-report")
+    done = evaluate(*common)
+    assert done.returncode == 2 and "--overwrite" in done.stderr and place.read_text() == "mine"
+    assert evaluate(*common, "--overwrite").returncode == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals as POSIX has them")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_an_interrupted_run_goes_on_where_it_stopped(data, tmp_path, number):
+    environment = {**os.environ, "PYTHONPATH": str(HERE), "OMP_NUM_THREADS": "1"}
+    arguments = [
+        "--data", str(data), "--out", str(tmp_path), "--no-report", "--quiet",
+        "--trackers", "trackers_under_test:Slow",
+    ]  # fmt: skip
+    command = [sys.executable, str(ROOT / "tools" / "evaluate.py"), *arguments]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.rglob("*.json")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == (-9 if number == signal.SIGKILL else 130), said
+    assert "Traceback" not in said
+    done = len(list(tmp_path.rglob("*.json")))
+    assert 1 <= done < 3
+    for record in tmp_path.rglob("*.json"):
+        assert len(record.with_suffix(".csv").read_text().splitlines()) == 17
+    again = evaluate(*[a for a in arguments if a != "--quiet"])
+    assert again.returncode == 0, again.stderr
+    assert f"{done} of 3 runs were done before" in again.stderr

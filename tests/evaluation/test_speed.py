@@ -1,0 +1,111 @@
+"""Speed figures from made-up timings; one real measurement in a process of its own."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from trackers_under_test import moving_square
+
+from tracker.errors import UserError
+from tracker.evaluation import opponents, speed, timing
+
+OPTIONS = opponents.Options(threads=1)
+
+
+def job(name: str, video: str = "v.mp4", **more) -> timing.TimingJob:
+    return timing.TimingJob(name, OPTIONS, video, (10.0, 20.0, 20.0, 20.0), 12, 0.0, **more)
+
+
+def answer(update: list[float], decode: float = 0.001, parts: bool = False) -> dict:
+    n = len(update)
+    stages = {"decode": [decode] * n, "update": update, "draw": [0.0005] * n}
+    stages["total"] = [decode + u + 0.0005 for u in update]
+    if parts:
+        stages |= {"crop": [0.0] * n, "decide": [0.0] * n, "network": [u * 0.8 for u in update]}
+        stages["other"] = [u * 0.2 for u in update]
+    return {"startup": 0.5, "stages": stages}
+
+
+def test_rate_is_frames_over_the_sum_of_times():
+    # one slow frame of 10: the mean of 1/t would say about 900
+    figures = speed.summarise([answer([0.001] * 9 + [0.091])])
+    assert figures.update_fps == pytest.approx(10 / 0.1)
+    assert figures.fps == pytest.approx(10 / 0.115)
+    assert figures.stages["update"][0] == pytest.approx(1.0)
+    assert figures.stages["update"][1] > 40
+    assert math.isnan(figures.outside_network)
+
+
+def test_share_outside_the_network():
+    assert speed.summarise([answer([0.004] * 5, parts=True)]).outside_network == pytest.approx(0.2)
+
+
+def test_rounds_alternate_and_turn():
+    order = []
+
+    def measure(given):
+        order.append((given.tracker, given.loop_frames))
+        return answer([0.002] * 3)
+
+    jobs = {n: job(n, loop_frames=7) for n in ("a", "b", "c")}
+    runs = speed.alternate(jobs, 3, measure)
+    assert [n for n, _ in order] == list("abc") + list("bca") + list("cab")
+    assert [m for _, m in order] == [7] * 3 + [0] * 6  # memory in the first round only
+    assert len(runs["a"].answers) == 3
+
+
+def test_a_failing_tracker_is_left_out_and_the_others_go_on():
+    def measure(given):
+        if given.tracker == "bad":
+            raise UserError("bad: by design")
+        return answer([0.002] * 3)
+
+    runs = speed.alternate({"bad": job("bad"), "good": job("good")}, 2, measure)
+    assert runs["bad"].error == "bad: by design" and len(runs["good"].answers) == 2
+
+
+def test_paired_ratio_is_taken_round_by_round():
+    fast = speed.summarise([answer([0.0005] * 4, 0.0), answer([0.0015] * 4, 0.0)])
+    slow = speed.summarise([answer([0.0015] * 4, 0.0), answer([0.0035] * 4, 0.0)])
+    median, least, most = speed.paired_ratio(fast, slow)
+    assert (least, most) == (pytest.approx(2), pytest.approx(2))
+    table = speed.text_table({"fast": fast, "slow": slow})
+    assert "fast is 2.00 times as fast as slow" in table
+    assert speed.to_json(fast)["outside_network"] is None
+
+
+def test_jobs_travel_as_one_argument():
+    given = job("x:Y", loop_frames=3)
+    assert timing.from_argument(timing.to_argument(given)) == given
+
+
+def square_clip(path: Path) -> str:
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (96, 72))
+    for i in range(8):
+        writer.write(moving_square(i)[0])
+    writer.release()
+    return str(path)
+
+
+def test_a_real_measurement_in_a_fresh_process(tmp_path, monkeypatch):
+    paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    # 12 timed updates and a loop of 200 on a clip of 8 frames: it plays again and again
+    clip = square_clip(tmp_path / "square.avi")
+    made = speed.measure_in_process(job("trackers_under_test:Perfect", clip, loop_frames=200))
+    figures = speed.summarise([made])
+    assert len(made["stages"]["total"]) == 12
+    parts = [np.array(made["stages"][n]) for n in ("decode", "update", "draw")]
+    np.testing.assert_allclose(sum(parts), made["stages"]["total"], atol=1e-9)
+    assert 0 < figures.startup < 120 and figures.fps > 0
+    assert len(made["memory"]) == 3 and figures.memory[0] > 10
+
+
+def test_a_process_that_fails_says_why_in_one_sentence(tmp_path):
+    with pytest.raises(UserError, match="cannot be opened as a video"):
+        speed.measure_in_process(job("identity", str(tmp_path / "missing.avi")))
