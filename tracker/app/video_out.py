@@ -42,6 +42,7 @@ class VideoOut:
         self._process: subprocess.Popen[bytes] | None = None
         self._size: tuple[int, int] | None = None
         self._first_time: float | None = None
+        self._held: Image | None = None
 
     def write(self, image: Image, time: float | None = None) -> None:
         """Append an (H, W, 3) uint8 BGR frame; ``time`` in seconds for uneven streams.
@@ -54,8 +55,11 @@ class VideoOut:
             self._open(image)
         if (image.shape[1], image.shape[0]) != self._size:
             raise ValueError(f"a video has one frame size {self._size}, found {image.shape}")
-        for _ in range(repeats):
-            self._send(np.ascontiguousarray(image))
+        for _ in range(repeats - 1):  # the time until now was that of the picture before
+            self._send(image if self._held is None else self._held)
+        if repeats:
+            self._held = np.ascontiguousarray(image)
+            self._send(self._held)
 
     def _repeats(self, time: float) -> int:
         if self._first_time is None:

@@ -1,0 +1,72 @@
+"""The csv of first boxes, and many clips in one run."""
+
+import pytest
+
+from tracker.app.batch import read_batch, run_batch
+from tracker.errors import UserError
+
+
+def table(tmp_path, text, encoding="utf-8"):
+    path = tmp_path / "boxes.csv"
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("comma", [",", ";", "\t"])
+def test_rows_become_clips_with_their_targets(tmp_path, encoding, newline, comma):
+    rows = ["video,x,y,w,h,label", "a/clip.mp4,1,2,3,4,Käfer", "b/clip.mp4,5,6,7.5,8,",
+            "a/clip.mp4,9,9,9,9,", "rtsp://host/live,1,1,2,2,door"]
+    clips = read_batch(table(tmp_path, newline.join(r.replace(",", comma) for r in rows), encoding))
+    assert [c.name for c in clips] == ["clip", "clip_2", "live"]
+    assert clips[0].where == str(tmp_path / "a/clip.mp4")
+    assert clips[0].boxes == (((1, 2, 3, 4), "Käfer"), ((9, 9, 9, 9), None))
+    assert clips[1].boxes == (((5, 6, 7.5, 8), None),)
+    assert clips[2].where == "rtsp://host/live"
+
+
+@pytest.mark.parametrize("text, said", [
+    ("", "an empty file"),
+    ("file,x,y\n", "needs a first line with the columns"),
+    ("video,x,y,w,h\n", "names no clip"),
+    ("video,x,y,w,h\na.mp4,1,2,3\n", "line 2: x,y,w,h are four numbers"),
+    ("video,x,y,w,h\na.mp4,1,2,3,4\nb.mp4,1,two,3,4\n", "line 3"),
+    ("video,x,y,w,h\na.mp4,1,2,0,4\n", "positive"),
+    ("video,x,y,w,h\na.mp4,nan,2,3,4\n", "finite"),
+    ("video,x,y,w,h\n,1,2,3,4\n", "the column video is empty"),
+])
+def test_a_wrong_table_is_one_sentence_with_its_line(tmp_path, text, said):
+    with pytest.raises(UserError) as caught:
+        read_batch(table(tmp_path, text))
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_missing_or_binary_table_is_refused(tmp_path):
+    with pytest.raises(UserError, match="cannot be read"):
+        read_batch(tmp_path / "none.csv")
+    (tmp_path / "a.csv").write_bytes(b"\xff\xfe\x00\x01")
+    with pytest.raises(UserError, match="no UTF-8"):
+        read_batch(tmp_path / "a.csv")
+
+
+def test_failed_clips_stop_no_other_and_done_ones_are_skipped(tmp_path):
+    clips = read_batch(table(tmp_path, "video,x,y,w,h\na.mp4,1,2,3,4\nb.mp4,1,2,3,4\nc.mp4,1,2,3,4"))
+    calls, notes = [], []
+
+    def follow(clip, path):
+        calls.append(clip.name)
+        path.write_text("begun")
+        if clip.name == "b" and len(calls) < 4:
+            raise UserError("b is damaged")
+        path.write_text("done")
+        return 5
+
+    with pytest.raises(UserError, match="1 of 3 clips failed"):
+        run_batch(clips, tmp_path / "out", ".csv", follow, notes.append)
+    assert calls == ["a", "b", "c"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.csv", "b.part.csv", "c.csv"]
+    run_batch(clips, tmp_path / "out", ".csv", follow, notes.append)
+    assert calls == ["a", "b", "c", "b"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.csv", "b.csv", "c.csv"]
+    assert any("b is damaged" in n for n in notes) and any("skipped" in n for n in notes)

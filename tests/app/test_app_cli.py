@@ -1,0 +1,259 @@
+"""The demo as a person calls it: exit status, one sentence, and what is left on the disk."""
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import app_scene
+import cv2
+import pytest
+
+from tracker.app import cli
+from tracker.app.window import Closed
+from tracker.errors import UserError
+from tracker.geometry import iou
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+BOX = "30,60,40,40"
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    return app_scene.write_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", 60, 29.97)
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch):
+    """Run the command line in this process, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments, **options):
+        return cli.run([str(a) for a in arguments], make_session=app_scene.ColourSession, **options)
+
+    return run
+
+
+def start(*arguments, script=HERE / "app_demo.py", cwd=None, **options):
+    """Run the demo as a process of its own, without a display."""
+    environment = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    return subprocess.Popen(
+        [sys.executable, str(script), *map(str, arguments)], cwd=cwd, env=environment,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, **options)
+
+
+def finish(process):
+    out, err = process.communicate(timeout=120)
+    assert "Traceback" not in err
+    return process.returncode, out, err
+
+
+def boxes_in(path):
+    rows = list(csv.DictReader(path.open()))
+    return {(int(r["frame"]), int(r["id"])): [float(r[k]) for k in "xywh"] for r in rows}
+
+
+def test_a_clip_is_followed_saved_and_written(call, clip, tmp_path, capsys):
+    assert call("--video", clip, "--init-box", BOX, "--init-box", "250,195,40,40", "--no-display",
+                "--save", "out.mp4", "--results", "out.csv", "--debug") == 0
+    boxes = boxes_in(tmp_path / "out.csv")
+    assert len(boxes) == 120
+    assert all(iou(boxes[f, 1], app_scene.red_box(f)) > 0.8 for f in range(60))
+    assert all(iou(boxes[f, 2], app_scene.blue_box(f)) > 0.8 for f in range(60))
+    frames, fps = app_scene.read_clip(tmp_path / "out.mp4")
+    assert len(frames) == 60 and fps == pytest.approx(29.97, abs=2e-3)
+    out = capsys.readouterr().out
+    assert "annotated video: out.mp4" in out and "results: out.csv" in out
+
+
+@pytest.mark.parametrize("source", ["folder", "glob", "pipe"])
+def test_other_sources(call, tmp_path, source):
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for index in range(12):
+        cv2.imwrite(str(folder / f"{index}.png"), app_scene.picture(index))
+    if source == "pipe":
+        clip = app_scene.write_clip(tmp_path / "a.mkv", 12)
+        with clip.open("rb") as pipe:
+            process = start("--video", "-", "--init-box", BOX, "--results", "o.jsonl",
+                            cwd=tmp_path, stdin=pipe)
+            assert finish(process)[0] == 0
+    else:
+        where = ["--images", folder] if source == "folder" else ["--video", folder / "*.png"]
+        assert call(*where, "--init-box", BOX, "--no-display", "--results", "o.jsonl") == 0
+    rows = [json.loads(line) for line in (tmp_path / "o.jsonl").read_text().splitlines()]
+    assert [r["frame"] for r in rows] == list(range(12))
+    assert iou(rows[11]["targets"][0]["box"], app_scene.red_box(11)) > 0.8
+
+
+def test_max_frames_ends_early(call, clip, tmp_path):
+    call("--video", clip, "--init-box", BOX, "--no-display", "--results", "o.txt",
+         "--max-frames", 7, "--quiet")
+    assert len((tmp_path / "o.txt").read_text().splitlines()) == 7
+
+
+def test_a_batch_writes_one_file_a_clip(call, clip, tmp_path, capsys):
+    (tmp_path / "boxes.csv").write_text(
+        f"video,x,y,w,h\n{clip},30,60,40,40\n{clip},250,195,40,40\nnone.mp4,1,1,9,9\n")
+    with pytest.raises(UserError, match="1 of 2 clips failed"):
+        call("--batch", "boxes.csv", "--out", "out", "--save-videos")
+    assert len(boxes_in(tmp_path / "out" / "clip.csv")) == 120
+    assert len(app_scene.read_clip(tmp_path / "out" / "clip.mp4")[0]) == 60
+    assert "none.mp4" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["--video", "none.mp4"], "there is no file or folder"),
+        (["--video", "CLIP", "--init-box", "400,300,9,9", "--results", "a.csv"],
+         "lies outside the frame of 320 x 240"),
+        (["--video", "CLIP", "--init-box", "10,10,0,9", "--results", "a.csv"], "positive width"),
+        (["--video", "CLIP"], "give its box in the first frame with --init-box"),
+        (["--video", "CLIP", "--init-box", BOX], "add --save out.mp4 or --results"),
+        (["--init-box", BOX], "--init-box needs a source"),
+        (["--images", "CLIP"], "--images needs a folder"),
+        (["--camera", "-1"], "cameras are numbered from 0"),
+        (["--video", "CLIP", "--init-box", BOX, "--save", "a.txt"], "a video's name ends in"),
+        (["--video", "CLIP", "--init-box", BOX, "--results", "a.xyz"], "results go to a name"),
+        (["--video", "CLIP", "--init-box", BOX, "--results", "no/a.csv"], "does not exist"),
+        (["--batch", "none.csv", "--out", "out"], "none.csv cannot be read"),
+        (["--batch", "none.csv"], "--batch needs --out"),
+        (["--batch", "none.csv", "--out", "o", "--save", "a.mp4"], "leave out --init-box, --save"),
+    ],
+)
+def test_mistakes_are_said_in_one_sentence_and_leave_nothing(call, clip, tmp_path, arguments, said):
+    with pytest.raises(UserError) as caught:
+        call(*(str(clip) if a == "CLIP" else a for a in arguments), "--no-display")
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+    assert [p.name for p in tmp_path.iterdir()] == []
+
+
+@pytest.mark.parametrize("option", ["--save", "--results"])
+def test_existing_outputs_stay_unless_overwrite_is_given(call, clip, tmp_path, option):
+    name = "out.mp4" if option == "--save" else "out.csv"
+    (tmp_path / name).write_bytes(b"precious")
+    arguments = ["--video", clip, "--init-box", BOX, "--no-display", option, name,
+                 "--max-frames", 3]
+    with pytest.raises(UserError, match="exists; add --overwrite"):
+        call(*arguments)
+    assert (tmp_path / name).read_bytes() == b"precious"
+    call(*arguments, "--overwrite")
+    assert (tmp_path / name).read_bytes() != b"precious"
+
+
+def test_damage_is_named_after_the_frames_before_it_are_saved(call, tmp_path):
+    path = app_scene.write_clip(tmp_path / "a.mkv", 90, codec="MJPG")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(UserError, match="cut off"):
+        call("--video", path, "--init-box", BOX, "--no-display", "--save", "o.mp4",
+             "--results", "o.csv")
+    count = len(boxes_in(tmp_path / "o.csv"))
+    assert 30 < count < 60
+    assert len(app_scene.read_clip(tmp_path / "o.mp4")[0]) == count
+
+
+def test_without_options_the_sample_plays_and_says_where_its_video_is(
+    call, clip, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(cli, "load_sample", lambda: (clip, (30.0, 60.0, 40.0, 40.0)))
+    for name in ("demo_sample.mp4", "demo_sample_2.mp4"):
+        assert call("--no-display") == 0
+        assert f"annotated video: {name}" in capsys.readouterr().out
+        assert len(app_scene.read_clip(tmp_path / name)[0]) == 60
+
+
+def test_a_window_that_is_closed_ends_the_run_and_keeps_the_results(call, clip, tmp_path):
+    class Screen:
+        polls = 0
+
+        def __init__(self, title, size):
+            assert title == "clip" and size == (320, 240)
+
+        def size(self):
+            return 640, 480
+
+        def show(self, canvas):
+            pass
+
+        def poll(self, seconds):
+            Screen.polls += 1
+            time.sleep(seconds)
+            return [Closed()] if Screen.polls > 30 else []
+
+        def close(self):
+            pass
+
+    assert call("--video", clip, "--init-box", BOX, "--results", "o.csv", make_screen=Screen) == 0
+    assert len(boxes_in(tmp_path / "o.csv")) > 1
+
+
+def wait_for_rows(path, count, process):
+    deadline = time.monotonic() + 90
+    while not (path.exists() and path.read_bytes().count(b'"frame"') >= count):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("how, status", [
+    (signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)])
+@pytest.mark.parametrize("after", [3, 60])
+def test_whatever_ends_the_program_its_files_are_whole(tmp_path, how, status, after):
+    clip = app_scene.write_clip(tmp_path / "clip.mp4", 400)
+    process = start("--slow", "--video", clip, "--init-box", BOX, "--save", "o.mp4",
+                    "--results", "o.json", cwd=tmp_path)
+    wait_for_rows(tmp_path / "o.json", after, process)
+    os.killpg(process.pid, how)
+    returned, _, err = finish(process)
+    assert returned == status
+    if how != signal.SIGKILL:
+        assert "what was written so far is kept" in err
+    rows = json.loads((tmp_path / "o.json").read_text())
+    assert [r["frame"] for r in rows] == list(range(len(rows)))
+    assert after <= len(rows) < 400
+    deadline = time.monotonic() + 60
+    while not (frames := app_scene.read_clip(tmp_path / "o.mp4")[0]):
+        assert time.monotonic() < deadline  # the encoder finishes by itself
+        time.sleep(0.2)
+    assert abs(len(frames) - len(rows)) <= 1
+
+
+@pytest.mark.parametrize("arguments", [
+    ["--video", "none.mp4"], ["--video", "words.mp4"], ["--video", "."], ["--video", "empty.mp4"],
+    ["--images", "empty"], ["--init-box", "1,2,3"], ["--video", "http://127.0.0.1:9/a.mp4"]])
+def test_demo_py_says_what_is_wrong_and_exits_with_2(tmp_path, arguments):
+    (tmp_path / "words.mp4").write_text("words, not pictures\n" * 200)
+    (tmp_path / "empty.mp4").touch()
+    (tmp_path / "empty").mkdir()
+    status, out, err = finish(start(*arguments, script=ROOT / "demo.py", cwd=tmp_path))
+    assert status == 2 and out == ""
+    sentences = [line for line in err.splitlines() if not line.startswith(("usage", "  "))]
+    assert len(sentences) == 1 and re.search(r"error: \S", sentences[0])
+
+
+def test_no_display_is_said_in_one_line_and_the_run_goes_on(tmp_path, clip):
+    status, _, err = finish(start("--video", clip, "--init-box", BOX, "--results", "o.csv",
+                                  "--max-frames", 5, cwd=tmp_path))
+    assert status == 0
+    assert err == "no window: there is no display (DISPLAY is not set)\n"
+
+
+def test_a_display_that_does_not_answer_is_no_display(tmp_path, clip, monkeypatch):
+    if not sys.platform.startswith("linux"):
+        pytest.skip("X11 only")
+    from tracker.app.display import why_no_display
+    monkeypatch.delenv("QT_QPA_PLATFORM", raising=False)
+    monkeypatch.setenv("DISPLAY", ":9876")
+    assert why_no_display() == "the display :9876 does not answer"
+
+
+def test_torch_is_not_imported(tmp_path):
+    code = "import sys, tracker.app.cli; print('torch' in sys.modules, 'onnxruntime' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "False False\n"

@@ -1,0 +1,155 @@
+"""Drawing stays inside the picture at any size, and says what it should."""
+
+from collections import deque
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tracker.app import draw
+from tracker.app.follow import Followed
+from tracker.app.meter import RateMeter
+from tracker.app.window import Fit, start_size
+from tracker.results import State, TrackResult
+
+SIZES = [(1, 1), (16, 16), (320, 240), (240, 320), (1280, 100), (1280, 720), (3840, 2160)]
+
+
+class View:
+    search_region = (-20.0, -10.0, 200.0, 200.0)
+    response = np.eye(16, dtype=np.float32)
+
+
+def target(number, box, state=State.TRACKING, label=None):
+    followed = Followed(number, number, label or str(number), TrackResult(box, 0.5, state),
+                        np.full((20, 10, 3), 200, np.uint8))
+    followed.trail = deque([(box[0], box[1]), None, (box[0] + 5, box[1]), (box[0] + 9, box[1])])
+    return followed
+
+
+def blank(size):
+    return np.full((size[1], size[0], 3), 90, np.uint8)
+
+
+def draw_all(image, targets, chosen=1):
+    canvas = draw.Canvas(image)
+    draw.draw_debug(canvas, View)
+    draw.draw_targets(canvas, targets, chosen)
+    draw.draw_numbers(canvas, draw.Numbers("1/9", 30, 0.004, 0.02, ("paused",), 12))
+    draw.draw_selection(canvas, (0, 0, image.shape[1] / 2, image.shape[0] / 2), True)
+    draw.draw_message(canvas, "a sentence that is too long for the smallest of all pictures")
+    draw.draw_help(canvas, (("q", "quit"), ("left, right", "seek")))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_any_size_can_be_drawn_on(size):
+    image = blank(size)
+    boxes = [(0, 0, 1, 1), (-50, -50, 20, 20), (size[0] - 2, size[1] - 2, 50, 50),
+             (-10, -10, 2.0 * size[0], 2.0 * size[1])]
+    states = list(State)
+    draw_all(image, [target(i + 1, b, states[i % 3], "ein längerer Name") for i, b in
+                     enumerate(boxes)])
+    assert image.shape == (size[1], size[0], 3)
+
+
+finite = st.floats(-1e5, 1e5, allow_nan=False)
+
+
+@given(st.tuples(finite, finite, st.floats(1e-3, 1e5), st.floats(1e-3, 1e5)),
+       st.sampled_from(list(State)), st.integers(1, 200), st.integers(1, 200))
+@settings(max_examples=60, deadline=None)
+def test_any_finite_box_can_be_drawn(box, state, width, height):
+    draw_all(blank((width, height)), [target(1, box, state)])
+
+
+def coloured(image, state):
+    near = np.abs(image.astype(int) - draw.COLOURS[state]).max(axis=2) < 12
+    return np.argwhere(near)
+
+
+@pytest.mark.parametrize("state", [State.TRACKING, State.UNCERTAIN])
+@pytest.mark.parametrize("scale", [0.5, 1.0, 3.0])
+def test_the_box_lies_where_the_result_says(state, scale):
+    image = blank((1280, 720))
+    box = 400 / scale, 300 / scale, 200 / scale, 150 / scale
+    followed = target(1, box, state)
+    followed.trail.clear()
+    draw._box(draw.Canvas(image, scale), followed, False)
+    points = coloured(image, state)
+    points = points[points[:, 0] > 296]  # without the label's bar above
+    (y1, x1), (y2, x2) = points.min(axis=0), points.max(axis=0)
+    assert np.abs(np.array([x1, y1, x2, y2]) - [400, 300, 600, 450]).max() <= 4
+
+
+def test_a_lost_target_has_no_box_but_stays_in_the_list():
+    image = blank((1280, 720))
+    followed = target(1, (600, 400, 200, 150), State.LOST)
+    followed.trail.clear()
+    draw.draw_targets(draw.Canvas(image), [followed], 1)
+    assert (image[200:, 200:] == 90).all()
+    assert (image[:120, :160] != 90).any()
+
+
+def test_the_dashes_of_uncertainty_differ_from_a_full_line():
+    filled = []
+    for state in (State.TRACKING, State.UNCERTAIN):
+        image = blank((1280, 720))
+        draw._box(draw.Canvas(image), target(1, (600, 400, 200, 150), state), False)
+        filled.append(len(coloured(image, state)))
+    assert filled[1] < 0.75 * filled[0]
+
+
+def test_text_grows_with_the_picture():
+    heights = [draw.Canvas(blank(s)).text_size("tracking")[1] for s in SIZES[2:]]
+    small, full_hd, large = heights[0], heights[3], heights[4]
+    assert 6 <= small < full_hd < large and large > 2 * full_hd
+
+
+def test_many_targets_do_not_cover_the_picture():
+    image = blank((320, 240))
+    draw.draw_targets(draw.Canvas(image), [target(i, (5, 5, 5, 5), State.LOST)
+                                           for i in range(1, 21)], 1)
+    assert (image[200:] == 90).all() and (image[:, 160:] == 90).all()
+
+
+def test_the_heat_of_the_response_lies_where_its_peak_is():
+    class Peak:
+        search_region = (100.0, 50.0, 160.0, 160.0)
+        response = np.zeros((16, 16), np.float32)
+
+    Peak.response[4, 12] = 1.0  # row 4, column 12: (100 + 12.5 * 10, 50 + 4.5 * 10)
+    image = blank((320, 240))
+    draw.draw_debug(draw.Canvas(image), Peak)
+    warmth = image[:, :, 2].astype(int) - image[:, :, 0]
+    hottest = np.unravel_index(warmth.argmax(), warmth.shape)
+    assert abs(hottest[1] - 225) <= 2 and abs(hottest[0] - 95) <= 2
+
+
+@given(st.integers(1, 4000), st.integers(1, 4000), st.integers(100, 4000), st.integers(100, 4000),
+       st.floats(0, 1), st.floats(0, 1))
+@settings(max_examples=200, deadline=None)
+def test_a_frame_fits_its_canvas_and_positions_map_back(fw, fh, cw, ch, px, py):
+    fit = Fit.of((fw, fh), (cw, ch))
+    assert 0 <= fit.left and fit.left + fit.width <= cw and 0 <= fit.top
+    assert fit.top + fit.height <= ch and (cw - fit.width <= 1 or ch - fit.height <= 1)
+    x, y = px * fw, py * fh
+    back = fit.to_frame(x * fit.scale + fit.left, y * fit.scale + fit.top)
+    np.testing.assert_allclose(back, (x, y), atol=1e-6 * max(fw, fh))
+
+
+@pytest.mark.parametrize("frame, window", [
+    ((320, 240), (640, 480)), ((1280, 720), (1280, 720)), ((3840, 2160), (1280, 720)),
+    ((1080, 1920), (405, 720)), ((1, 1), (640, 640))])
+def test_the_first_size_of_the_window(frame, window):
+    assert start_size(*frame) == window
+
+
+def test_the_rate_is_frames_over_time_and_not_a_mean_of_rates():
+    now = [0.0]
+    meter = RateMeter(clock=lambda: now[0])
+    assert meter.rate == 0
+    for step in (0.0, 0.01, 0.19, 0.01, 0.19):
+        now[0] += step
+        meter.tick()
+    assert meter.rate == pytest.approx(4 / 0.4)

@@ -1,0 +1,195 @@
+"""Result files are complete after every frame, in every format, also after rewinds."""
+
+import csv
+import json
+import math
+import os
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tracker.app.results_writer import FORMATS, ResultsWriter, Row, form_of
+from tracker.errors import UserError
+from tracker.results import State, TrackResult
+
+SUFFIX = {"csv": ".csv", "json": ".json", "jsonl": ".jsonl"}
+
+
+def row(x, state=State.TRACKING, label="cup", similarity=None):
+    return Row(label, TrackResult((float(x), 2.0, 30.5, 40.25), 0.875, state, similarity))
+
+
+def write(path, frames, form=None, **options):
+    with ResultsWriter(path, form, **options) as writer:
+        for index, rows in frames:
+            writer.write(index, index / 25, rows)
+
+
+FRAMES = [
+    (0, {1: row(10)}),
+    (1, {1: row(11), 2: row(50, similarity=0.5)}),
+    (2, {1: row(12, State.LOST), 2: row(51, State.UNCERTAIN)}),
+]
+
+
+def test_csv(tmp_path):
+    write(tmp_path / "a.csv", FRAMES)
+    rows = list(csv.DictReader((tmp_path / "a.csv").open()))
+    assert [(r["frame"], r["id"]) for r in rows] == [
+        ("0", "1"), ("1", "1"), ("1", "2"), ("2", "1"), ("2", "2")]
+    assert rows[0] == {"frame": "0", "time": "0.0000", "id": "1", "label": "cup", "x": "10.000",
+                       "y": "2.000", "w": "30.500", "h": "40.250", "score": "0.8750",
+                       "state": "tracking", "similarity": ""}
+    assert rows[2]["similarity"] == "0.5000"
+    assert (rows[3]["x"], rows[3]["w"], rows[3]["state"]) == ("", "", "lost")
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
+def test_json_and_json_lines_hold_the_same_rows(tmp_path, name):
+    write(tmp_path / name, FRAMES)
+    text = (tmp_path / name).read_text()
+    rows = json.loads(text) if name == "a.json" else [json.loads(t) for t in text.splitlines()]
+    assert [r["frame"] for r in rows] == [0, 1, 2]
+    assert rows[1]["targets"][1] == {
+        "id": 2, "label": "cup", "box": [50.0, 2.0, 30.5, 40.25], "score": 0.875,
+        "state": "tracking", "similarity": 0.5}
+    assert rows[2]["targets"][0]["box"] is None
+
+
+def test_otb_has_a_line_a_frame_and_a_file_a_target(tmp_path):
+    write(tmp_path / "a.txt", FRAMES)
+    assert (tmp_path / "a.txt").read_text().splitlines() == [
+        "10.000,2.000,30.500,40.250", "11.000,2.000,30.500,40.250", "nan,nan,nan,nan"]
+    assert (tmp_path / "a_2.txt").read_text().splitlines() == [
+        "nan,nan,nan,nan", "50.000,2.000,30.500,40.250", "51.000,2.000,30.500,40.250"]
+
+
+def test_got10k_writes_an_empty_box_for_a_lost_target(tmp_path):
+    write(tmp_path / "a.txt", FRAMES, "got10k")
+    assert (tmp_path / "a.txt").read_text().splitlines()[2] == "0,0,0,0"
+
+
+def test_mot_counts_from_one_and_leaves_lost_targets_out(tmp_path):
+    write(tmp_path / "a.txt", FRAMES, "mot")
+    assert (tmp_path / "a.txt").read_text().splitlines() == [
+        "1,1,11.000,3.000,30.500,40.250,0.8750,-1,-1,-1",
+        "2,1,12.000,3.000,30.500,40.250,0.8750,-1,-1,-1",
+        "2,2,51.000,3.000,30.500,40.250,0.8750,-1,-1,-1",
+        "3,2,52.000,3.000,30.500,40.250,0.8750,-1,-1,-1"]
+
+
+def test_frames_that_were_left_out_keep_their_line_in_otb(tmp_path):
+    write(tmp_path / "a.txt", [(0, {}), (3, {5: row(1)}), (4, {})])
+    lines = (tmp_path / "a.txt").read_text().splitlines()
+    assert len(lines) == 5 and lines[3].startswith("1.000")
+    assert all(math.isnan(float(lines[i].split(",")[0])) for i in (0, 1, 2, 4))
+
+
+def parse(path, form):
+    """Read back {frame: {id: x or None}}, by rules written apart from the writer's."""
+    text = path.read_text() if path.exists() else ""
+    found = {}
+    if form == "json":
+        for r in json.loads(text or "[]"):
+            found[r["frame"]] = {t["id"]: t["box"] and t["box"][0] for t in r["targets"]}
+    elif form == "jsonl":
+        for line in text.splitlines():
+            r = json.loads(line)
+            found[r["frame"]] = {t["id"]: t["box"] and t["box"][0] for t in r["targets"]}
+    elif form == "csv":
+        for r in csv.DictReader(text.splitlines()):
+            found.setdefault(int(r["frame"]), {})[int(r["id"])] = float(r["x"]) if r["x"] else None
+    elif form == "mot":
+        for line in text.splitlines():
+            f, i, x = line.split(",")[:3]
+            found.setdefault(int(f) - 1, {})[int(i)] = float(x) - 1
+    return found
+
+
+@given(
+    form=st.sampled_from(["csv", "json", "jsonl", "mot"]),
+    frames=st.lists(st.tuples(st.integers(0, 12), st.lists(st.integers(1, 3), unique=True),
+                              st.booleans()), max_size=25))
+@settings(max_examples=80, deadline=None)
+def test_any_order_of_frames_leaves_what_was_seen_last_and_is_readable_all_along(
+    tmp_path_factory, form, frames
+):
+    path = tmp_path_factory.mktemp("r") / f"a{SUFFIX.get(form, '.txt')}"
+    expected = {}
+    with ResultsWriter(path, form) as writer:
+        for number, (frame, ids, lost) in enumerate(frames):
+            state = State.LOST if lost else State.TRACKING
+            writer.write(frame, 0.0, {i: row(number, state) for i in ids})
+            expected = {k: v for k, v in expected.items() if k < frame}
+            expected[frame] = {i: None if lost else float(number) for i in ids}
+            seen = parse(path, form)
+            if form == "mot":
+                wanted = {f: {i: x for i, x in r.items() if x is not None}
+                          for f, r in expected.items()}
+            else:
+                wanted = expected
+            drop = (lambda d: {f: r for f, r in d.items() if r}) if form in ("csv", "mot") else dict
+            assert drop(seen) == drop(wanted)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_nothing_is_overwritten_unless_asked_for(tmp_path, form):
+    path = tmp_path / f"a{SUFFIX.get(form, '.txt')}"
+    path.write_text("precious")
+    with pytest.raises(UserError, match="exists; add --overwrite"):
+        ResultsWriter(path, form)
+    assert path.read_text() == "precious"
+    write(path, FRAMES, form, overwrite=True)
+    assert "precious" not in path.read_text()
+
+
+def test_no_file_appears_before_the_first_frame(tmp_path):
+    ResultsWriter(tmp_path / "a.csv").close()
+    assert not (tmp_path / "a.csv").exists()
+
+
+@pytest.mark.parametrize(
+    "name, said",
+    [("a.xyz", "results go to a name ending in"), ("none/a.csv", "does not exist"),
+     (".", "ending in")])
+def test_places_that_cannot_be_written_are_refused(tmp_path, name, said):
+    with pytest.raises(UserError, match=said):
+        ResultsWriter(tmp_path / name)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+def test_a_full_disk_is_one_sentence(tmp_path):
+    (tmp_path / "a.csv").symlink_to("/dev/full")
+    with pytest.raises(UserError, match="cannot be written"):
+        write(tmp_path / "a.csv", FRAMES, overwrite=True)
+
+
+def test_a_disk_that_fills_up_leaves_whole_rows(tmp_path, capfd):
+    resource = pytest.importorskip("resource")
+    signal = pytest.importorskip("signal")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    old = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (5000, before[1]))
+        with pytest.raises(UserError, match="rows so far are kept"):
+            write(tmp_path / "a.json", [(i, {1: row(i)}) for i in range(500)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, old)
+    rows = json.loads((tmp_path / "a.json").read_text())
+    assert [r["frame"] for r in rows] == list(range(len(rows))) and len(rows) > 20
+
+
+def test_a_live_source_needs_no_memory_a_frame(tmp_path):
+    with ResultsWriter(tmp_path / "a.csv", rewinds=False) as writer:
+        for index in range(300):
+            writer.write(index, 0, {1: row(1)})
+        writer.write(299, 0, {1: row(2)})  # a target that is added to the frame on screen
+        assert len(writer._shared._frames) == 1
+    assert len((tmp_path / "a.csv").read_text().splitlines()) == 301
+
+
+@pytest.mark.parametrize("name, form", [("A.CSV", "csv"), ("a.ndjson", "jsonl"), ("a.txt", "otb")])
+def test_the_ending_chooses_the_format(tmp_path, name, form):
+    assert form_of(tmp_path / name) == form

@@ -1,0 +1,144 @@
+"""Videos have the size and rate of the source and are readable however the program ends."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import app_scene
+import numpy as np
+import pytest
+
+from tracker.app import encoder
+from tracker.app.recorder import Recorder
+from tracker.app.video_out import VideoOut
+from tracker.errors import UserError
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mkv", ".mov"])
+@pytest.mark.parametrize("fps", [29.97, 23.976, 60.0])
+def test_frames_size_and_rate_come_back(tmp_path, suffix, fps):
+    path = tmp_path / f"a{suffix}"
+    with VideoOut(path, fps) as video:
+        for index in range(12):
+            video.write(app_scene.picture(index))
+    frames, found = app_scene.read_clip(path)
+    assert found == pytest.approx(fps, abs=2e-3)
+    assert [app_scene.number_of(f) for f in frames] == list(range(12))
+    assert frames[0].shape == (240, 320, 3)
+
+
+@pytest.mark.parametrize("size, stored", [((321, 241), (322, 242)), ((1, 1), (16, 16))])
+def test_odd_sizes_lose_nothing(tmp_path, size, stored):
+    with VideoOut(tmp_path / "a.mp4", 30) as video:
+        for _ in range(3):
+            video.write(np.full((size[1], size[0], 3), 200, np.uint8))
+    frames, _ = app_scene.read_clip(tmp_path / "a.mp4")
+    assert len(frames) == 3 and frames[0].shape == (stored[1], stored[0], 3)
+    assert abs(int(frames[0][-1, -1, 0]) - 200) < 6
+
+
+def test_no_file_appears_before_the_first_frame(tmp_path):
+    VideoOut(tmp_path / "a.mp4", 30).close()
+    assert not (tmp_path / "a.mp4").exists()
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_killed_program_leaves_a_readable_video(tmp_path, how):
+    path = tmp_path / "a.mp4"
+    code = (
+        "import sys, time; sys.path[:0] = sys.argv[2:4]\n"
+        "from pathlib import Path; from tracker.app.video_out import VideoOut; import app_scene\n"
+        "video = VideoOut(Path(sys.argv[1]), 30)\n"
+        "for i in range(40): video.write(app_scene.picture(i))\n"
+        "print('written', flush=True); time.sleep(60)\n"
+    )
+    root = Path(__file__).parents[2]
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(path), str(root), str(Path(__file__).parent)],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True)
+    assert process.stdout.readline() == "written\n"
+    os.killpg(process.pid, how)  # the whole group, as a terminal does it
+    process.wait(timeout=60)
+    process.stdout.close()
+    frames = wait_for_frames(path, 40)
+    assert [app_scene.number_of(f) for f in frames] == list(range(40))
+
+
+def wait_for_frames(path, count, seconds=60):
+    """The encoder goes on by itself for a moment; wait until it is done."""
+    deadline = time.monotonic() + seconds
+    while True:
+        frames, _ = app_scene.read_clip(path)
+        if len(frames) >= count or time.monotonic() > deadline:
+            return frames
+        time.sleep(0.2)
+
+
+def test_half_a_frame_is_left_out(tmp_path):
+    image = app_scene.picture(0)
+    data = image.tobytes()
+    pipe = io.BytesIO(data + data[: len(data) // 2])
+    assert encoder.encode(pipe, str(tmp_path / "a.mp4"), 320, 240, 30) is None
+    assert len(app_scene.read_clip(tmp_path / "a.mp4")[0]) == 1
+
+
+def test_a_full_disk_ends_the_video_while_its_index_still_fits(tmp_path, monkeypatch):
+    space = iter([1 << 30, 1 << 30, 1 << 20])
+    monkeypatch.setattr(encoder, "_free_bytes", lambda path: next(space))
+    pipe = io.BytesIO(b"".join(app_scene.picture(i).tobytes() for i in range(60)))
+    said = encoder.encode(pipe, str(tmp_path / "a.mp4"), 320, 240, 30)
+    assert said == "the disk is full; the video ends after 32 frames"
+    assert len(app_scene.read_clip(tmp_path / "a.mp4")[0]) == 32
+
+
+def test_a_file_that_cannot_be_written_is_one_sentence(tmp_path):
+    video = VideoOut(tmp_path / "none" / "a.mp4", 30)
+    with pytest.raises(UserError, match="folder cannot be written to"):
+        for index in range(500):
+            video.write(app_scene.picture(index))
+    video.close()
+
+
+def test_unknown_endings_are_refused():
+    with pytest.raises(UserError, match=r"ends in one of \.mp4"):
+        VideoOut(Path("a.txt"), 30)
+
+
+def test_live_pictures_are_held_or_left_out_so_that_time_is_right(tmp_path):
+    # 10 a second, a gap of half a second, then 60 a second, then a pause of a minute.
+    times = [0.1 * i for i in range(5)] + [0.9] + [0.9 + i / 60 for i in range(1, 31)] + [61.4]
+    with VideoOut(tmp_path / "a.mp4", 30) as video:
+        for index, at in enumerate(times):
+            video.write(app_scene.picture(index), at)
+    frames, _ = app_scene.read_clip(tmp_path / "a.mp4")
+    numbers = [app_scene.number_of(f) for f in frames]
+    assert numbers == sorted(numbers)
+    assert abs(len(frames) - 1.4 * 30) <= 2  # the pause is cut out
+    assert numbers[:5] == [0, 0, 0, 1, 1] and numbers.count(4) == 15 and numbers.count(5) <= 2
+
+
+def test_a_frame_of_another_size_is_a_mistake_of_the_caller(tmp_path):
+    with VideoOut(tmp_path / "a.mp4", 30) as video:
+        video.write(app_scene.picture(0))
+        with pytest.raises(ValueError, match="one frame size"):
+            video.write(np.zeros((10, 10, 3), np.uint8))
+
+
+def test_the_recorder_starts_and_ends_files_of_free_names(tmp_path):
+    recorder = Recorder(tmp_path, "clip", 30.0)
+    assert not recorder.wanted and recorder.seconds is None
+    for expected in ("demo_clip.mp4", "demo_clip_2.mp4"):
+        assert expected in recorder.toggle()
+        recorder.write(app_scene.picture(0), 0.0)
+        assert recorder.seconds == pytest.approx(1 / 30)
+        assert "1 frames" in recorder.toggle()
+        assert len(app_scene.read_clip(tmp_path / expected)[0]) == 1
+    recorder.snapshot(app_scene.picture(3), 3)
+    recorder.snapshot(app_scene.picture(3), 3)
+    assert {p.name for p in tmp_path.glob("*.png")} == {
+        "demo_clip_000003.png", "demo_clip_000003_2.png"}
+    recorder.close()
