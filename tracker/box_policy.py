@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -91,6 +92,29 @@ def strongest(spec: ModelSpec, output: SearchOutput, index: int, region: Region)
     if output.identity is not None:
         identity = pooled_identity(output.identity[index], (x1, y1, x2, y2), spec.stride)
     return Candidate(box, float(score[row, column]), sharpness(score), identity)
+
+
+def rivals(
+    spec: ModelSpec, output: SearchOutput, index: int, chosen: Box, region: Region, least: float
+) -> list[Array]:
+    """Identities of other peaks: like objects that stand apart from the chosen box.
+
+    Args:
+        chosen: (x, y, w, h) in the frame.
+        least: score that a peak needs.
+    """
+    score = output.score[index]
+    if output.boxes is None or output.identity is None or float(np.median(score)) >= least:
+        return []
+    corners = output.boxes[index]
+    peaks = (score >= least) & (score >= cv2.dilate(score, np.ones((3, 3), np.uint8)))
+    x1, y1, x2, y2 = (float(v) for v in region.to_crop(chosen, spec.search_size))
+    found = []
+    for row, column in np.argwhere(peaks)[:8]:
+        a, b, c, d = (float(v) for v in corners[:, row, column])
+        if c <= x1 or a >= x2 or d <= y1 or b >= y2:
+            found.append(pooled_identity(output.identity[index], (a, b, c, d), spec.stride))
+    return found
 
 
 def size_penalty(width: Array, height: Array, w: float, h: float, strength: float) -> Array:

@@ -21,19 +21,25 @@ class Presence:
         self.state = State.TRACKING
         self._missing = 0
 
-    def update(self, score: float, similarity: float | None = None) -> State:
+    def update(
+        self, score: float, similarity: float | None = None, rival: float = -1.0
+    ) -> State:
         """Take in one frame's evidence and return the state.
 
         Args:
             score: raw similarity of the candidate, 0..1.
-            similarity: cosine of its identity with the exemplar's; ``None`` if unknown.
+            similarity: cosine of its identity with the target's; ``None`` if unknown.
+            rival: cosine of its identity with the nearest known look-alike.
         """
         policy = self.policy
         if self.state is State.LOST:
-            if score >= policy.return_score and (similarity is None or similarity >= policy.same):
+            known = similarity is None or (similarity >= policy.same and similarity >= rival)
+            if score >= policy.return_score and known:
                 self.state, self._missing = State.TRACKING, 0
             return self.state
-        other = similarity is not None and similarity < policy.different
+        other = similarity is not None and (
+            similarity < policy.different or rival > similarity + policy.rival_margin
+        )
         missing = score < policy.doubt or other
         self._missing = self._missing + 1 if missing else 0
         if self._missing >= policy.patience:

@@ -69,6 +69,8 @@ class PresencePolicy:
         return_score: score that a candidate needs to be taken up again.
         same: cosine similarity of identities from which it is the same object.
         different: cosine similarity below which it is another object.
+        rival_margin: it is another object, too, when it is so much more like a remembered
+            look-alike than like the target.
     """
 
     sure: float = 0.4
@@ -77,6 +79,7 @@ class PresencePolicy:
     return_score: float = 0.5
     same: float = 0.6
     different: float = 0.3
+    rival_margin: float = 0.03
 
 
 @dataclass(frozen=True)

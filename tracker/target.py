@@ -13,6 +13,7 @@ from tracker.box_policy import Candidate
 from tracker.crop import Colour, Region, cut, mean_colour
 from tracker.geometry import check_box, clip_box, iou
 from tracker.image import Image
+from tracker.memory import Memory
 from tracker.presence import Presence
 from tracker.redetection import Rescan
 from tracker.results import Box, State, TrackResult
@@ -29,7 +30,8 @@ class Target:
     Attributes:
         box: last estimate in the frame.
         embedding: of the exemplar, (1, ...), as the search graph takes it.
-        identity: (D,) verification vector of the exemplar, or ``None``.
+        memory: identities of the target and its look-alikes; ``None`` for a model without
+            a verification embedding.
         fill: colour outside of the frame.
         presence: the state machine.
         thumbnail: the exemplar crop, for display.
@@ -40,7 +42,7 @@ class Target:
 
     box: Box
     embedding: Array
-    identity: Array | None
+    memory: Memory | None
     fill: Colour
     presence: Presence
     thumbnail: Image
@@ -64,9 +66,9 @@ class Target:
         crop = cut(image, region, spec.exemplar_size, fill)
         corners = region.to_crop(checked, spec.exemplar_size)[None]
         embedding, identity = network.embed(crop[None], corners)
-        vector = None if identity is None else identity[0]
+        memory = None if identity is None else Memory(identity[0])
         presence = Presence(spec.presence)
-        return Target(checked, embedding, vector, fill, presence, crop, (width, height))
+        return Target(checked, embedding, memory, fill, presence, crop, (width, height))
 
     @property
     def lost(self) -> bool:
@@ -109,7 +111,10 @@ class Target:
         """
         candidate = self._decide(spec, output, index)
         self.response = output.score[index]
-        return self._accept(candidate)
+        result = self._accept(candidate)
+        if result.state is State.TRACKING:
+            self._learn(spec, output, index, candidate)
+        return result
 
     def take_closer_look(
         self,
@@ -136,8 +141,11 @@ class Target:
         return TrackResult(self.box, 0.0, self.presence.state, None)
 
     def _accept(self, candidate: Candidate) -> TrackResult:
-        similarity = self._similarity(candidate)
-        state = self.presence.update(candidate.score, similarity)
+        similarity, rival = None, -1.0
+        if self.memory is not None and candidate.identity is not None:
+            similarity = self.memory.similarity(candidate.identity)
+            rival = self.memory.rival_similarity(candidate.identity)
+        state = self.presence.update(candidate.score, similarity, rival)
         if state is not State.LOST:
             width, height = self.frame_size
             bounded = _bounded(candidate.box, width, height)
@@ -149,10 +157,17 @@ class Target:
             return scale_policy.decide(spec, output, index, self.regions, self.box)
         return box_policy.decide(spec, output, index, self.regions[0], self.box)
 
-    def _similarity(self, candidate: Candidate) -> float | None:
-        if self.identity is None or candidate.identity is None:
-            return None
-        return float(self.identity @ candidate.identity)
+    def _learn(
+        self, spec: ModelSpec, output: SearchOutput, index: int, candidate: Candidate
+    ) -> None:
+        """Remember how the target looks now and what stands beside it; only while sure."""
+        if self.memory is None or candidate.identity is None:
+            return
+        self.memory.remember_target(candidate.identity)
+        others = box_policy.rivals(
+            spec, output, index, candidate.box, self.regions[0], spec.presence.sure
+        )
+        self.memory.remember_rivals(others, candidate.identity)
 
     def _plausible(self, box: Box) -> Box:
         """A found box, of a size that the lost target can have grown or shrunk to."""
