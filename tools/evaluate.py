@@ -13,6 +13,7 @@ second run takes seconds, and an interrupted one goes on where it stopped.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import datetime
 import json
 import os
@@ -27,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tracker.cli import run_main  # noqa: E402
 from tracker.errors import UserError  # noqa: E402
-from tracker.evaluation import datasets, machine, opponents, runner, shortterm  # noqa: E402
+from tracker.evaluation import datasets, embedders, machine, opponents, runner, shortterm  # noqa: E402
 from tracker.evaluation.report import write_report  # noqa: E402
 from tracker.evaluation.results_io import FORMATS, toolkit_files, write_atomic  # noqa: E402
 from tracker.evaluation.summary import (  # noqa: E402
@@ -38,6 +39,7 @@ from tracker.evaluation.summary import (  # noqa: E402
     to_json,
 )
 
+VERIFICATION = "verification"
 PROTOCOLS = {"ope": runner.ONE_PASS, "vot": runner.ANCHORS, "vot-supervised": runner.RESETS}
 
 
@@ -45,6 +47,8 @@ def main() -> int:
     args = parse_arguments()
     signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
     sequences = datasets.load(args.data, args.kind, args.only)
+    if args.protocol == VERIFICATION:
+        return verify(sequences, args)
     trackers, problems = find_trackers(args)
     if not trackers:
         raise UserError("none of the trackers can be had here: " + "; ".join(problems))
@@ -91,8 +95,9 @@ def parse_arguments() -> argparse.Namespace:
     add(
         "--protocol",
         default="ope",
-        choices=sorted(PROTOCOLS),
-        help="one pass (default), VOT2022's anchors, or VOT's older one with resets",
+        choices=[*PROTOCOLS, VERIFICATION],
+        help="one pass (default), VOT2022's anchors, VOT's older one with resets, or "
+        "whether a model knows the same object again (thumbnail is the baseline)",
     )
     add(
         "--only",
@@ -112,6 +117,7 @@ def parse_arguments() -> argparse.Namespace:
         type=lambda text: [t for t in text.split(",") if t],
         help=f"also write results for public toolkits, under toolkits/: {','.join(FORMATS)}",
     )
+    add("--seed", type=int, default=0, help="of the pairs of --protocol verification")
     add("--no-report", action="store_true", help="no HTML report (matplotlib, jinja2 not needed)")
     add("--overwrite", action="store_true", help="run everything again")
     add("--quiet", action="store_true", help="no progress bar")
@@ -246,6 +252,31 @@ def finish_vot(
     write_atomic(root / "summary.json", json.dumps(record, indent=1))
     print(shortterm.text_table(scores))
     print(f"\nresults: {root / 'summary.json'}")
+
+
+def verify(sequences: list[datasets.Sequence], args: argparse.Namespace) -> int:
+    """Table and json of same-or-not questions; quick, so that nothing is kept for later."""
+    found: dict[str, embedders.Embedder] = {}
+    problems = []
+    for name in args.trackers:
+        try:
+            found[opponents.label(name)] = embedders.build_embedder(name, options_of(args))
+        except opponents.Unavailable as reason:
+            problems.append(str(reason))
+    if not found:
+        raise UserError("none of the models can be judged on pairs: " + "; ".join(problems))
+    scores = embedders.judge(found, sequences, seed=args.seed)
+    record = {
+        "header": describe_run(args),
+        "models": {name: dataclasses.asdict(score) for name, score in scores.items()},
+        "problems": problems,
+    }
+    write_atomic(args.out / VERIFICATION / "summary.json", json.dumps(record, indent=1))
+    print(embedders.text_table(scores))
+    print(f"\nresults: {args.out / VERIFICATION / 'summary.json'}")
+    for problem in problems:
+        print(f"not scored: {problem}", file=sys.stderr)
+    return 0
 
 
 def describe_run(args: argparse.Namespace) -> dict[str, str]:

@@ -24,7 +24,8 @@ def run_of(overlaps, present=None, as_toolkit=False) -> vot.AnchorRun:
 def test_anchors_every_50_frames_run_along_the_longer_part():
     anchors = vot.place_anchors(still(201))
     assert anchors == [
-        Anchor(0, False), Anchor(50, False), Anchor(100, False), Anchor(150, True), Anchor(200, True),
+        Anchor(0, False), Anchor(50, False), Anchor(100, False),
+        Anchor(150, True), Anchor(200, True),
     ]  # fmt: skip
     assert list(vot.anchor_frames(Anchor(2, True), 9)) == [2, 1, 0]
     assert list(vot.anchor_frames(Anchor(6, False), 9)) == [6, 7, 8]

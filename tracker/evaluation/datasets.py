@@ -28,6 +28,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tracker.annotations import check_start, read_boxes, read_text
 from tracker.errors import UserError
 from tracker.evaluation.frames import (
     VIDEO_SUFFIXES,
@@ -37,7 +38,6 @@ from tracker.evaluation.frames import (
     picture_paths,
     read_picture,
 )
-from tracker.evaluation.groundtruth import check_start, read_boxes, read_text
 from tracker.geometry import FloatArray
 
 

@@ -104,8 +104,7 @@ def mean_one_pass(scores: list[OnePass]) -> OnePass:
 
 def present_frames(truth: FloatArray) -> NDArray[np.bool_]:
     """(N,) True where the truth has a box."""
-    present: NDArray[np.bool_] = np.isfinite(truth).all(axis=1)
-    return present
+    return np.asarray(np.isfinite(truth).all(axis=1))
 
 
 def centre_errors(boxes: FloatArray, truth: FloatArray) -> FloatArray:

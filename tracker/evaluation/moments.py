@@ -107,7 +107,8 @@ def draw_boxes(image: Image, boxes: list[tuple[Box, tuple[int, int, int]]]) -> I
     scale = THUMB_HEIGHT / (bottom - top)
     size = (max(1, round((right - left) * scale)), THUMB_HEIGHT)
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    view: Image = cv2.resize(image[top:bottom, left:right], size, interpolation=way)
+    part = image[top:bottom, left:right]
+    view: Image = np.asarray(cv2.resize(part, size, interpolation=way), dtype=np.uint8)
     for (x, y, w, h), tint in boxes:
         corners = np.array([x - left, y - top, x + w - left, y + h - top]) * scale
         x1, y1, x2, y2 = (int(round(v)) for v in np.clip(corners, -9999, 9999))

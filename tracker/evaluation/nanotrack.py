@@ -101,7 +101,8 @@ class NanoTrack:
         growth = np.sqrt((w + pad) * (h + pad)) / before
         aspect = (self._size[0] / self._size[1]) / (w / h)
         change = np.maximum(growth, 1 / growth) * np.maximum(aspect, 1 / aspect)
-        return np.exp(-(change - 1) * self._parameters.penalty)
+        penalty: FloatArray = np.exp(-(change - 1) * self._parameters.penalty)
+        return penalty
 
     @staticmethod
     def _run(session: Any, *inputs: FloatArray) -> list[FloatArray]:
@@ -128,14 +129,15 @@ def square_crop(
     if x2 > x1 and y2 > y1:
         patch[y1 - top : y2 - top, x1 - left : x2 - left] = image[y1:y2, x1:x2]
     if side != size:
-        patch = cv2.resize(patch, (size, size))
+        patch = np.asarray(cv2.resize(patch, (size, size)), dtype=np.uint8)
     crop: FloatArray = patch.transpose(2, 0, 1)[None].astype(np.float32)
     return crop
 
 
 def _softmax_target(logits: FloatArray) -> FloatArray:
     background, target = logits.astype(np.float64)
-    return 1 / (1 + np.exp(np.clip(background - target, -50, 50)))
+    share: FloatArray = 1 / (1 + np.exp(np.clip(background - target, -50, 50)))
+    return share
 
 
 def _free_input(path: Any) -> bytes:

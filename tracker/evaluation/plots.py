@@ -60,8 +60,13 @@ def curves(rows: Mapping[str, DatasetScore], order: list[str]) -> str:
             axes.axvline(PRECISION_PIXELS, color="#bbbbbb", linewidth=1, zorder=0)
         axes.set(title=title, xlabel=label, ylim=(0, 1.02), xlim=(thresholds[0], thresholds[-1]))
         axes.set_ylabel("share of frames" if place == 0 else "")
-        where = "lower left" if name == "success" else "lower right"
-        axes.legend(title=legend, loc=where, fontsize=8, title_fontsize=8, framealpha=0.85)
+        axes.legend(
+            title=legend,
+            loc="lower left" if name == "success" else "lower right",
+            fontsize=8,
+            title_fontsize=8,
+            framealpha=0.85,
+        )
     return _svg(figure)
 
 
