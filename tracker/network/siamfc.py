@@ -6,6 +6,8 @@ Networks for Object Tracking".
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -34,8 +36,9 @@ class SiamFC(nn.Module):
         self.preprocess = Preprocess()
         self.trunk = AlexTrunk()
         # A response is a sum of 6 x 6 x 256 products: without a small scale the loss
-        # saturates in the first step.
-        self.scale = nn.Parameter(torch.tensor(1e-3))
+        # saturates in the first step. Its logarithm is learned: a step of the optimiser on
+        # the scale itself is as large as the scale, and may turn its sign.
+        self.log_scale = nn.Parameter(torch.tensor(math.log(1e-3)))
         self.bias = nn.Parameter(torch.zeros(()))
 
     def exemplar(self, image: Tensor) -> Tensor:
@@ -46,4 +49,4 @@ class SiamFC(nn.Module):
     def search(self, embedding: Tensor, image: Tensor) -> Tensor:
         """Embedding (1 or B, 256, 6, 6) and uint8 BGR (B, 255, 255, 3) -> logits (B, 17, 17)."""
         response = SIMILARITIES[self.similarity](embedding, self.trunk(self.preprocess(image)))
-        return (response * self.scale + self.bias)[:, 0]
+        return (response * self.log_scale.exp() + self.bias)[:, 0]
