@@ -1,0 +1,254 @@
+"""The demo driven as a person would: a virtual display, real mouse and key events."""
+
+import contextlib
+import csv
+import ctypes
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import app_scene
+import cv2
+import numpy as np
+import pytest
+
+from tracker.app.window import Fit
+from tracker.geometry import iou
+
+HERE = Path(__file__).parent
+MISSING = [name for name in ("Xvfb", "xdotool") if shutil.which(name) is None]
+pytestmark = [
+    pytest.mark.display,
+    pytest.mark.skipif(bool(MISSING), reason=f"needs {' and '.join(MISSING)} (apt-get install "
+                       "xvfb xdotool)"),
+]
+PATIENCE = 60.0
+
+
+class Desk:
+    """An X server, and hands on its mouse and keyboard."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        reading, writing = os.pipe()
+        self._server = subprocess.Popen(
+            ["Xvfb", "-displayfd", str(writing), "-screen", "0", "1600x1000x24",
+             "-fbdir", str(folder)],
+            pass_fds=[writing], stderr=subprocess.DEVNULL)
+        os.close(writing)
+        with open(reading) as pipe:
+            self.display = f":{pipe.readline().strip()}"
+        self.environment = {**os.environ, "DISPLAY": self.display}
+        self.window = ""
+
+    def close(self):
+        self._server.terminate()
+        self._server.wait(timeout=30)
+
+    def do(self, *arguments):
+        done = subprocess.run(["xdotool", *map(str, arguments)], env=self.environment,
+                              capture_output=True, text=True, timeout=PATIENCE)
+        return done.stdout.strip()
+
+    def start(self, *arguments):
+        process = subprocess.Popen(
+            [sys.executable, str(HERE / "app_demo.py"), *map(str, arguments)], cwd=self.folder,
+            env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.window = until(lambda: self.do("search", "--onlyvisible", "--name", "^clip$"), process)
+        self.window = self.window.splitlines()[-1]
+        self.do("windowfocus", self.window)
+        time.sleep(0.5)
+        return process
+
+    def size(self):
+        found = re.search(r"Geometry: (\d+)x(\d+)", self.do("getwindowgeometry", self.window))
+        return int(found.group(1)), int(found.group(2))
+
+    def keys(self, *names):
+        for name in names:
+            self.do("key", "--window", self.window, name)
+            time.sleep(0.3)
+
+    def drag(self, box, button_up=True):
+        """Draw a box, given in pixels of the frame."""
+        x, y, w, h = box
+        fit = Fit.of((app_scene.WIDTH, app_scene.HEIGHT), self.size())
+        points = [(round(px * fit.scale + fit.left), round(py * fit.scale + fit.top))
+                  for px, py in ((x, y), (x + w / 2, y + h / 2), (x + w, y + h))]
+        self.do("mousemove", *points[0])
+        time.sleep(0.1)
+        self.do("mousedown", 1)
+        for point in points[1:]:
+            time.sleep(0.1)
+            self.do("mousemove", *point)
+        time.sleep(0.2)
+        if button_up:
+            self.do("mouseup", 1)
+            time.sleep(0.3)
+
+    def close_window(self):
+        """Send what the close button of a window manager sends."""
+        x = ctypes.CDLL("libX11.so.6")
+        x.XOpenDisplay.restype = ctypes.c_void_p
+        x.XInternAtom.restype = ctypes.c_ulong
+        display = ctypes.c_void_p(x.XOpenDisplay(self.display.encode()))
+
+        class ClientMessage(ctypes.Structure):
+            _fields_ = [("type", ctypes.c_int), ("serial", ctypes.c_ulong),
+                        ("send_event", ctypes.c_int), ("display", ctypes.c_void_p),
+                        ("window", ctypes.c_ulong), ("message_type", ctypes.c_ulong),
+                        ("format", ctypes.c_int), ("data", ctypes.c_long * 5),
+                        ("pad", ctypes.c_long * 24)]
+
+        event = ClientMessage(type=33, window=int(self.window), format=32)
+        event.message_type = x.XInternAtom(display, b"WM_PROTOCOLS", 0)
+        event.data[0] = x.XInternAtom(display, b"WM_DELETE_WINDOW", 0)
+        x.XSendEvent(display, ctypes.c_ulong(int(self.window)), 0, ctypes.c_long(0),
+                     ctypes.byref(event))
+        x.XFlush(display)
+        x.XCloseDisplay(display)
+
+    def screenshot(self):
+        """(H, W, 3) BGR picture of the screen, from Xvfb's frame buffer file (XWD)."""
+        data = (self.folder / "Xvfb_screen0").read_bytes()
+        header = np.frombuffer(data, ">u4", 25)
+        size, width, height, stride, colours = (int(header[i]) for i in (0, 4, 5, 12, 19))
+        start = size + 12 * colours
+        rows = np.frombuffer(data, np.uint8, stride * height, start).reshape(height, stride)
+        return rows[:, :4 * width].reshape(height, width, 4)[:, :, :3].copy()
+
+
+def until(condition, process=None, seconds=PATIENCE):
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert process is None or process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+    return value
+
+
+@pytest.fixture
+def desk(tmp_path):
+    desk = Desk(tmp_path)
+    yield desk
+    desk.close()
+
+
+@pytest.fixture
+def clip(tmp_path):
+    return app_scene.write_clip(tmp_path / "clip.mp4", 2000)
+
+
+def finish(process, status=0):
+    out, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == status, err
+    assert err == ""
+    return out
+
+
+def rows_of(path):
+    rows = []
+    with contextlib.suppress(FileNotFoundError):
+        rows = list(csv.DictReader(path.open()))
+    return [(int(r["frame"]), int(r["id"]), [float(r[k] or "nan") for k in "xywh"]) for r in rows]
+
+
+def last_frame(path):
+    rows = rows_of(path)
+    return rows[-1][0] if rows else -1
+
+
+def test_a_whole_visit(desk, clip, tmp_path):
+    """Select, follow, record, pause, step, add, choose, select again, resize, snapshot, quit."""
+    results = tmp_path / "o.csv"
+    process = desk.start("--video", clip, "--results", "o.csv", "--save", "o.mp4")
+    desk.drag(app_scene.red_box(0))
+    until(lambda: last_frame(results) > 10, process)
+    desk.keys("v")
+    started = last_frame(results)
+    until(lambda: last_frame(results) > started + 15, process)
+    desk.keys("v")
+
+    desk.keys("space")
+    time.sleep(0.5)
+    paused = last_frame(results)
+    time.sleep(0.5)
+    assert last_frame(results) == paused
+    desk.keys("n")
+    until(lambda: last_frame(results) == paused + 1, process)
+
+    desk.keys("a")  # a second target, drawn in a window of another shape
+    desk.do("windowsize", desk.window, 1100, 500)
+    until(lambda: desk.size() == (1100, 500), process)
+    time.sleep(0.5)
+    desk.drag(app_scene.blue_box(paused + 1))
+    until(lambda: {i for f, i, _ in rows_of(results) if f == paused + 1} == {1, 2}, process)
+    desk.keys("Tab", "s", "h")
+    until(lambda: list(tmp_path.glob("demo_clip_*.png")), process)
+    shot = desk.screenshot()
+    desk.keys("h", "space")
+    until(lambda: last_frame(results) > paused + 10, process)
+    desk.keys("r")  # the chosen one, target 1, becomes the blue square too
+    time.sleep(0.3)
+    at = last_frame(results)
+    desk.drag(app_scene.blue_box(at))
+    until(lambda: last_frame(results) > at + 5, process)
+    desk.keys("q")
+    finish(process)
+
+    rows = rows_of(results)
+    for frame, target, box in rows:
+        truth = app_scene.red_box(frame) if target == 1 and frame < at else app_scene.blue_box(frame)
+        assert iou(box, truth) > 0.75, (frame, target)
+    assert {(f, 1) for f in range(rows[-1][0] + 1)} <= {(f, i) for f, i, _ in rows}
+    saved, fps = app_scene.read_clip(tmp_path / "o.mp4")
+    assert len(saved) == rows[-1][0] + 1 and fps == pytest.approx(30)
+    recorded, _ = app_scene.read_clip(tmp_path / "demo_clip.mp4")
+    assert 10 < len(recorded) < len(saved) and recorded[0].shape == (240, 320, 3)
+    (snapshot,) = tmp_path.glob("demo_clip_*.png")
+    assert cv2.imread(str(snapshot)).shape == (240, 320, 3)
+    assert int(snapshot.stem.split("_")[-1]) == paused + 1
+    assert shot[:500, :1100].std() > 20 and (shot[600:, 1200:] == 0).all()
+
+
+def test_cancel_too_small_and_escape(desk, clip, tmp_path):
+    process = desk.start("--video", clip, "--results", "o.csv")
+    results = tmp_path / "o.csv"
+    desk.drag((50, 50, 3, 3))
+    desk.drag((50, 50, 60, 60), button_up=False)
+    desk.keys("Escape")
+    desk.do("mouseup", 1)
+    desk.drag((50, 50, 60, 60), button_up=False)
+    desk.do("click", 3)
+    desk.do("mouseup", 1)
+    time.sleep(0.5)
+    assert process.poll() is None and rows_of(results) == []
+    desk.drag(app_scene.red_box(0))
+    until(lambda: last_frame(results) > 3, process)
+    desk.keys("Right")
+    until(lambda: last_frame(results) > 25, process)
+    desk.keys("Escape")
+    finish(process)
+
+
+def test_closing_the_window_quits(desk, clip, tmp_path):
+    process = desk.start("--video", clip, "--results", "o.csv")
+    desk.drag(app_scene.red_box(0))
+    until(lambda: last_frame(tmp_path / "o.csv") > 3, process)
+    desk.close_window()
+    finish(process)
+
+
+def test_a_display_that_dies_leaves_whole_files(desk, clip, tmp_path):
+    process = desk.start("--video", clip, "--init-box", "30,60,40,40", "--results", "o.csv",
+                         "--save", "o.mp4")
+    until(lambda: last_frame(tmp_path / "o.csv") > 10, process)
+    desk.close()
+    process.communicate(timeout=PATIENCE)
+    rows = rows_of(tmp_path / "o.csv")
+    until(lambda: app_scene.read_clip(tmp_path / "o.mp4")[0])
+    assert abs(len(app_scene.read_clip(tmp_path / "o.mp4")[0]) - len(rows)) <= 1
