@@ -139,7 +139,8 @@ def cosine_window(count: int) -> Array:
     """Outer product of two Hann windows without their zeros, (count, count), largest 1."""
     line = np.hanning(count + 2)[1:-1]
     window = np.outer(line, line)
-    return (window / window.max()).astype(np.float32)
+    result: Array = (window / window.max()).astype(np.float32)
+    return result
 
 
 def sharpness(score: Array) -> float:
@@ -171,11 +172,13 @@ def pooled_identity(
     cover_x = _cover(x1, x2, columns, stride)
     cover_y = _cover(y1, y2, rows, stride)
     vector = (features.reshape(depth * rows, columns) @ cover_x).reshape(depth, rows) @ cover_y
-    norm = float(np.linalg.norm(vector))
-    result: Array = vector / np.float32(max(norm, 1e-9))
+    norm = max(float(np.linalg.norm(vector)), 1e-9)
+    result: Array = (vector / norm).astype(np.float32)
     return result
 
 
 def _cover(low: float, high: float, cells: int, stride: int) -> Array:
     edges = np.arange(cells, dtype=np.float32) * stride
-    return np.clip(np.minimum(high, edges + stride) - np.maximum(low, edges), 0, stride) / stride
+    covered = np.minimum(high, edges + stride) - np.maximum(low, edges)
+    result: Array = (np.clip(covered, 0, stride) / stride).astype(np.float32)
+    return result

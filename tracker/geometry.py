@@ -105,7 +105,8 @@ def iou(a: ArrayLike, b: ArrayLike) -> FloatArray:
     union = area_a + area_b - overlap
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = np.where((overlap > 0) & (union > 0), overlap / union, 0.0)
-    return np.clip(np.nan_to_num(ratio, nan=0.0), 0.0, 1.0)
+    result: FloatArray = np.clip(np.nan_to_num(ratio, nan=0.0), 0.0, 1.0)
+    return result
 
 
 def context_side(w: float, h: float, context: float = 0.5) -> float:

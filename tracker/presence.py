@@ -21,9 +21,7 @@ class Presence:
         self.state = State.TRACKING
         self._missing = 0
 
-    def update(
-        self, score: float, similarity: float | None = None, rival: float = -1.0
-    ) -> State:
+    def update(self, score: float, similarity: float | None = None, rival: float = -1.0) -> State:
         """Take in one frame's evidence and return the state.
 
         Args:

@@ -74,9 +74,7 @@ class OnnxNetwork:
                 "export them together"
             )
 
-    def _open(
-        self, content: bytes, role: str, where: str, spinning: bool
-    ) -> tuple[Any, ModelSpec]:
+    def _open(self, content: bytes, role: str, where: str, spinning: bool) -> tuple[Any, ModelSpec]:
         import onnxruntime as ort
 
         options = ort.SessionOptions()

@@ -72,4 +72,5 @@ def decide(
 def _window(size: int) -> Array:
     line = np.hanning(size)
     window = np.outer(line, line)
-    return (window / window.sum()).astype(np.float32)
+    result: Array = (window / window.sum()).astype(np.float32)
+    return result

@@ -63,14 +63,14 @@ class Searcher:
 
     def _run(self, requests: Sequence[Request], crops: Image) -> SearchOutput:
         if len(requests) == 1:
-            return self.network.search(requests[0][0].embedding, crops)
+            return self.network.search(requests[0][0].exemplar.embedding, crops)
         if self.network.spec.kind == "box":
-            rows = [t.embedding for t, regions in requests for _ in regions]
+            rows = [t.exemplar.embedding for t, regions in requests for _ in regions]
             return self.network.search(np.concatenate(rows), crops)
         # SiamFC's exemplar is the kernel of one convolution: a pass for each target
         start, scores = 0, []
         for target, regions in requests:
             part = crops[start : start + len(regions)]
-            scores.append(self.network.search(target.embedding, part).score)
+            scores.append(self.network.search(target.exemplar.embedding, part).score)
             start += len(regions)
         return SearchOutput(np.concatenate(scores))

@@ -114,7 +114,7 @@ class Session:
 
     def exemplar(self, target_id: int) -> Image:
         """The picture that a target was learned from, square uint8 BGR."""
-        return self._targets[target_id].thumbnail
+        return self._targets[target_id].exemplar.thumbnail
 
     def debug(self, target_id: int) -> DebugView | None:
         """What was looked at in the last frame, ``None`` before the first update."""
@@ -152,5 +152,7 @@ def follow(searcher: Searcher, image: Image, targets: Sequence[Target]) -> list[
             results[number] = target.take_closer_look(spec, closer, index, region, taken)
             if results[number].claimed_box is not None:
                 taken.append(results[number].box)
+    for target in targets:
+        target.refresh(searcher.network, image)
     searcher.end()
     return [results[number] for number in range(len(targets))]

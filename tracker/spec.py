@@ -27,12 +27,18 @@ class BoxPolicy:
         penalty: strength of the penalty on change of size and aspect.
         size_rate: how fast the size follows, relative to the score.
         context: context of the crops, of (w + h).
+        motion: share of the target's velocity by which the search runs ahead.
+        blend: share of later exemplars in the correlation; 0 keeps to the first one.
+        refresh: frames between two later exemplars.
     """
 
     window: float = 0.4
     penalty: float = 0.08
     size_rate: float = 0.5
     context: float = 0.5
+    motion: float = 0.0
+    blend: float = 0.0
+    refresh: int = 20
 
 
 @dataclass(frozen=True)
@@ -128,9 +134,6 @@ class ModelSpec:
             kind = str(data["kind"])
             if kind not in ("box", "response"):
                 raise ValueError(f"unknown kind {kind!r}")
-            policy: type[BoxPolicy] | type[ScalePolicy] = (
-                BoxPolicy if kind == "box" else ScalePolicy
-            )
             spec = ModelSpec(
                 name=str(data["name"]),
                 kind=kind,
@@ -138,7 +141,9 @@ class ModelSpec:
                 exemplar_size=_size(data["exemplar_size"]),
                 search_size=_size(data["search_size"]),
                 stride=_size(data["stride"]),
-                online=_numbers(policy, data["online"]),
+                online=_numbers(BoxPolicy, data["online"])
+                if kind == "box"
+                else _numbers(ScalePolicy, data["online"]),
                 presence=_numbers(PresencePolicy, data["presence"]),
                 training=dict(data.get("training", {})),
             )
@@ -165,7 +170,10 @@ def _numbers(kind: type[_T], values: Any) -> _T:
         if not math.isfinite(value) or not 0 <= value <= 1000:
             raise ValueError(f"{name} is {value!r}, outside of 0..1000")
     # json keeps 8.0 and 8 apart, the dataclass decides
-    cast = {n: (int(v) if names[n].type == "int" else float(v)) for n, v in values.items()}
+    cast: dict[str, Any] = {
+        name: int(value) if names[name].type == "int" else float(value)
+        for name, value in values.items()
+    }
     return kind(**cast)
 
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from tracker import box_policy, scale_policy
 from tracker.box_policy import Candidate
-from tracker.crop import Colour, Region, cut, mean_colour
+from tracker.crop import Colour, Region, mean_colour
+from tracker.exemplar import Exemplar
 from tracker.geometry import check_box, clip_box, iou
 from tracker.image import Image
 from tracker.memory import Memory
@@ -18,7 +19,7 @@ from tracker.presence import Presence
 from tracker.redetection import Rescan
 from tracker.results import Box, State, TrackResult
 from tracker.runtime import Network, SearchOutput
-from tracker.spec import ModelSpec
+from tracker.spec import BoxPolicy, ModelSpec
 
 Array = NDArray[np.float32]
 
@@ -29,26 +30,25 @@ class Target:
 
     Attributes:
         box: last estimate in the frame.
-        embedding: of the exemplar, (1, ...), as the search graph takes it.
+        exemplar: what the search is compared with.
         memory: identities of the target and its look-alikes; ``None`` for a model without
             a verification embedding.
         fill: colour outside of the frame.
         presence: the state machine.
-        thumbnail: the exemplar crop, for display.
         frame_size: (width, height) of the last frame.
         regions: looked at in the last frame; the response belongs to the first.
         response: (H, W) of the last search, for display.
     """
 
     box: Box
-    embedding: Array
+    exemplar: Exemplar
     memory: Memory | None
     fill: Colour
     presence: Presence
-    thumbnail: Image
     frame_size: tuple[int, int]
     regions: list[Region] = field(default_factory=list)
     response: Array | None = None
+    _velocity: tuple[float, float] = (0.0, 0.0)
     _rescan: Rescan | None = None
 
     @staticmethod
@@ -60,15 +60,11 @@ class Target:
         """
         height, width = image.shape[:2]
         checked = clip_box(check_box(box, width, height), width, height)
-        spec, fill = network.spec, mean_colour(image)
-        search = box_policy.search_region(spec, checked)
-        region = Region(search.cx, search.cy, search.side * spec.exemplar_size / spec.search_size)
-        crop = cut(image, region, spec.exemplar_size, fill)
-        corners = region.to_crop(checked, spec.exemplar_size)[None]
-        embedding, identity = network.embed(crop[None], corners)
-        memory = None if identity is None else Memory(identity[0])
-        presence = Presence(spec.presence)
-        return Target(checked, embedding, memory, fill, presence, crop, (width, height))
+        fill = mean_colour(image)
+        exemplar = Exemplar(network, image, checked, fill)
+        memory = None if exemplar.identity is None else Memory(exemplar.identity)
+        presence = Presence(network.spec.presence)
+        return Target(checked, exemplar, memory, fill, presence, (width, height))
 
     @property
     def lost(self) -> bool:
@@ -87,8 +83,19 @@ class Target:
             self.regions = self._rescan.next()
         else:
             self._rescan = None
-            self.regions = [box_policy.search_region(spec, self.box)]
+            self.regions = [box_policy.search_region(spec, self._expected(spec))]
         return self.regions
+
+    def _expected(self, spec: ModelSpec) -> Box:
+        """Where the target is if it goes on as it went."""
+        x, y, w, h = self.box
+        lead = spec.online.motion if isinstance(spec.online, BoxPolicy) else 0.0
+        return x + lead * self._velocity[0], y + lead * self._velocity[1], w, h
+
+    def refresh(self, network: Network, image: Image) -> None:
+        """Take a later exemplar when it is time for one."""
+        if self.exemplar.due(network.spec):
+            self.exemplar.refresh(network, image, self.box, self.fill)
 
     def promising(self, spec: ModelSpec, output: SearchOutput, index: int) -> Region | None:
         """While lost: the region of a second, closer look, if a crop shows something like it."""
@@ -146,11 +153,20 @@ class Target:
             similarity = self.memory.similarity(candidate.identity)
             rival = self.memory.rival_similarity(candidate.identity)
         state = self.presence.update(candidate.score, similarity, rival)
+        self.exemplar.count(sure=state is State.TRACKING)
         if state is not State.LOST:
-            width, height = self.frame_size
-            bounded = _bounded(candidate.box, width, height)
-            self.box = clip_box(bounded, width, height, 2.0)
+            self._move_to(candidate.box)
+        else:
+            self._velocity = (0.0, 0.0)
         return TrackResult(self.box, min(max(candidate.score, 0.0), 1.0), state, similarity)
+
+    def _move_to(self, box: Box) -> None:
+        width, height = self.frame_size
+        x, y, w, h = self.box
+        self.box = clip_box(_bounded(box, width, height), width, height, 2.0)
+        step = self.box[0] + self.box[2] / 2 - x - w / 2, self.box[1] + self.box[3] / 2 - y - h / 2
+        vx, vy = self._velocity
+        self._velocity = (vx + step[0]) / 2, (vy + step[1]) / 2
 
     def _decide(self, spec: ModelSpec, output: SearchOutput, index: int) -> Candidate:
         if spec.kind == "response":

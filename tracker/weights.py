@@ -22,7 +22,9 @@ def weights_folder() -> Path:
 
 def available_models() -> list[str]:
     """Names of the models that come with the project."""
-    return sorted(p.name.removesuffix(".search.onnx") for p in weights_folder().glob("*.search.onnx"))
+    return sorted(
+        p.name.removesuffix(".search.onnx") for p in weights_folder().glob("*.search.onnx")
+    )
 
 
 @dataclass(frozen=True)

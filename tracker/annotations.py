@@ -1,0 +1,179 @@
+"""Annotation files of one target: a tolerant reader that never runs or guesses anything.
+
+Accepted, one line a frame: ``x,y,w,h``; polygons ``x1,y1,x2,y2,x3,y3,...``; VOT masks
+``m<x>,<y>,<w>,<h>,<run lengths>``; a header row that names x, y, w and h. Numbers are parted
+by commas, semicolons, tabs or spaces; UTF-8 with or without BOM, UTF-16 with BOM, Latin-1;
+any line ends. ``nan`` in a line, a size of zero, and the single codes 0, 1, 2 of VOT mean
+that the target is absent.
+"""
+
+from __future__ import annotations
+
+import codecs
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+
+from tracker.errors import UserError
+from tracker.geometry import FloatArray, polygon_to_box
+
+MAX_BYTES = 64 * 2**20
+MAX_COORDINATE = 1e7
+_SEPARATORS = re.compile(r"[,;\s]+")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_ABSENT = (math.nan,) * 4
+
+
+def read_boxes(path: str | Path, one_based: bool = False) -> FloatArray:
+    """Read the boxes of a target from a text file.
+
+    Args:
+        path: annotation file.
+        one_based: the file counts pixels from 1 (OTB, UAV123, LaSOT); 1 is taken off x and y.
+
+    Returns:
+        (N, 4) float64 of (x, y, w, h), 0-based; rows of NaN where the target is absent.
+
+    Raises:
+        UserError: missing, empty, binary or malformed file; the line is named.
+    """
+    boxes = parse_boxes(read_text(path), str(path))
+    if one_based:
+        boxes[:, :2] -= 1
+    return boxes
+
+
+def read_text(path: str | Path) -> str:
+    """The text of a small file in UTF-8, UTF-16 with BOM, or Latin-1; UserError for others."""
+    path = Path(path)
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise UserError(f"{path}: an annotation file has a few MB, this has more than 64 MB")
+        raw = path.read_bytes()
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"{path}: the annotation file cannot be read ({reason})") from None
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        text = raw.decode("utf-16", errors="replace")
+    else:
+        try:
+            text = raw.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            text = raw.decode("latin-1")
+    if "\0" in text:
+        raise UserError(f"{path}: this is a binary file, not a text with one box a line")
+    return text
+
+
+def parse_boxes(text: str, name: str = "annotation") -> FloatArray:
+    """Parse the text of an annotation file; ``name`` stands in error messages.
+
+    Raises:
+        UserError: nothing in it, or a line that is not a box.
+    """
+    # not str.splitlines: it also splits at form feeds and at Unicode's line separators
+    lines = re.split(r"\r\n|\n|\r", text)
+    while lines and not lines[-1].strip():
+        lines.pop()
+    if not lines:
+        raise UserError(f"{name}: the annotation file is empty; expected one box x,y,w,h a line")
+    columns = _header_columns(lines[0])
+    first = 1 if columns else 0
+    rows = [
+        _parse_line(line, columns, name, number + 1)
+        for number, line in enumerate(lines)
+        if number >= first
+    ]
+    if not rows:
+        raise UserError(f"{name}: there is a header but no box below it")
+    return np.array(rows, dtype=np.float64)
+
+
+def check_start(truth: FloatArray, name: str) -> None:
+    """Raise UserError if the first row, which starts the tracker, is no box."""
+    if not np.isfinite(truth[0]).all():
+        raise UserError(f"{name}: the first line has no box, but the first box starts the tracker")
+
+
+def _header_columns(line: str) -> list[int] | None:
+    words = [w.strip("\"'").lower() for w in _SEPARATORS.split(line.strip())]
+    named = {"x": ("x", "left", "xmin"), "y": ("y", "top", "ymin")}
+    sizes = {"w": ("w", "width"), "h": ("h", "height")}
+    columns = []
+    for aliases in (*named.values(), *sizes.values()):
+        found = [i for i, word in enumerate(words) if word in aliases]
+        if not found:
+            return None
+        columns.append(found[0])
+    return columns
+
+
+def _parse_line(
+    line: str, columns: list[int] | None, name: str, number: int
+) -> tuple[float, float, float, float]:
+    where = f"{name}, line {number}"
+    line = line.strip()
+    if line[:1] in ("m", "M"):
+        return _mask_box(line[1:], where)
+    words = [w for w in re.split(r",|;|\t", line)] if columns else _SEPARATORS.split(line)
+    if columns:
+        if len(words) <= max(columns):
+            raise UserError(f"{where}: fewer columns than the header names: {line[:60]!r}")
+        words = [words[i].strip() for i in columns]
+        if not any(words):
+            return _ABSENT  # our own csv leaves the box empty where none is claimed
+    else:
+        words = [w for w in words if w]
+    values = [_number(w, where) for w in words]
+    if len(values) == 1 and values[0] in (0, 1, 2):
+        return _ABSENT
+    if len(values) != 4 and (len(values) < 6 or len(values) % 2):
+        raise UserError(
+            f"{where}: a box has 4 numbers x,y,w,h (a polygon 6, 8, ...), "
+            f"found {len(values)}: {line[:60]!r}"
+        )
+    if any(math.isnan(v) for v in values):
+        return _ABSENT
+    x, y, w, h = values if len(values) == 4 else polygon_to_box(values)
+    if w < 0 or h < 0:
+        raise UserError(f"{where}: a box cannot have the negative size {w:g} x {h:g}")
+    return (x, y, w, h) if w > 0 and h > 0 else _ABSENT
+
+
+def _number(word: str, where: str) -> float:
+    if word.lower() in ("nan", "+nan", "-nan"):
+        return math.nan
+    # float() alone would also take "1_0", "infinity" and digits of other scripts
+    if len(word) > 40 or not _NUMBER.fullmatch(word):
+        raise UserError(f"{where}: {word[:40]!r} is not a number; expected x,y,w,h")
+    value = float(word)
+    if abs(value) > MAX_COORDINATE:
+        raise UserError(f"{where}: {word[:40]} is no pixel coordinate (beyond {MAX_COORDINATE:g})")
+    return value
+
+
+def _mask_box(body: str, where: str) -> tuple[float, float, float, float]:
+    """Bounding box of VOT's mask form: offset, size, then lengths of runs of 0 and 1 by rows."""
+    words = [w for w in _SEPARATORS.split(body.strip()) if w]
+    if len(words) < 5 or not all(w.isascii() and w.isdigit() and len(w) < 9 for w in words):
+        raise UserError(f"{where}: a mask is m<x>,<y>,<w>,<h>,<run lengths> in whole numbers")
+    x, y, width, height, *runs = (int(w) for w in words)
+    ends = np.cumsum(runs)
+    if width < 1 or height < 1 or ends[-1] > width * height:
+        raise UserError(f"{where}: the mask's runs do not fit its size of {width} x {height}")
+    boxes = []
+    for start, end in zip(ends[0::2], ends[1::2], strict=False):
+        if end > start:
+            top, bottom = start // width, (end - 1) // width
+            whole_rows = bottom > top
+            left = 0 if whole_rows else start % width
+            right = width - 1 if whole_rows else (end - 1) % width
+            boxes.append((left, top, right, bottom))
+    if not boxes:
+        return _ABSENT
+    corners = np.array(boxes)
+    left, top = corners[:, :2].min(axis=0)
+    right, bottom = corners[:, 2:].max(axis=0)
+    return float(x + left), float(y + top), float(right - left + 1), float(bottom - top + 1)
