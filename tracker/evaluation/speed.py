@@ -140,7 +140,7 @@ def text_table(speeds: Mapping[str, Speed]) -> str:
     """The table that the command prints: stages in rows of p50 / p95, one tracker a column."""
     if not speeds:
         return "nothing was measured"
-    width = max(14, *(len(name) + 2 for name in speeds))
+    width = max(18, *(len(name) + 2 for name in speeds))
     lines = ["ms, p50 / p95".ljust(18) + "".join(name.rjust(width) for name in speeds)]
     for stage in (*STAGES, "update", "total"):
         cells = [_cell(s.stages.get(stage)) for s in speeds.values()]
