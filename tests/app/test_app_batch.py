@@ -51,7 +51,8 @@ def test_a_missing_or_binary_table_is_refused(tmp_path):
 
 
 def test_failed_clips_stop_no_other_and_done_ones_are_skipped(tmp_path):
-    clips = read_batch(table(tmp_path, "video,x,y,w,h\na.mp4,1,2,3,4\nb.mp4,1,2,3,4\nc.mp4,1,2,3,4"))
+    rows = "".join(f"\n{name}.mp4,1,2,3,4" for name in "abc")
+    clips = read_batch(table(tmp_path, "video,x,y,w,h" + rows))
     calls, notes = [], []
 
     def follow(clip, path):

@@ -45,7 +45,8 @@ def start(*arguments, script=HERE / "app_demo.py", cwd=None, **options):
     environment = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")}
     return subprocess.Popen(
         [sys.executable, str(script), *map(str, arguments)], cwd=cwd, env=environment,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, **options)
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        **options)
 
 
 def finish(process):
@@ -254,6 +255,7 @@ def test_a_display_that_does_not_answer_is_no_display(tmp_path, clip, monkeypatc
 
 
 def test_torch_is_not_imported(tmp_path):
-    code = "import sys, tracker.app.cli; print('torch' in sys.modules, 'onnxruntime' in sys.modules)"
+    code = ("import sys, tracker.app.cli; "
+            "print('torch' in sys.modules, 'onnxruntime' in sys.modules)")
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout == "False False\n"

@@ -85,7 +85,6 @@ def test_the_box_lies_where_the_result_says(state, scale):
 def test_a_lost_target_has_no_box_but_stays_in_the_list():
     image = blank((1280, 720))
     followed = target(1, (600, 400, 200, 150), State.LOST)
-    followed.trail.clear()
     draw.draw_targets(draw.Canvas(image), [followed], 1)
     assert (image[200:, 200:] == 90).all()
     assert (image[:120, :160] != 90).any()
@@ -131,7 +130,7 @@ def test_the_heat_of_the_response_lies_where_its_peak_is():
 @settings(max_examples=200, deadline=None)
 def test_a_frame_fits_its_canvas_and_positions_map_back(fw, fh, cw, ch, px, py):
     fit = Fit.of((fw, fh), (cw, ch))
-    assert 0 <= fit.left and fit.left + fit.width <= cw and 0 <= fit.top
+    assert fit.left >= 0 and fit.left + fit.width <= cw and fit.top >= 0
     assert fit.top + fit.height <= ch and (cw - fit.width <= 1 or ch - fit.height <= 1)
     x, y = px * fw, py * fh
     back = fit.to_frame(x * fit.scale + fit.left, y * fit.scale + fit.top)

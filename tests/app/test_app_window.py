@@ -202,8 +202,8 @@ def test_a_whole_visit(desk, clip, tmp_path):
 
     rows = rows_of(results)
     for frame, target, box in rows:
-        truth = app_scene.red_box(frame) if target == 1 and frame < at else app_scene.blue_box(frame)
-        assert iou(box, truth) > 0.75, (frame, target)
+        truth = app_scene.red_box if target == 1 and frame < at else app_scene.blue_box
+        assert iou(box, truth(frame)) > 0.75, (frame, target)
     assert {(f, 1) for f in range(rows[-1][0] + 1)} <= {(f, i) for f, i, _ in rows}
     saved, fps = app_scene.read_clip(tmp_path / "o.mp4")
     assert len(saved) == rows[-1][0] + 1 and fps == pytest.approx(30)

@@ -170,6 +170,8 @@ def _bar(
 
 
 def _trail(canvas: Canvas, target: Followed) -> None:
+    if target.result.state is State.LOST:
+        return
     points = [None if p is None else (round(p[0] * canvas.scale), round(p[1] * canvas.scale))
               for p in target.trail]
     colour = COLOURS[target.result.state]
