@@ -79,7 +79,9 @@ def test_the_buffer_is_used_and_the_frame_may_be_a_view() -> None:
     assert np.array_equal(out, image[17:33, 42:58])
 
 
-@given(st.floats(-50, 50), st.floats(-50, 50), st.floats(1, 90), st.floats(1, 90), st.floats(5, 500))
+@given(
+    st.floats(-50, 50), st.floats(-50, 50), st.floats(1, 90), st.floats(1, 90), st.floats(5, 500)
+)
 def test_to_the_crop_and_back(x: float, y: float, w: float, h: float, side: float) -> None:
     region = Region(20, -10, side)
     x1, y1, x2, y2 = (float(v) for v in region.to_crop((x, y, w, h), 256))

@@ -43,7 +43,9 @@ def test_overlap_of_absent_or_empty_boxes_is_zero() -> None:
     assert rows.tolist() == [0, 0, 0]
 
 
-@given(st.tuples(any_float, any_float, any_size, any_size), st.integers(1, 5000), st.integers(1, 5000))
+@given(
+    st.tuples(any_float, any_float, any_size, any_size), st.integers(1, 5000), st.integers(1, 5000)
+)
 def test_a_clipped_box_lies_in_the_frame_and_has_a_size(
     box: tuple[float, float, float, float], width: int, height: int
 ) -> None:

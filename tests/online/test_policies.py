@@ -1,0 +1,211 @@
+"""From responses to boxes, states and places to look, against figures worked by hand."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.online.scripted import SPEC, response
+from tracker.box_policy import (
+    cosine_window,
+    decide,
+    pooled_identity,
+    rivals,
+    search_region,
+    sharpness,
+    size_penalty,
+    strongest,
+)
+from tracker.crop import Region
+from tracker.memory import Memory
+from tracker.presence import Presence
+from tracker.redetection import CROPS_A_FRAME, Rescan
+from tracker.results import State
+from tracker.runtime import SearchOutput
+from tracker.scale_policy import decide as decide_scale
+from tracker.scale_policy import scale_factors, search_regions
+from tracker.spec import BoxPolicy, PresencePolicy, ScalePolicy
+
+
+def test_a_search_region_is_twice_the_context() -> None:
+    region = search_region(SPEC, (100, 50, 40, 40))
+    assert (region.cx, region.cy, region.side) == (120, 70, 160)
+
+
+def test_the_box_of_the_best_cell_is_mapped_to_the_frame() -> None:
+    region = Region(200, 100, 128)  # half a pixel of the frame a crop pixel
+    last = (180.0, 80.0, 40.0, 40.0)
+    found = decide(SPEC, response(0.9, (88, 88, 168, 168)), 0, region, last)
+    assert found.box == pytest.approx((180, 80, 40, 40))
+    assert found.score == pytest.approx(0.9)
+
+
+def test_the_size_moves_by_rate_times_score_and_the_middle_follows_at_once() -> None:
+    online = BoxPolicy(window=0.0, penalty=0.0, size_rate=0.5)
+    spec = dataclasses.replace(SPEC, online=online)
+    region, last = Region(128, 128, 256), (96.0, 96.0, 64.0, 64.0)
+    found = decide(spec, response(0.8, (100, 100, 200, 164)), 0, region, last)
+    x, y, w, h = found.box
+    assert (w, h) == pytest.approx((64 + 0.4 * (100 - 64), 64))
+    assert (x + w / 2, y + h / 2) == pytest.approx((150, 132))
+
+
+def test_the_window_prefers_the_middle_and_the_score_stays_raw() -> None:
+    output = response(0.8, (112, 112, 144, 144))
+    output.score[0, 0, 0] = 0.85  # a little better, far away
+    spec = dataclasses.replace(SPEC, online=BoxPolicy(window=0.3, penalty=0.0))
+    found = decide(spec, output, 0, Region(128, 128, 256), (112.0, 112.0, 32.0, 32.0))
+    assert found.score == pytest.approx(0.8)
+    without = dataclasses.replace(spec, online=BoxPolicy(window=0.0, penalty=0.0))
+    found = decide(without, output, 0, Region(128, 128, 256), (112.0, 112.0, 32.0, 32.0))
+    assert found.score == pytest.approx(0.85)
+
+
+def test_the_penalty_of_a_doubled_square_and_of_a_turned_bar() -> None:
+    one = np.float32([[20.0]])
+    assert size_penalty(one, one, 10, 10, 0.1).item() == pytest.approx(math.exp(-0.1), rel=1e-5)
+    wide, high = np.float32([[20.0]]), np.float32([[10.0]])
+    # the same context side, aspect 2 against 1/2: a change of 4
+    assert size_penalty(wide, high, 10, 20, 0.1).item() == pytest.approx(math.exp(-0.3), rel=1e-5)
+
+
+def test_the_window_is_a_bump_without_zeros() -> None:
+    window = cosine_window(16)
+    assert window.max() == 1 and window.min() > 0
+    assert np.allclose(window, window.T) and np.allclose(window, window[::-1])
+
+
+def test_sharpness_of_one_peak_and_of_nothing() -> None:
+    single = np.zeros((16, 16), np.float32)
+    assert sharpness(single) == 0
+    single[3, 4] = 1
+    assert sharpness(single) == pytest.approx(1)
+    noise = np.random.default_rng(0).random((16, 16)).astype(np.float32)
+    assert sharpness(noise) < 0.4
+
+
+@given(
+    st.floats(-40, 250), st.floats(-40, 250), st.floats(4, 120), st.floats(4, 120)
+)  # fmt: skip
+@settings(max_examples=60)
+def test_pooling_weighs_cells_by_what_the_box_covers(
+    x: float, y: float, w: float, h: float
+) -> None:
+    features = np.random.default_rng(1).standard_normal((3, 16, 16)).astype(np.float32)
+    fine = np.zeros((256 * 4, 256 * 4))  # quarter pixels
+    x1, y1, x2, y2 = (round(v * 4) for v in (x, y, x + w, y + h))
+    fine[max(y1, 0) : max(y2, 0), max(x1, 0) : max(x2, 0)] = 1
+    cover = fine.reshape(16, 64, 16, 64).mean((1, 3))
+    if cover.sum() == 0:
+        return
+    expected = (features * cover).sum((1, 2))
+    expected /= np.linalg.norm(expected)
+    found = pooled_identity(features, (x1 / 4, y1 / 4, x2 / 4, y2 / 4), 16)
+    assert np.allclose(found, expected, atol=2e-3)
+
+
+def test_rivals_are_peaks_apart_from_the_target() -> None:
+    output = response(0.9, (112, 112, 144, 144))
+    for row, column in ((2, 2), (8, 9)):
+        output.score[0, row, column] = 0.7
+        middle = np.float32([column * 16, row * 16, column * 16 + 16, row * 16 + 16])
+        output.boxes[0, :, row, column] = middle
+    found = rivals(SPEC, output, 0, (112.0, 112.0, 32.0, 32.0), Region(128, 128, 256), 0.5)
+    assert len(found) == 1, "the peak at (8, 9) touches the target, the one at (2, 2) does not"
+
+
+POLICY = PresencePolicy(sure=0.5, doubt=0.2, patience=3, return_score=0.6, same=0.7,
+                        different=0.3, rival_margin=0.05)  # fmt: skip
+T, U, L = State.TRACKING, State.UNCERTAIN, State.LOST
+
+
+@pytest.mark.parametrize(
+    ("evidence", "states"),
+    [
+        ([0.9, 0.4, 0.9], [T, U, T]),  # doubt passes
+        ([0.1, 0.1, 0.3, 0.1, 0.1], [U, U, U, U, U]),  # not in a row
+        ([0.1, 0.1, 0.1, 0.3, 0.55, 0.6], [U, U, L, L, L, T]),  # hysteresis on return
+        ([(0.9, 0.1)] * 3 + [(0.9, 0.6), (0.9, 0.7)], [U, U, L, L, T]),  # another object
+        ([(0.9, 0.8, 0.9)] * 3 + [(0.9, 0.8, 0.9), (0.9, 0.8, 0.7)], [U, U, L, L, T]),  # a rival
+    ],
+)
+def test_states(evidence: list[object], states: list[State]) -> None:
+    presence = Presence(POLICY)
+    found = [presence.update(*(e if isinstance(e, tuple) else (e,))) for e in evidence]
+    assert found == states
+
+
+@pytest.mark.parametrize("size", [(640, 480), (1920, 1080), (100, 2000), (64, 48)])
+@pytest.mark.parametrize("home", [(100, 100, 80), (10, 10, 300), (600, 400, 900)])
+def test_a_rescan_sees_every_place_of_the_frame(
+    size: tuple[int, int], home: tuple[float, float, float]
+) -> None:
+    width, height = size
+    rescan = Rescan(Region(*map(float, home)), width, height)
+    regions = [r for _ in range(800) for r in rescan.next()]
+    assert len(regions) == 800 * CROPS_A_FRAME
+    points = [(x, y) for x in np.linspace(0, width, 9) for y in np.linspace(0, height, 9)]
+    for x, y in points:
+        reach = [max(abs(r.cx - x), abs(r.cy - y)) / r.side for r in regions]
+        assert min(reach) < 0.45, "well inside of a region, not at its rim"
+
+
+def unit(angle: float) -> np.ndarray:
+    return np.float32([math.cos(angle), math.sin(angle)])
+
+
+def test_memory_never_drops_the_first_look_and_follows_slowly() -> None:
+    memory = Memory(unit(0.0))
+    for _ in range(200):
+        memory.remember_target(unit(0.8))
+    assert memory.similarity(unit(0.0)) == pytest.approx(1, abs=1e-5)
+    assert memory.similarity(unit(0.8)) > math.cos(0.8)
+    assert memory.similarity(unit(0.8)) < 1, "a later look never counts for all"
+
+
+def test_memory_keeps_rivals_but_not_the_target_itself() -> None:
+    memory = Memory(unit(0.0))
+    assert memory.rival_similarity(unit(1.0)) == -1
+    memory.remember_rivals([unit(1.0), unit(0.1)], target=unit(0.2))
+    assert memory.rival_similarity(unit(1.0)) == pytest.approx(1)
+    assert memory.rival_similarity(unit(0.1)) < 0.9, "nearer to the exemplar than the target was"
+
+
+SIAMFC = dataclasses.replace(
+    SPEC, kind="response", exemplar_size=127, search_size=255, stride=8, online=ScalePolicy()
+)
+
+
+def test_siamfc_searches_three_scales() -> None:
+    assert scale_factors(ScalePolicy()) == pytest.approx([1 / 1.0375, 1, 1.0375])
+    sides = [r.side for r in search_regions(SIAMFC, (0, 0, 50, 50))]
+    assert sides[1] == pytest.approx(100 * 255 / 127)
+
+
+@pytest.mark.parametrize("scale", [0, 1, 2])
+def test_siamfc_takes_place_and_damped_scale_from_the_peak(scale: int) -> None:
+    maps = np.full((3, 17, 17), -8.0, np.float32)
+    y, x = np.mgrid[:17, :17]
+    bump = 12 * np.exp(-((x - 11) ** 2 + (y - 7) ** 2) / 6)
+    maps += bump * np.float32([0.5, 0.5, 0.5])[:, None, None]
+    maps[scale] += bump * 0.5
+    last = (300.0, 200.0, 60.0, 40.0)
+    regions = search_regions(SIAMFC, last)
+    found = decide_scale(SIAMFC, SearchOutput(maps), 0, regions, last)
+    cx, cy = found.box[0] + found.box[2] / 2, found.box[1] + found.box[3] / 2
+    per_crop = regions[scale].side / 255
+    assert cx == pytest.approx(330 + 3 * 8 * per_crop, abs=4 * per_crop)
+    assert cy == pytest.approx(220 - 1 * 8 * per_crop, abs=4 * per_crop)
+    growth = 0.41 + 0.59 * 1.0375 ** (scale - 1)
+    assert found.box[2] == pytest.approx(60 * growth, rel=1e-6)
+
+
+def test_the_strongest_cell_wins_without_window_or_penalty() -> None:
+    output = response(0.4, (112, 112, 144, 144))
+    output.score[0, 15, 15] = 0.41
+    assert strongest(SPEC, output, 0, Region(128, 128, 256)).score == pytest.approx(0.41)
