@@ -91,7 +91,7 @@ def test_a_full_disk_ends_the_video_while_its_index_still_fits(tmp_path, monkeyp
     monkeypatch.setattr(encoder, "_free_bytes", lambda path: next(space))
     pipe = io.BytesIO(b"".join(app_scene.picture(i).tobytes() for i in range(60)))
     said = encoder.encode(pipe, str(tmp_path / "a.mp4"), 320, 240, 30)
-    assert said == "the disk is full; the video ends after 32 frames"
+    assert said == "the disk is almost full; the video ends after 32 frames"
     assert len(app_scene.read_clip(tmp_path / "a.mp4")[0]) == 32
 
 

@@ -237,7 +237,11 @@ def _thumbnail(canvas: Canvas, target: Followed, x: int, y: int, side: int) -> N
 
 def draw_numbers(canvas: Canvas, numbers: Numbers) -> None:
     """Frame, rate, latency and age at the bottom left; the recording light at the top right."""
-    parts = [numbers.position, f"{numbers.fps:.0f} fps", f"{1000 * numbers.latency:.1f} ms"]
+    parts = [numbers.position]
+    if numbers.fps:
+        parts.append(f"{numbers.fps:.0f} fps")
+    if numbers.latency:
+        parts.append(f"{1000 * numbers.latency:.1f} ms")
     if numbers.age is not None:
         parts.append(f"age {1000 * numbers.age:.0f} ms")
     parts += numbers.notes

@@ -43,8 +43,9 @@ def encode(frames: BinaryIO, path: str, width: int, height: int, fps: float) -> 
     image = np.frombuffer(buffer, np.uint8).reshape(height, width, 3)
     count, problem = 0, None
     while _fill(frames, buffer):
-        if count % 16 == 0 and _free_bytes(path) < RESERVE_BYTES + 32 * len(buffer):
-            problem = f"the disk is full; the video ends after {count} frames"
+        # Sixteen frames until the next look take no more than half of their raw size.
+        if count % 16 == 0 and _free_bytes(path) < RESERVE_BYTES + 8 * len(buffer):
+            problem = f"the disk is almost full; the video ends after {count} frames"
             break
         if even != (width, height):
             padded = cv2.copyMakeBorder(

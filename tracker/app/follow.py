@@ -46,7 +46,7 @@ class Follower:
     Attributes:
         targets: by id, in the order in which they were added.
         chosen: id of the target that keys act on, None without targets.
-        latency: seconds that the last update took.
+        latency: seconds that the last update took, 0 without targets.
     """
 
     def __init__(self, session: TargetSession, results: ResultsWriter | None = None) -> None:
@@ -95,7 +95,7 @@ class Follower:
         """Find all targets in the next frame and write the results."""
         start = time.perf_counter()
         results = self._session.update(frame.image) if self.targets else {}
-        self.latency = time.perf_counter() - start
+        self.latency = time.perf_counter() - start if self.targets else 0.0
         for target in self.targets.values():
             if target.session_id in results:
                 target.take(results[target.session_id])
