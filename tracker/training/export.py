@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import io
 from pathlib import Path
@@ -17,6 +18,7 @@ from tracker.devices import Device
 from tracker.errors import UserError
 from tracker.network.head import sides_to_corners
 from tracker.network.kestrel import Kestrel
+from tracker.network.preprocess import PIXEL_MEAN, PIXEL_STD
 from tracker.network.siamfc import SiamFC
 from tracker.runtime import OnnxNetwork
 from tracker.spec import METADATA_KEY, BoxPolicy, ModelSpec, PresencePolicy, ScalePolicy
@@ -50,6 +52,27 @@ class SearchGraph(nn.Module):
         output = self.network.search(embedding, image)
         corners = sides_to_corners(output.sides, self.network.stride)
         return torch.sigmoid(output.score), corners, output.identity
+
+
+class RawPixels(nn.Module):
+    """uint8 (B, H, W, 3) -> float (B, 3, H, W) around 0: what is left of the preprocessing."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        return image.permute(0, 3, 1, 2).to(torch.float32) - PIXEL_MEAN
+
+
+def for_deployment(network: SiamFC | Kestrel) -> SiamFC | Kestrel:
+    """A copy whose first kernel does the colour order and the scale of the preprocessing.
+
+    The mean stays outside: the padding of the first convolution is worth the mean, not 0.
+    """
+    deployed = copy.deepcopy(network)
+    first = deployed.trunk.stem if isinstance(deployed, Kestrel) else deployed.trunk[0]
+    assert isinstance(first.weight, nn.Parameter)
+    with torch.no_grad():
+        first.weight.copy_(first.weight.flip(1) / PIXEL_STD)
+    deployed.preprocess = RawPixels()  # type: ignore[assignment]
+    return deployed
 
 
 def weights_hash(network: nn.Module) -> str:
@@ -94,7 +117,8 @@ def export(network: SiamFC | Kestrel, spec: ModelSpec, crops: NDArray[np.uint8])
         UserError: ONNX Runtime's answers differ from torch's.
     """
     network.eval()
-    exemplar, search = (_export_graph(network, spec, role) for role in ROLES)
+    deployed = for_deployment(network)
+    exemplar, search = (_export_graph(deployed, spec, role) for role in ROLES)
     digest = hashlib.sha256(exemplar + search).hexdigest()
     files = ModelFiles(spec.name, exemplar, search, digest, Path("."))
     compare(network, OnnxNetwork(files, Device("cpu"), threads=2), crops)
