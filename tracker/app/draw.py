@@ -344,7 +344,7 @@ def draw_debug(canvas: Canvas, view: DebugView) -> None:
                               flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
                               borderMode=cv2.BORDER_REPLICATE)
         colours = cv2.applyColorMap((255 * heat).astype(np.uint8), cv2.COLORMAP_INFERNO)
-        weight = (0.15 + 0.65 * np.sqrt(heat))[:, :, None]
+        weight = (0.1 + 0.5 * np.sqrt(heat))[:, :, None]
         place = canvas.image[top:bottom, left:right]
         place[:] = (place * (1 - weight) + colours * weight).astype(np.uint8)
     cv2.rectangle(canvas.image, (x1, y1), (x2, y2), ACCENT, canvas.line, cv2.LINE_AA)
