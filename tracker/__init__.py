@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tracker.results import Box, State, TrackResult
     from tracker.session import Session
     from tracker.siamese_tracker import SiameseTracker
+    from tracker.verification import same_object, similarity
 
 __version__ = "0.1.0"
 
@@ -25,8 +26,20 @@ _HOMES = {
     "State": "tracker.results",
     "TrackResult": "tracker.results",
     "UserError": "tracker.errors",
+    "same_object": "tracker.verification",
+    "similarity": "tracker.verification",
 }
-__all__ = ["Box", "Session", "SiameseTracker", "State", "TrackResult", "UserError", "__version__"]
+__all__ = [
+    "Box",
+    "Session",
+    "SiameseTracker",
+    "State",
+    "TrackResult",
+    "UserError",
+    "__version__",
+    "same_object",
+    "similarity",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -28,7 +28,7 @@ class Exemplar:
     """
 
     def __init__(self, network: Network, image: Image, box: Box, fill: Colour) -> None:
-        self.thumbnail, self._first, self.identity = _embed(network, image, box, fill)
+        self.thumbnail, self._first, self.identity = embed_box(network, image, box, fill)
         self._later: Array | None = None
         self._sure = 0
         self.embedding = self._first
@@ -46,7 +46,7 @@ class Exemplar:
         """Blend in how the target looks now; the first exemplar keeps its share."""
         online = network.spec.online
         assert isinstance(online, BoxPolicy)
-        _, now, _ = _embed(network, image, box, fill)
+        _, now, _ = embed_box(network, image, box, fill)
         self._later = now if self._later is None else _mix(self._later, now, 0.5)
         self.embedding = _mix(self._first, self._later, online.blend)
         self._sure = 0
@@ -57,10 +57,10 @@ def _mix(a: Array, b: Array, share: float) -> Array:
     return mixed
 
 
-def _embed(
+def embed_box(
     network: Network, image: Image, box: Box, fill: Colour
 ) -> tuple[Image, Array, Array | None]:
-    """Crop, embedding and identity of a box."""
+    """Exemplar crop, embedding (1, ...) and identity (D,) or ``None`` of a box."""
     spec = network.spec
     search = search_region(spec, box)
     region = Region(search.cx, search.cy, search.side * spec.exemplar_size / spec.search_size)

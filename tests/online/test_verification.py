@@ -1,0 +1,66 @@
+"""The public word on whether two patches show one object."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+import tracker
+from tests.online.scripted import ScriptedNetwork, see_green
+from tracker import verification
+from tracker.runtime import Network
+
+
+class ColourNetwork(ScriptedNetwork):
+    """Its identity is the mean colour of the middle of the crop."""
+
+    def embed(self, crops, boxes):  # type: ignore[no-untyped-def]
+        middle = crops[:, 48:80, 48:80].reshape(len(crops), -1, 3).mean(1) + 1.0
+        unit = middle / np.linalg.norm(middle, axis=1, keepdims=True)
+        return np.zeros((len(crops), 66, 4), np.float32), unit.astype(np.float32)
+
+
+@pytest.fixture(autouse=True)
+def colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    def opened(model: object, device: object) -> Network:
+        return ColourNetwork(see_green)
+
+    monkeypatch.setattr(verification, "open_network", opened)
+    verification._network.cache_clear()
+    yield  # type: ignore[misc]
+    verification._network.cache_clear()
+
+
+def patch(colour: tuple[int, int, int], width: int = 40, height: int = 30) -> np.ndarray:
+    return np.full((height, width, 3), colour, np.uint8)
+
+
+def test_cosine_and_euclidean_are_two_forms_of_one_thing() -> None:
+    red, orange = patch((0, 0, 200)), patch((0, 100, 200), 17, 60)
+    cosine = tracker.similarity(red, orange)
+    expected = np.float64([1, 1, 201]) @ [1, 101, 201]
+    expected /= np.linalg.norm([1, 1, 201]) * np.linalg.norm([1, 101, 201])
+    assert cosine == pytest.approx(expected, abs=0.01)
+    assert tracker.similarity(red, orange, form="euclidean") == pytest.approx(
+        -math.sqrt(2 - 2 * cosine), abs=1e-6
+    )
+
+
+def test_the_threshold_is_the_models_or_ones_own() -> None:
+    red, orange, blue = patch((0, 0, 200)), patch((0, 100, 200)), patch((200, 0, 0))
+    assert tracker.same_object(red, orange)
+    assert not tracker.same_object(red, orange, threshold=0.99)
+    assert not tracker.same_object(red, blue)
+
+
+@pytest.mark.parametrize("bad", [None, np.zeros((4, 4)), np.zeros((4, 4, 3), np.float64)])
+def test_a_patch_that_cannot_be_used_is_named(bad: object) -> None:
+    with pytest.raises(ValueError, match="image"):
+        tracker.similarity(patch((1, 2, 3)), bad)
+
+
+def test_an_unknown_form_is_named() -> None:
+    with pytest.raises(ValueError, match="'manhattan'"):
+        tracker.similarity(patch((1, 2, 3)), patch((1, 2, 3)), form="manhattan")

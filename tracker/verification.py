@@ -1,0 +1,108 @@
+"""Are two pictures of the same object? The verification embedding, for anyone to use.
+
+>>> from tracker import same_object, similarity
+
+Twin branches with shared weights map a patch to a unit vector; patches of one object lie
+close together (Hadsell et al. 2006, Schroff et al. 2015).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracker.crop import mean_colour
+from tracker.errors import UserError
+from tracker.exemplar import embed_box
+from tracker.geometry import check_box
+from tracker.image import check_image
+from tracker.results import Box
+from tracker.runtime import Network, open_network
+
+FORMS = ("cosine", "euclidean")
+
+
+def embed(network: Network, image: Any, box: Sequence[float]) -> NDArray[np.float32]:
+    """The verification vector of what a box shows.
+
+    Args:
+        network: of a model with a verification embedding.
+        image: HxWx3 uint8 BGR.
+        box: (x, y, w, h) in pixels.
+
+    Returns:
+        (D,) float32 of length 1.
+
+    Raises:
+        ValueError: an image or box that cannot be used.
+        UserError: the model has no verification embedding.
+    """
+    image = check_image(image)
+    checked = check_box(box, image.shape[1], image.shape[0])
+    _, _, identity = embed_box(network, image, checked, mean_colour(image))
+    if identity is None:
+        raise UserError(f"the model {network.spec.name} has no verification embedding; use kestrel")
+    return identity
+
+
+def similarity(
+    patch_a: Any,
+    patch_b: Any,
+    form: str = "cosine",
+    model: str | Path | None = None,
+    device: str = "auto",
+) -> float:
+    """How alike the objects in two patches are; larger is more alike.
+
+    Args:
+        patch_a, patch_b: HxWx3 uint8 BGR, each cut tightly around one object.
+        form: ``cosine`` of the two vectors, -1..1; or ``euclidean``: minus the distance of
+            the two unit vectors, -2..0. They rank alike: ``d^2 = 2 - 2 cos``.
+        model, device: as of ``SiameseTracker``.
+
+    Raises:
+        ValueError: an image that cannot be used, or an unknown form.
+        UserError: a model that cannot be used.
+    """
+    if form not in FORMS:
+        raise ValueError(f"form is one of {', '.join(FORMS)}, found {form!r}")
+    network = _network(str(model) if model else None, device)
+    cosine = float(
+        embed(network, patch_a, _whole(patch_a)) @ embed(network, patch_b, _whole(patch_b))
+    )
+    return cosine if form == "cosine" else -math.sqrt(max(2 - 2 * cosine, 0.0))
+
+
+def same_object(
+    patch_a: Any,
+    patch_b: Any,
+    threshold: float | None = None,
+    model: str | Path | None = None,
+    device: str = "auto",
+) -> bool:
+    """Whether two patches show the same object.
+
+    Args:
+        patch_a, patch_b, model, device: as of ``similarity``.
+        threshold: cosine similarity from which they do; ``None`` takes the one that was
+            calibrated for the model.
+    """
+    if threshold is None:
+        threshold = _network(str(model) if model else None, device).spec.presence.same
+    return similarity(patch_a, patch_b, "cosine", model, device) >= threshold
+
+
+def _whole(patch: Any) -> Box:
+    height, width = check_image(patch).shape[:2]
+    return 0.0, 0.0, float(width), float(height)
+
+
+@lru_cache(maxsize=2)
+def _network(model: str | None, device: str) -> Network:
+    return open_network(model, device)
