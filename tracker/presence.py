@@ -31,7 +31,9 @@ class Presence:
         """
         policy = self.policy
         if self.state is State.LOST:
-            known = similarity is None or (similarity >= policy.same and similarity >= rival)
+            known = similarity is None or (
+                similarity >= policy.same and similarity + policy.rival_margin / 2 >= rival
+            )
             if score >= policy.return_score and known:
                 self.state, self._missing = State.TRACKING, 0
             return self.state

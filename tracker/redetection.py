@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from itertools import chain, islice
+from itertools import chain, cycle, islice
 
 from tracker.crop import Region
 
@@ -16,9 +15,10 @@ COARSE = 2.0  # a region so many times as large still shows the target, at a fra
 class Rescan:
     """An endless walk over the frame for one lost target.
 
-    The last position is looked at first; then its surroundings, ring by ring; then the
-    whole frame is covered by coarse regions, again and again. Each frame costs
-    ``CROPS_A_FRAME`` crops, whatever the size of the frame.
+    Every frame looks at the last position again, where most targets return and where one
+    that was given up too early still is; and at one more place of a walk: first around the
+    last position, then over the whole frame in coarse regions, nearest first, again and
+    again. A frame costs ``CROPS_A_FRAME`` crops, whatever its size.
 
     Args:
         region: normal search region at the last position.
@@ -27,21 +27,12 @@ class Rescan:
 
     def __init__(self, region: Region, width: int, height: int) -> None:
         self._home = region
-        self._walk = self._regions(width, height)
+        around = Region(region.cx, region.cy, region.side * COARSE)
+        self._walk = chain([around], cycle(self._tiles(width, height)))
 
     def next(self) -> list[Region]:
         """The regions of this frame."""
-        return list(islice(self._walk, CROPS_A_FRAME))
-
-    def _regions(self, width: int, height: int) -> Iterator[Region]:
-        near = self._home
-        yield near
-        yield Region(near.cx, near.cy, near.side * COARSE)
-        while True:
-            yield from chain.from_iterable(
-                (tile, near) if number % 4 == 3 else (tile,)
-                for number, tile in enumerate(self._tiles(width, height))
-            )
+        return [self._home, *islice(self._walk, CROPS_A_FRAME - 1)]
 
     def _tiles(self, width: int, height: int) -> list[Region]:
         """Coarse regions that cover the frame, nearest to the last position first."""

@@ -131,7 +131,7 @@ T, U, L = State.TRACKING, State.UNCERTAIN, State.LOST
         ([0.1, 0.1, 0.3, 0.1, 0.1], [U, U, U, U, U]),  # not in a row
         ([0.1, 0.1, 0.1, 0.3, 0.55, 0.6], [U, U, L, L, L, T]),  # hysteresis on return
         ([(0.9, 0.1)] * 3 + [(0.9, 0.6), (0.9, 0.7)], [U, U, L, L, T]),  # another object
-        ([(0.9, 0.8, 0.9)] * 3 + [(0.9, 0.8, 0.9), (0.9, 0.8, 0.7)], [U, U, L, L, T]),  # a rival
+        ([(0.9, 0.8, 0.9)] * 3 + [(0.9, 0.8, 0.83), (0.9, 0.8, 0.82)], [U, U, L, L, T]),  # a rival
     ],
 )
 def test_states(evidence: list[object], states: list[State]) -> None:
