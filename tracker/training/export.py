@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import io
 from pathlib import Path
@@ -18,10 +17,10 @@ from tracker.devices import Device
 from tracker.errors import UserError
 from tracker.network.head import sides_to_corners
 from tracker.network.kestrel import Kestrel
-from tracker.network.preprocess import PIXEL_MEAN, PIXEL_STD
 from tracker.network.siamfc import SiamFC
 from tracker.runtime import OnnxNetwork
 from tracker.spec import METADATA_KEY, BoxPolicy, ModelSpec, PresencePolicy, ScalePolicy
+from tracker.training.deploy import deployed_graphs
 from tracker.weights import ROLES, ModelFiles, write_sums
 
 OPSET = 17
@@ -29,7 +28,7 @@ TOLERANCE = 2e-3  # of scores 0..1 and, in crop pixels over the stride, of boxes
 
 
 class ExemplarGraph(nn.Module):
-    """The exemplar branch as it is exported."""
+    """The exemplar branch as it was trained: what the export is compared with."""
 
     def __init__(self, network: SiamFC | Kestrel) -> None:
         super().__init__()
@@ -40,7 +39,7 @@ class ExemplarGraph(nn.Module):
 
 
 class SearchGraph(nn.Module):
-    """The search branch as it is exported: probabilities and corners instead of logits."""
+    """The search branch as it was trained, with probabilities and corners instead of logits."""
 
     def __init__(self, network: SiamFC | Kestrel) -> None:
         super().__init__()
@@ -52,27 +51,6 @@ class SearchGraph(nn.Module):
         output = self.network.search(embedding, image)
         corners = sides_to_corners(output.sides, self.network.stride)
         return torch.sigmoid(output.score), corners, output.identity
-
-
-class RawPixels(nn.Module):
-    """uint8 (B, H, W, 3) -> float (B, 3, H, W) around 0: what is left of the preprocessing."""
-
-    def forward(self, image: Tensor) -> Tensor:
-        return image.permute(0, 3, 1, 2).to(torch.float32) - PIXEL_MEAN
-
-
-def for_deployment(network: SiamFC | Kestrel) -> SiamFC | Kestrel:
-    """A copy whose first kernel does the colour order and the scale of the preprocessing.
-
-    The mean stays outside: the padding of the first convolution is worth the mean, not 0.
-    """
-    deployed = copy.deepcopy(network)
-    first = deployed.trunk.stem if isinstance(deployed, Kestrel) else deployed.trunk[0]
-    assert isinstance(first.weight, nn.Parameter)
-    with torch.no_grad():
-        first.weight.copy_(first.weight.flip(1) / PIXEL_STD)
-    deployed.preprocess = RawPixels()  # type: ignore[assignment]
-    return deployed
 
 
 def weights_hash(network: nn.Module) -> str:
@@ -117,8 +95,8 @@ def export(network: SiamFC | Kestrel, spec: ModelSpec, crops: NDArray[np.uint8])
         UserError: ONNX Runtime's answers differ from torch's.
     """
     network.eval()
-    deployed = for_deployment(network)
-    exemplar, search = (_export_graph(deployed, spec, role) for role in ROLES)
+    graphs = deployed_graphs(network)
+    exemplar, search = (_export_graph(graphs, spec, role) for role in ROLES)
     digest = hashlib.sha256(exemplar + search).hexdigest()
     files = ModelFiles(spec.name, exemplar, search, digest, Path("."))
     compare(network, OnnxNetwork(files, Device("cpu"), threads=2), crops)
@@ -138,23 +116,20 @@ def write_model(files: ModelFiles, stem: Path) -> None:
     write_sums(stem.parent, names)
 
 
-def _export_graph(network: SiamFC | Kestrel, spec: ModelSpec, role: str) -> bytes:
+def _export_graph(graphs: dict[str, nn.Module], spec: ModelSpec, role: str) -> bytes:
     e, s = spec.exemplar_size, spec.search_size
     exemplar = torch.zeros(2, e, e, 3, dtype=torch.uint8)
     box = torch.tensor([[32.0, 32.0, 96.0, 96.0]] * 2)
     is_box = spec.kind == "box"
-    first: tuple[Tensor, ...] = (exemplar, box) if is_box else (exemplar,)
-    graph: nn.Module
+    inputs: tuple[Tensor, ...] = (exemplar, box) if is_box else (exemplar,)
     if role == "exemplar":
-        graph, inputs = ExemplarGraph(network), first
-        input_names = ["image", "box"][: len(first)]
+        input_names = ["image", "box"][: len(inputs)]
         output_names = ["embedding", "identity"][: 2 if is_box else 1]
         axes = {name: {0: "batch"} for name in input_names + output_names}
     else:
         with torch.no_grad():
-            embedding = network.exemplar(*first)
+            embedding = graphs["exemplar"](*inputs)
         embedding = embedding[0] if is_box else embedding[:1]
-        graph = SearchGraph(network)
         inputs = (embedding, torch.zeros(2, s, s, 3, dtype=torch.uint8))
         input_names = ["embedding", "image"]
         output_names = ["score", "boxes", "identity"][: 3 if is_box else 1]
@@ -163,7 +138,7 @@ def _export_graph(network: SiamFC | Kestrel, spec: ModelSpec, role: str) -> byte
             axes["embedding"] = {0: "targets"}
     buffer = io.BytesIO()
     torch.onnx.export(
-        graph.eval(), inputs, buffer, input_names=input_names, output_names=output_names,
+        graphs[role], inputs, buffer, input_names=input_names, output_names=output_names,
         dynamic_axes=axes, opset_version=OPSET, dynamo=False, do_constant_folding=True,
     )  # fmt: skip
     model = onnx.load_from_string(buffer.getvalue())
@@ -197,12 +172,14 @@ def compare(network: SiamFC | Kestrel, runtime: OnnxNetwork, crops: NDArray[np.u
             response = SearchGraph(network)(used, torch.from_numpy(x))
         found = runtime.search(embedding if spec.kind == "box" else embedding[:1], x)
         responses = response if isinstance(response, tuple) else (response,)
-        names = ("embedding", "identity", "score", "boxes", "identity map")
-        pairs = [(names[0], parts[0], embedding)]
-        if identity is not None:
-            pairs.append((names[1], parts[1], identity))
+        # Kestrel's embedding has another form there; the responses show that it is the same
+        pairs = (
+            [("embedding", parts[0], embedding)]
+            if identity is None
+            else [("identity", parts[1], identity)]
+        )
         outputs = [o for o in (found.score, found.boxes, found.identity) if o is not None]
-        pairs += list(zip(names[2:], responses, outputs))
+        pairs += list(zip(("score", "boxes", "identity map"), responses, outputs, strict=False))
         for name, a, o in pairs:
             _check_close(f"{name} at batch {count}", a.numpy(), o)
 
