@@ -122,11 +122,9 @@ def test_importing_the_package_loads_nothing_heavy():
 
 
 def test_every_pin_lies_in_the_range_that_users_get(project):
-    pins = {}
-    for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines():
-        if line and not line.startswith("#"):
-            name, version = line.split("==")
-            pins[canonicalize_name(name)] = version
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    parsed = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    pins = {canonicalize_name(r.name): str(r.specifier).removeprefix("==") for r in parsed}
     extras = project["optional-dependencies"]
     wanted = project["dependencies"] + [line for e in extras for line in extras[e] if e != "cuda"]
     for requirement in map(Requirement, wanted):
