@@ -75,17 +75,18 @@ class PresencePolicy:
         return_score: score that a candidate needs to be taken up again.
         same: cosine similarity of identities from which it is the same object.
         different: cosine similarity below which it is another object.
-        rival_margin: it is another object, too, when it is so much more like a remembered
-            look-alike than like the target.
+        drop: it is another object, too, when its similarity is so much below the usual one;
+        rival_margin: or when it is so much more like a remembered look-alike.
     """
 
-    sure: float = 0.4
-    doubt: float = 0.2
-    patience: int = 8
-    return_score: float = 0.5
-    same: float = 0.6
+    sure: float = 0.5
+    doubt: float = 0.3
+    patience: int = 4
+    return_score: float = 0.6
+    same: float = 0.65
     different: float = 0.3
-    rival_margin: float = 0.03
+    drop: float = 0.2
+    rival_margin: float = 0.12
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,7 @@ def test_rivals_are_peaks_apart_from_the_target() -> None:
 
 
 POLICY = PresencePolicy(sure=0.5, doubt=0.2, patience=3, return_score=0.6, same=0.7,
-                        different=0.3, rival_margin=0.05)  # fmt: skip
+                        different=0.3, drop=0.25, rival_margin=0.05)  # fmt: skip
 T, U, L = State.TRACKING, State.UNCERTAIN, State.LOST
 
 
@@ -130,6 +130,8 @@ T, U, L = State.TRACKING, State.UNCERTAIN, State.LOST
         ([0.9, 0.4, 0.9], [T, U, T]),  # doubt passes
         ([0.1, 0.1, 0.3, 0.1, 0.1], [U, U, U, U, U]),  # not in a row
         ([0.1, 0.1, 0.1, 0.3, 0.55, 0.6], [U, U, L, L, L, T]),  # hysteresis on return
+        ([(0.9, 0.9)] + [(0.9, 0.6)] * 3 + [(0.9, 0.7)], [T, U, U, L, T]),  # not as usual
+        ([(0.9, 0.9)] + [(0.9, 0.7)] * 3, [T, T, T, T]),
         ([(0.9, 0.1)] * 3 + [(0.9, 0.6), (0.9, 0.7)], [U, U, L, L, T]),  # another object
         ([(0.9, 0.8, 0.9)] * 3 + [(0.9, 0.8, 0.83), (0.9, 0.8, 0.82)], [U, U, L, L, T]),  # a rival
     ],
