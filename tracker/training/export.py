@@ -21,6 +21,7 @@ from tracker.network.siamfc import SiamFC
 from tracker.runtime import OnnxNetwork
 from tracker.spec import METADATA_KEY, BoxPolicy, ModelSpec, PresencePolicy, ScalePolicy
 from tracker.training.deploy import deployed_graphs
+from tracker.training.simplify import simplify
 from tracker.weights import ROLES, ModelFiles, write_sums
 
 OPSET = 17
@@ -141,8 +142,7 @@ def _export_graph(graphs: dict[str, nn.Module], spec: ModelSpec, role: str) -> b
         graphs[role], inputs, buffer, input_names=input_names, output_names=output_names,
         dynamic_axes=axes, opset_version=OPSET, dynamo=False, do_constant_folding=True,
     )  # fmt: skip
-    model = onnx.load_from_string(buffer.getvalue())
-    onnx.checker.check_model(model)
+    model = onnx.load_from_string(simplify(buffer.getvalue()))
     entry = model.metadata_props.add()
     entry.key, entry.value = METADATA_KEY, spec.to_json(role)
     return bytes(model.SerializeToString())
