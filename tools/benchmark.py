@@ -25,9 +25,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tracker.cli import parse_box, run_main  # noqa: E402
 from tracker.errors import UserError  # noqa: E402
 from tracker.evaluation import datasets, machine, opponents, speed  # noqa: E402
-from tracker.evaluation.frames import Video  # noqa: E402
 from tracker.evaluation.results_io import write_atomic  # noqa: E402
 from tracker.evaluation.timing import TimingJob  # noqa: E402
+from tracker.frames import Video  # noqa: E402
 from tracker.results import Box  # noqa: E402
 
 

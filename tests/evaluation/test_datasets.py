@@ -10,7 +10,7 @@ import pytest
 
 from tracker.errors import UserError
 from tracker.evaluation import datasets
-from tracker.evaluation.frames import Video
+from tracker.frames import Video
 
 
 def picture(path: Path, value: int, size: tuple[int, int] = (24, 16)) -> None:
@@ -66,7 +66,7 @@ def test_backward_in_chunks_gives_every_frame_once(tmp_path, monkeypatch):
     clip(tmp_path / "a.mp4", 5)
     video = Video(tmp_path / "a.mp4")
     forward = [f.mean() for f in video.read(range(5))]
-    monkeypatch.setattr("tracker.evaluation.frames._CHUNK_BYTES", 2 * 48 * 64 * 3)
+    monkeypatch.setattr("tracker.frames._CHUNK_BYTES", 2 * 48 * 64 * 3)
     assert [f.mean() for f in video.read(range(4, -1, -1))] == forward[::-1]
 
 

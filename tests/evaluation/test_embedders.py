@@ -8,7 +8,7 @@ import pytest
 
 from tracker.evaluation import embedders, opponents
 from tracker.evaluation.datasets import Sequence
-from tracker.evaluation.frames import Pictures
+from tracker.frames import Pictures
 
 HUES = {"red": (30, 30, 220), "green": (40, 200, 40), "blue": (220, 60, 30)}
 

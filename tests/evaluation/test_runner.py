@@ -13,9 +13,9 @@ from trackers_under_test import BareBox, OpenCVLike, Perfect, moving_square
 
 from tracker.errors import UserError
 from tracker.evaluation import datasets, opponents, protocols, results_io, runner, shortterm
-from tracker.evaluation.frames import Pictures
 from tracker.evaluation.metrics import one_pass
 from tracker.evaluation.vot import Anchor
+from tracker.frames import Pictures
 from tracker.results import State, TrackResult
 
 OPTIONS = opponents.Options(threads=1)

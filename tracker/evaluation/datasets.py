@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from tracker.annotations import check_start, read_boxes, read_text
 from tracker.errors import UserError
-from tracker.evaluation.frames import (
+from tracker.frames import (
     VIDEO_SUFFIXES,
     Frames,
     Pictures,

@@ -14,7 +14,6 @@ import numpy as np
 
 from tracker.evaluation import opponents
 from tracker.evaluation.datasets import Sequence
-from tracker.evaluation.frames import Image
 from tracker.evaluation.verification import (
     Pair,
     Patch,
@@ -23,6 +22,7 @@ from tracker.evaluation.verification import (
     retrieval_sets,
     summarise,
 )
+from tracker.frames import Image
 from tracker.geometry import FloatArray, clip_box
 from tracker.results import Box
 

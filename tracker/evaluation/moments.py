@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.evaluation.frames import Image
 from tracker.evaluation.metrics import present_frames
 from tracker.evaluation.summary import SequenceScore
 from tracker.evaluation.vot import FAILURE_OVERLAP
+from tracker.frames import Image
 from tracker.results import Box, State
 
 LASTING = 10

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tracker.evaluation.frames import Image
+from tracker.frames import Image
 from tracker.geometry import FloatArray, context_side
 from tracker.results import Box, State, TrackResult
 

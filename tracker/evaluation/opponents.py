@@ -25,7 +25,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from tracker.errors import UserError
-from tracker.evaluation.frames import Image
+from tracker.frames import Image
 from tracker.results import Box, State, TrackResult
 
 OWN_MODELS = ("kestrel", "siamfc")

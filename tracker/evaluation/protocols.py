@@ -10,10 +10,10 @@ import numpy as np
 
 from tracker.errors import UserError
 from tracker.evaluation.datasets import Sequence
-from tracker.evaluation.frames import Image
 from tracker.evaluation.opponents import Tracker, as_result
 from tracker.evaluation.results_io import Track
 from tracker.evaluation.vot import RESET_SKIP, Anchor, anchor_frames, bounded_overlaps
+from tracker.frames import Image
 from tracker.results import Box, State, TrackResult
 
 OnFrame = Callable[[], None]

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from tracker.evaluation import opponents
-from tracker.evaluation.frames import Image, Video
+from tracker.frames import Image, Video
 from tracker.results import Box, State, TrackResult
 
 STAGES = ("decode", "crop", "network", "decide", "other", "draw")
