@@ -1,0 +1,76 @@
+"""The three layers never mix: who may import what, read from the sources themselves."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "tracker"
+
+
+def imports(path: Path) -> set[str]:
+    """Every module that a file imports, anywhere in it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def within(names: set[str], *rooms: str) -> set[str]:
+    return {n for n in names if any(n == room or n.startswith(room + ".") for room in rooms)}
+
+
+TRACKER_FILES = sorted(PACKAGE.glob("*.py"))
+UPPER = ("tracker.app", "tracker.evaluation", "tracker.network", "tracker.training")
+
+
+@pytest.mark.parametrize("path", TRACKER_FILES, ids=lambda p: p.name)
+def test_the_online_tracker_knows_neither_torch_nor_the_rooms_above(path: Path) -> None:
+    assert not within(imports(path), "torch", *UPPER)
+
+
+@pytest.mark.parametrize("room", ["app", "evaluation"])
+def test_the_application_does_not_know_torch(room: str) -> None:
+    for path in sorted((PACKAGE / room).rglob("*.py")):
+        assert not within(imports(path), "torch", "tracker.network", "tracker.training"), path
+
+
+@pytest.mark.parametrize("room", ["network", "training"])
+def test_the_network_does_not_know_the_application(room: str) -> None:
+    for path in sorted((PACKAGE / room).rglob("*.py")):
+        assert not within(imports(path), "tracker.app", "tracker.evaluation"), path
+
+
+def test_networks_do_not_know_how_they_are_trained() -> None:
+    for path in sorted((PACKAGE / "network").rglob("*.py")):
+        assert not within(imports(path), "tracker.training", "cv2", "onnxruntime"), path
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, tracker; tracker.__version__; "
+        "print([m for m in ('torch', 'cv2', 'onnxruntime', 'numpy') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_tracking_works_where_torch_is_not_installed() -> None:
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "import tracker, tracker.app.cli, tracker.evaluation.runner\n"
+        "tracker.SiameseTracker, tracker.Session, tracker.similarity, tracker.same_object\n"
+        "print('fine')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.strip() == "fine", done.stderr
