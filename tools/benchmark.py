@@ -22,9 +22,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from tracker import datasets  # noqa: E402
 from tracker.cli import parse_box, run_main  # noqa: E402
 from tracker.errors import UserError  # noqa: E402
-from tracker.evaluation import datasets, machine, opponents, speed  # noqa: E402
+from tracker.evaluation import machine, opponents, speed  # noqa: E402
 from tracker.evaluation.results_io import write_atomic  # noqa: E402
 from tracker.evaluation.timing import TimingJob  # noqa: E402
 from tracker.frames import Video  # noqa: E402

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
+from tracker import datasets
 from tracker.errors import UserError
-from tracker.evaluation import datasets
 from tracker.frames import Video
 
 

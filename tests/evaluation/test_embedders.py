@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
+from tracker.datasets import Sequence
 from tracker.evaluation import embedders, opponents
-from tracker.evaluation.datasets import Sequence
 from tracker.frames import Pictures
 
 HUES = {"red": (30, 30, 220), "green": (40, 200, 40), "blue": (220, 60, 30)}

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from trackers_under_test import BareBox, OpenCVLike, Perfect, moving_square
 
+from tracker import datasets
 from tracker.errors import UserError
-from tracker.evaluation import datasets, opponents, protocols, results_io, runner, shortterm
+from tracker.evaluation import opponents, protocols, results_io, runner, shortterm
 from tracker.evaluation.metrics import one_pass
 from tracker.evaluation.vot import Anchor
 from tracker.frames import Pictures

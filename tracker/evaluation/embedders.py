@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from tracker.datasets import Sequence
 from tracker.evaluation import opponents
-from tracker.evaluation.datasets import Sequence
 from tracker.evaluation.verification import (
     Pair,
     Patch,

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tracker.datasets import Sequence
 from tracker.errors import UserError
-from tracker.evaluation.datasets import Sequence
 from tracker.evaluation.opponents import Tracker, as_result
 from tracker.evaluation.results_io import Track
 from tracker.evaluation.vot import RESET_SKIP, Anchor, anchor_frames, bounded_overlaps

@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tracker.datasets import Sequence
 from tracker.errors import UserError
 from tracker.evaluation import opponents, protocols
-from tracker.evaluation.datasets import Sequence
 from tracker.evaluation.results_io import Track, read_track, track_to_csv, write_atomic
 from tracker.evaluation.vot import Anchor, anchor_frames
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from tracker.datasets import Sequence
 from tracker.evaluation import opponents, vot
-from tracker.evaluation.datasets import Sequence
 from tracker.evaluation.metrics import present_frames
 from tracker.evaluation.protocols import FAILED_STATE, INITIALISED_STATE, SKIPPED_STATE
 from tracker.evaluation.runner import Outcome

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tracker.datasets import Sequence
 from tracker.evaluation import got10k
 from tracker.evaluation.attributes import (
     frame_attributes,
@@ -17,7 +18,6 @@ from tracker.evaluation.attributes import (
     sequence_attributes,
 )
 from tracker.evaluation.bootstrap import Interval, mean_interval, paired_difference, verdict
-from tracker.evaluation.datasets import Sequence
 from tracker.evaluation.longterm import (
     LongTermScore,
     LongTermTrack,
