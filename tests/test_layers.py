@@ -43,15 +43,17 @@ def test_the_application_does_not_know_torch(room: str) -> None:
         assert not within(imports(path), "torch", "tracker.network", "tracker.training"), path
 
 
-@pytest.mark.parametrize("room", ["network", "training"])
-def test_the_network_does_not_know_the_application(room: str) -> None:
-    for path in sorted((PACKAGE / room).rglob("*.py")):
-        assert not within(imports(path), "tracker.app", "tracker.evaluation"), path
+def test_training_knows_only_figures_of_the_rooms_above() -> None:
+    figures = ("tracker.evaluation.metrics", "tracker.evaluation.verification")
+    for path in sorted((PACKAGE / "training").rglob("*.py")):
+        above = within(imports(path), "tracker.app", "tracker.evaluation")
+        assert above == within(above, *figures), path
 
 
 def test_networks_do_not_know_how_they_are_trained() -> None:
     for path in sorted((PACKAGE / "network").rglob("*.py")):
-        assert not within(imports(path), "tracker.training", "cv2", "onnxruntime"), path
+        assert not within(imports(path), "tracker.training", "tracker.app", "tracker.evaluation"), path
+        assert not within(imports(path), "cv2", "onnxruntime"), path
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
