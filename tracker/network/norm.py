@@ -41,7 +41,7 @@ class FrozenNormConv2d(nn.Module):
     ) -> None:
         super().__init__()
         self.stride, self.groups, self.eps = stride, groups, eps
-        self.padding, self.half = padding, kernel_size // 2
+        self.padding, self.margin = padding, kernel_size // 2
         self.weight = nn.Parameter(
             torch.empty(out_channels, in_channels // groups, kernel_size, kernel_size)
         )
@@ -56,12 +56,12 @@ class FrozenNormConv2d(nn.Module):
         scale = self.gamma * torch.rsqrt(self.running_var + self.eps)
         bias = self.beta - self.running_mean * scale
         weight = self.weight * scale[:, None, None, None]
-        half = self.half
+        margin = self.margin
         if self.padding is not None:
-            x, half = F.pad(x, self.padding), 0
+            x, margin = F.pad(x, self.padding), 0
         if self.groups > 1:
-            return depthwise_conv2d(x, weight, bias, self.stride, half)
-        return F.conv2d(x, weight, bias, self.stride, half)
+            return depthwise_conv2d(x, weight, bias, self.stride, margin)
+        return F.conv2d(x, weight, bias, self.stride, margin)
 
 
 class SharedBatchNorm2d(nn.BatchNorm2d):

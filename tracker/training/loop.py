@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.utils.data import DataLoader, Sampler
 from tqdm import tqdm
 
+from tracker.errors import UserError
 from tracker.network.kestrel import Kestrel
 from tracker.network.siamfc import SiamFC
 from tracker.training.checkpoint import load_checkpoint, save_checkpoint
+from tracker.training.loader import PairLoader
+from tracker.training.log import RunningMeans, Table
+from tracker.training.mining import ConfusionMiner
 from tracker.training.objective import Batch, LossOptions, make_objective
-from tracker.training.optimise import MovingAverage, OptimOptions, make_optimiser, rate_factor
-from tracker.training.pairs import PairDataset, PairSampler
+from tracker.training.optimise import (
+    MovingAverage,
+    OptimOptions,
+    add_learning,
+    make_optimiser,
+    rate_factor,
+    restore_optimiser,
+)
+from tracker.training.pairs import PairSampler
+from tracker.training.processes import any_process, process_count, process_rank
+from tracker.training.stopping import StopRequest
+
+Validation = Callable[[nn.Module], dict[str, float]]
+"""Measures a network; names of figures to their values."""
 
 
 @dataclass(frozen=True)
@@ -35,20 +47,31 @@ class RunOptions:
         batch: pairs a step, of all processes together.
         seed: of weights and pairs.
         frozen: stages of Kestrel's trunk that do not learn.
+        unfreeze_at: (share of the run, number frozen from then on), in order.
         workers: processes that make pairs.
         max_minutes: stop (resumable) after this time; 0 for no limit.
-        save_every: steps between checkpoints.
+        save_every, log_every: steps between checkpoints, and between rows of the log.
+        validate_every: steps between validations; 0 for none.
+        mine_every: steps of a round of mining confusions; 0 for none.
         autocast: ``bf16``, ``fp16`` or ``none``.
+        channels_last: memory format of the network, faster on most devices.
+        quiet: no progress bar.
     """
 
     pairs: int
     batch: int = 32
     seed: int = 0
     frozen: int = 3
+    unfreeze_at: tuple[tuple[float, int], ...] = ()
     workers: int = 1
     max_minutes: float = 0.0
     save_every: int = 200
+    log_every: int = 50
+    validate_every: int = 0
+    mine_every: int = 0
     autocast: str = "bf16"
+    channels_last: bool = True
+    quiet: bool = False
     optim: OptimOptions = field(default_factory=OptimOptions)
     loss: LossOptions = field(default_factory=LossOptions)
 
@@ -56,22 +79,13 @@ class RunOptions:
     def steps(self) -> int:
         return max(self.pairs // self.batch, 1)
 
-
-class StepSampler(Sampler[list[int]]):
-    """Numbers of the pairs of each step from ``start`` on, for one of several processes."""
-
-    def __init__(self, start: int, steps: int, batch: int) -> None:
-        self.start, self.steps, self.batch = start, steps, batch
-        self.rank, self.world = process_rank(), process_count()
-
-    def __len__(self) -> int:
-        return self.steps - self.start
-
-    def __iter__(self) -> Iterator[list[int]]:
-        share = self.batch // self.world
-        for step in range(self.start, self.steps):
-            first = step * self.batch + self.rank * share
-            yield list(range(first, first + share))
+    def frozen_at(self, step: int) -> int:
+        """Stages that do not learn in a step."""
+        count = self.frozen
+        for share, later in self.unfreeze_at:
+            if step >= share * self.steps:
+                count = later
+        return count
 
 
 class Trainer:
@@ -81,8 +95,10 @@ class Trainer:
         network: to train, changed in place.
         sampler: makes the pairs.
         options: of the run.
-        out: folder for ``checkpoint.pt`` and ``log.csv``.
+        out: folder for ``checkpoint.pt``, ``log.csv`` and ``validation.csv``.
         device: where to train.
+        record: of data and command, kept in the checkpoint for the export.
+        validate: measures the averaged network now and then.
     """
 
     def __init__(
@@ -92,29 +108,71 @@ class Trainer:
         options: RunOptions,
         out: Path,
         device: torch.device,
+        record: dict[str, Any] | None = None,
+        validate: Validation | None = None,
     ) -> None:
         self.options, self.out, self.device = options, out, device
-        self.sampler = sampler
-        self.network = network.to(device=device, memory_format=torch.channels_last)
-        if isinstance(network, Kestrel):
-            network.trunk.freeze_stages(options.frozen)
+        self.sampler, self.validate = sampler, validate
+        self.record = record or {}
+        layout = torch.channels_last if options.channels_last else torch.contiguous_format
+        self.network = network.to(device)
+        self.network.to(memory_format=layout)  # type: ignore[call-overload]
+        self.frozen = options.frozen
+        self._freeze(options.frozen)
         self.optimiser = make_optimiser(network, options.optim)
         self.average = MovingAverage(network, options.optim.ema)
-        objective: nn.Module = make_objective(network, options.loss)
-        self.objective = DistributedDataParallel(objective) if process_count() > 1 else objective
+        self.bare = make_objective(network, options.loss)
+        self.objective = self._spread(self.bare)
+        half = options.autocast == "fp16"
+        self.scaler = torch.amp.GradScaler(device.type, enabled=half)
+        self.miner = ConfusionMiner(len(sampler.tracks)) if options.mine_every else None
+        self.loader = PairLoader(sampler, options.batch, options.workers, device)
+        self.means = RunningMeans()
         self.step = 0
         self.seconds = 0.0
-        self.waited = 0.0
+        self._whole = True  # whether all parts of the state are of one step
 
-    def resume(self, path: Path) -> None:
-        """Go on exactly where a checkpoint of the same options stopped."""
+    def resume(self, path: Path) -> list[str]:
+        """Go on where a checkpoint stopped: exactly, if the options are the same.
+
+        Returns:
+            Sentences on what is not as it was.
+
+        Raises:
+            UserError: a checkpoint of another network, or of other data.
+        """
         content = load_checkpoint(path)
-        self.network.load_state_dict(content["model"])
-        self.average.network.load_state_dict(content["average"])
-        self.optimiser.load_state_dict(content["optimiser"])
-        self.sampler.confused.copy_(content["confused"])
+        if content["network"] != self.network.name:
+            raise UserError(f"{path} is of a {content['network']}, not of a {self.network.name}")
+        load_weights(self.network, content["model"], path)
+        load_weights(self.average.network, content["average"], path)
         self.step, self.seconds = int(content["step"]), float(content["seconds"])
+        notes = changed_options(content.get("options", {}), dataclasses.asdict(self.options))
+        names = self._old_names(content.get("options", {}))
+        for step in range(self.step + 1):  # what learned once stays with the optimiser
+            self._follow_freezing(step)
+        fresh = restore_optimiser(self.optimiser, content["optimiser"], names)
+        if fresh:
+            notes.append(f"{len(fresh)} parameters begin without moments of the optimiser")
+        if len(content["confused"]) == len(self.sampler.confused):
+            self.sampler.confused.copy_(content["confused"])
+        else:
+            notes.append("the data have another number of objects than before")
+        if (
+            self.miner
+            and content.get("mining")
+            and self.miner.found.shape == content["mining"]["found"].shape
+        ):
+            self.miner.load_state_dict(content["mining"])
+        if content.get("scaler"):
+            self.scaler.load_state_dict(content["scaler"])
+        if content.get("means"):
+            self.means.load_state_dict(content["means"], self.device)
+        before = content.get("record", {}).get("commands", [])
+        mine = self.record.get("commands", [])
+        self.record["commands"] = before + [c for c in mine if c not in before]
         torch.set_rng_state(content["rng"])
+        return notes
 
     def save(self) -> None:
         """Write ``checkpoint.pt``."""
@@ -126,79 +184,145 @@ class Trainer:
             "average": self.average.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "confused": self.sampler.confused,
+            "mining": self.miner.state_dict() if self.miner else None,
+            "scaler": self.scaler.state_dict(),
+            "means": self.means.state_dict(),
             "step": self.step,
             "seconds": self.seconds,
             "rng": torch.get_rng_state(),
             "options": dataclasses.asdict(self.options),
+            "record": self.record,
         }
         save_checkpoint(self.out / "checkpoint.pt", content)
 
     def run(self) -> bool:
-        """Train to the end, or to the time limit. Returns whether the run is complete."""
+        """Train to the end, the time limit or a signal. Returns whether the run is complete."""
+        options = self.options
         started, already = time.monotonic(), self.seconds
-        limit = self.options.max_minutes * 60
+        log, checks = (Table(self.out / n, self.step) for n in ("log.csv", "validation.csv"))
         bar = tqdm(
-            total=self.options.steps * self.options.batch,
-            initial=self.step * self.options.batch,
-            unit="pair", disable=process_rank() != 0, mininterval=5,
+            total=options.steps * options.batch, initial=self.step * options.batch,
+            unit="pair", disable=options.quiet or process_rank() != 0, mininterval=5,
         )  # fmt: skip
-        log = TrainingLog(self.out / "log.csv", self.step)
         try:
-            for batch in self._timed(self._loader()):
-                parts = self._train_step(batch)
-                self.step += 1
-                self.seconds = already + time.monotonic() - started
-                log.add(self.step, parts)
-                bar.update(self.options.batch)
-                if self.step % 50 == 0:
-                    rate = self.optimiser.param_groups[-1]["lr"]
-                    values = log.write(self.step, self.seconds, rate, self.waited)
-                    bar.set_postfix({k: f"{v:.3f}" for k, v in values.items()})
-                if self.step % self.options.save_every == 0:
-                    self.save()
-                if limit and time.monotonic() - started > limit:
-                    break
+            with StopRequest() as stop:
+                while self.step < options.steps:
+                    for batch in self.loader.batches(self.step, self._round_end()):
+                        self._whole = False
+                        self._train_step(batch)
+                        self.step += 1
+                        self.seconds = already + time.monotonic() - started
+                        self._whole = True
+                        bar.update(options.batch)
+                        self._keep_books(log, checks, bar)
+                        late = (
+                            options.max_minutes
+                            and self.seconds - already > options.max_minutes * 60
+                        )
+                        if any_process(stop.wanted or bool(late), self.device):
+                            return self.step >= options.steps
         finally:
             bar.close()
-            self.save()
-        return self.step >= self.options.steps
+            if self._whole:
+                self.save()
+        return True
 
-    def _loader(self) -> DataLoader[Batch]:
-        dataset = PairDataset(self.sampler, self.options.steps * self.options.batch)
-        workers = self.options.workers
-        return DataLoader(
-            dataset,
-            batch_sampler=StepSampler(self.step, self.options.steps, self.options.batch),
-            num_workers=workers,
-            prefetch_factor=4 if workers else None,
-            pin_memory=self.device.type == "cuda",
+    def waiting_report(self, spent: float) -> str:
+        """How much of ``spent`` seconds the network waited for pairs, in a sentence."""
+        waited, first = self.loader.waited, self.loader.first
+        share = 100 * waited / max(spent, 1e-9)
+        return (
+            f"the network waited for pairs in {share:.1f} % of the time "
+            f"({waited:.1f} s, {first:.1f} s of them for the first batch)"
         )
 
-    def _timed(self, loader: DataLoader[Batch]) -> Iterator[Batch]:
-        """The loader's batches, with the time spent waiting for them added up."""
-        batches = iter(loader)
-        while True:
-            asked = time.monotonic()
-            batch = next(batches, None)
-            if batch is None:
-                return
-            self.waited += time.monotonic() - asked
-            yield batch
+    def _round_end(self) -> int:
+        """The step before which the loaders' table of confusions stays as it is."""
+        rounds, steps = self.options.mine_every, self.options.steps
+        return min((self.step // rounds + 1) * rounds, steps) if rounds else steps
 
-    def _train_step(self, batch: Batch) -> dict[str, float]:
+    def _keep_books(self, log: Table, checks: Table, bar: tqdm[Any]) -> None:
+        """What is due after a step: mining, log, validation, checkpoint."""
+        options, step = self.options, self.step
+        last = step == options.steps
+        if self.miner and (step % options.mine_every == 0):
+            self.miner.finish_round(self.sampler.confused)
+        if step % options.log_every == 0 or last:
+            self._refuse_nonsense()
+            values = self.means.take()
+            rate = max(group["lr"] for group in self.optimiser.param_groups)
+            row = {"step": step, "seconds": round(self.seconds, 1), "lr": rate}
+            row |= {"waited": round(self.loader.waited, 1)}
+            log.add(row | {k: round(v, 5) for k, v in values.items()})
+            bar.set_postfix({k: f"{v:.3f}" for k, v in values.items()})
+        check = options.validate_every and (step % options.validate_every == 0 or last)
+        if self.validate and check and process_rank() == 0:
+            figures = self.validate(self.average.network)
+            checks.add({"step": step} | {k: round(v, 5) for k, v in figures.items()})
+            bar.write(f"step {step}: " + ", ".join(f"{k} {v:.3f}" for k, v in figures.items()))
+        if step % options.save_every == 0:
+            self._refuse_nonsense()
+            self.save()
+
+    def _refuse_nonsense(self) -> None:
+        if not self.means.finite():
+            self._whole = False  # these weights are worth nothing: keep the last checkpoint
+            raise UserError(
+                f"the loss is not a number any more at step {self.step}; the last checkpoint is "
+                "kept: resume it with a lower --lr or --clip, or with --autocast none"
+            )
+
+    def _train_step(self, batch: Batch) -> None:
+        self._follow_freezing(self.step)
         factor = rate_factor(self.options.optim, self.step / self.options.steps)
         for group in self.optimiser.param_groups:
             group["lr"] = group["peak"] * factor
         self.objective.train()
-        batch = {k: v.to(self.device, non_blocking=True) for k, v in batch.items()}
         with self._autocast():
             parts: dict[str, Tensor] = self.objective(batch)
         self.optimiser.zero_grad(set_to_none=True)
-        parts["loss"].backward()
+        self.scaler.scale(parts["loss"]).backward()
+        self.scaler.unscale_(self.optimiser)
         nn.utils.clip_grad_norm_(self.network.parameters(), self.options.optim.clip)
-        self.optimiser.step()
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
         self.average.update(self.network, self.step)
-        return {k: float(v.detach()) for k, v in parts.items()}
+        self.means.add(parts)
+        seen = getattr(self.bare, "seen", None)
+        if self.miner and seen is not None:
+            self.miner.add(seen)
+
+    def _freeze(self, count: int) -> None:
+        if isinstance(self.network, Kestrel):
+            self.network.trunk.freeze_stages(count)
+
+    def _follow_freezing(self, step: int) -> None:
+        """Freeze and unfreeze as the schedule says for a step."""
+        wanted = self.options.frozen_at(step)
+        if wanted == self.frozen:
+            return
+        self.frozen = wanted
+        self._freeze(wanted)
+        self.optimiser.zero_grad(set_to_none=True)
+        add_learning(self.optimiser, self.network, self.options.optim)
+        self.objective = self._spread(self.bare)
+
+    def _spread(self, objective: nn.Module) -> nn.Module:
+        """The objective, with gradients averaged over the processes if there are several."""
+        if process_count() == 1:
+            return objective
+        # norms are shared and start alike: their statistics need no broadcast
+        return DistributedDataParallel(objective, broadcast_buffers=False)
+
+    def _old_names(self, options: dict[str, Any]) -> list[str]:
+        """Names in an optimiser's order, for checkpoints from before names were kept."""
+        if not isinstance(self.network, Kestrel) or "frozen" not in options:
+            return [n for g in self.optimiser.param_groups for n in g["names"]]
+        self._freeze(options["frozen"])
+        plain = dataclasses.replace(self.options.optim, trunk_lr=1.0)
+        groups = make_optimiser(self.network, plain).param_groups
+        self._freeze(self.frozen)
+        return [name for group in groups for name in group["names"]]
 
     def _autocast(self) -> Any:
         kinds = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -206,60 +330,29 @@ class Trainer:
         return torch.autocast(self.device.type, dtype, enabled=dtype is not None)
 
 
-class TrainingLog:
-    """``log.csv``: a row of mean losses every so many steps, flushed as it is written."""
+def load_weights(network: nn.Module, state: dict[str, Tensor], path: Path) -> None:
+    """Load weights; a network of another build is refused in one sentence.
 
-    def __init__(self, path: Path, step: int) -> None:
-        self.path, self._sums, self._count = path, dict[str, float](), 0
-        if step == 0 and process_rank() == 0 and path.exists():
-            path.unlink()
-
-    def add(self, step: int, parts: dict[str, float]) -> None:
-        """Count one step's losses in."""
-        for name, value in parts.items():
-            self._sums[name] = self._sums.get(name, 0.0) + value
-        self._count += 1
-
-    def write(self, step: int, seconds: float, rate: float, waited: float) -> dict[str, float]:
-        """Append a row and start a new mean."""
-        values = {k: v / max(self._count, 1) for k, v in self._sums.items()}
-        self._sums, self._count = {}, 0
-        row = {"step": step, "seconds": round(seconds, 1), "lr": rate, "waited": round(waited, 1)}
-        row |= {k: round(v, 5) for k, v in values.items()}
-        if process_rank() == 0:
-            fresh = not self.path.exists()
-            with self.path.open("a", newline="") as file:
-                writer = csv.DictWriter(file, row)
-                if fresh:
-                    writer.writeheader()
-                writer.writerow(row)
-        return values
-
-
-def process_rank() -> int:
-    """Number of this process among those that train together."""
-    return dist.get_rank() if dist.is_initialized() else 0
-
-
-def process_count() -> int:
-    """How many processes train together."""
-    return dist.get_world_size() if dist.is_initialized() else 1
-
-
-def keep_memory() -> None:
-    """Start this program again with a malloc that keeps its memory (glibc, once).
-
-    glibc gives large blocks back to the system after every step and faults them in
-    again at the next: half of the time of a CPU run.
+    Raises:
+        UserError: missing, unexpected or misshapen weights.
     """
-    import sys
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        reason = str(error).split("\n")[1].strip() if "\n" in str(error) else str(error)
+        raise UserError(
+            f"the weights in {path} are of another build of the network ({reason})"
+        ) from None
 
-    settings = {
-        "MALLOC_MMAP_THRESHOLD_": str(1 << 32),
-        "MALLOC_TRIM_THRESHOLD_": str(1 << 33),
-        "MALLOC_TOP_PAD_": str(1 << 28),
-        "MALLOC_ARENA_MAX": "1",  # the backward pass runs in a thread with an arena of its own
-    }
-    if sys.platform != "linux" or "MALLOC_TOP_PAD_" in os.environ:
-        return
-    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, **settings})
+
+def changed_options(before: dict[str, Any], now: dict[str, Any], inside: str = "") -> list[str]:
+    """Sentences on options that a resumed run has otherwise."""
+    harmless = {"workers", "max_minutes", "save_every", "log_every", "quiet", "validate_every"}
+    notes = []
+    for name in before.keys() & now.keys() - harmless:
+        a, b = before[name], now[name]
+        if isinstance(a, dict) and isinstance(b, dict):
+            notes += changed_options(a, b, f"{name} ")
+        elif a != b:
+            notes.append(f"{inside}{name} was {a} and is {b}: not an exact continuation")
+    return sorted(notes)

@@ -107,12 +107,33 @@ class SiamFCObjective(nn.Module):
         return {"loss": balanced_logistic_loss(logits, labels)}
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What the last batch looked like to the network; for mining and for validation.
+
+    Attributes:
+        anchor: (B, D) identities of the exemplars; track: (B,) their tracks.
+        shown: (B, D) identities of the objects shown; shown_track: (B,) their tracks.
+        positive: (B,) whether the two are one object.
+        score: (B, H, W) logits; boxes: (B, 4, H, W) predicted corners.
+    """
+
+    anchor: Tensor
+    track: Tensor
+    shown: Tensor
+    shown_track: Tensor
+    positive: Tensor
+    score: Tensor
+    boxes: Tensor
+
+
 class KestrelObjective(nn.Module):
-    """Score, box and identity losses."""
+    """Score, box and identity losses. ``seen`` tells of the last batch."""
 
     def __init__(self, network: Kestrel, options: LossOptions) -> None:
         super().__init__()
         self.network, self.options = network, options
+        self.seen: Seen | None = None
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Losses by name; ``loss`` is their weighted sum."""
@@ -156,7 +177,13 @@ class KestrelObjective(nn.Module):
         )
         false_box = false_peak(output.score.detach(), boxes.detach(), batch["search_box"])
         false = pooled_identity(output.identity, box_coverage(false_box, cells, net.stride))
-        everyone, numbers = _gather(shown), _gather(batch["shown"])
+        everyone, numbers = shown, batch["shown"]
+        if self.training:
+            everyone, numbers = _gather(shown), _gather(numbers)
+        self.seen = Seen(
+            anchor.detach(), batch["track"], shown.detach(), batch["shown"], same,
+            output.score.detach(), boxes.detach(),
+        )  # fmt: skip
         other = numbers[None] != batch["track"][:, None]
         candidates = torch.cat([everyone[None].expand(len(anchor), -1, -1), false[:, None]], 1)
         valid = torch.cat([other, torch.ones_like(other[:, :1])], 1)

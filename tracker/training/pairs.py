@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -45,6 +45,9 @@ class PairOptions:
         max_gap: frames between exemplar and search.
         shift: largest offset of the target in the search crop, pixels.
         scale: largest change of scale in the search crop, exp(+-scale).
+        flip: both crops are mirrored.
+        distort: factor on the changes of aspect, on rotation and on the exemplar's jitter.
+        appearance: factor on the odds and strength of changes of light, colour and sharpness.
     """
 
     exemplar_size: int
@@ -58,6 +61,29 @@ class PairOptions:
     max_gap: int = 100
     shift: float = 64.0
     scale: float = 0.18
+    flip: float = 0.5
+    distort: float = 1.0
+    appearance: float = 1.0
+
+    def __post_init__(self) -> None:
+        odds = ("negative", "hard", "paste", "distractor", "occluder", "grey", "flip", "appearance")
+        for name in odds:
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is a share of 0..1, found {getattr(self, name)}")
+        if not 0 <= self.shift < self.search_size / 2:
+            raise ValueError(
+                f"shift must keep the target in the crop: 0..{self.search_size / 2:g} pixels, "
+                f"found {self.shift}"
+            )
+        if self.max_gap < 0 or self.scale < 0 or self.distort < 0:
+            raise ValueError("max_gap, scale and distort cannot be negative")
+
+    def plain(self) -> PairOptions:
+        """The same without anything that changes a picture: for validation."""
+        return replace(
+            self, negative=0.5, paste=0, distractor=0, occluder=0, grey=0, scale=0, flip=0,
+            distort=0, appearance=0,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -88,7 +114,7 @@ class PairSampler:
         self.options, self.seed = options, seed
         self.tracks: list[Track] = [t for s in sources for t in s.tracks]
         ends = np.cumsum([len(s.tracks) for s in sources])
-        self._spans = list(zip([0, *ends[:-1]], ends))
+        self._spans = list(zip([0, *ends[:-1]], ends, strict=True))
         weights = np.array([s.weight for s in sources], dtype=np.float64)
         self._odds = weights / weights.sum()
         self._by_category: dict[str, list[int]] = defaultdict(list)
@@ -96,7 +122,7 @@ class PairSampler:
             if track.category:
                 self._by_category[track.category].append(number)
         self._cut = [n for n, t in enumerate(self.tracks) if t.polygons]
-        # number of the track that the network confused with each one last, or -1
+        # number of the track that the network confused with each one last, or -1 (see mining.py)
         self.confused = torch.full((len(self.tracks),), -1, dtype=torch.int64)
 
     def pair(self, index: int) -> Pair:
@@ -104,9 +130,10 @@ class PairSampler:
         rng = np.random.default_rng((self.seed, index))
         number = self._draw_track(rng)
         track = self.tracks[number]
-        negative = rng.random() < self.options.negative
+        # one track alone has no negatives
+        negative = rng.random() < self.options.negative and len(self.tracks) > 1
         first, second = self._draw_frames(track, rng)
-        flip = bool(rng.random() < 0.5)
+        flip = bool(rng.random() < self.options.flip)
         exemplar, exemplar_box = self._exemplar(track, first, flip, rng)
         shown = self._draw_negative(number, rng) if negative else number
         if negative:
@@ -115,8 +142,8 @@ class PairSampler:
         search, search_box = self._search(number, shown, second, flip, rng)
         if rng.random() < self.options.grey:
             exemplar, search = grey(exemplar), grey(search)
-        exemplar = change_appearance(exemplar, rng, 0.6)
-        search = change_appearance(search, rng)
+        exemplar = change_appearance(exemplar, rng, 0.6 * self.options.appearance)
+        search = change_appearance(search, rng, self.options.appearance)
         return Pair(exemplar, search, exemplar_box, search_box, not negative, number, shown)
 
     def _draw_track(self, rng: Generator) -> int:
@@ -146,7 +173,9 @@ class PairSampler:
     ) -> tuple[Image, NDArray[np.float32]]:
         size, box = self.options.exemplar_size, track.boxes[frame]
         image = read_image(track.frames[frame])
-        matrix = crop_matrix(box, size, exemplar_side(box), Jitter(4, 0.05), rng, flip)
+        distort = self.options.distort
+        jitter = Jitter(4 * distort, 0.05 * distort)
+        matrix = crop_matrix(box, size, exemplar_side(box), jitter, rng, flip)
         return warp(image, matrix, size, self._fill(image, size, rng)), map_box(matrix, box)
 
     def _search(
@@ -155,10 +184,9 @@ class PairSampler:
         track, size = self.tracks[shown], self.options.search_size
         box = track.boxes[frame]
         image = read_image(track.frames[frame])
-        still = len(track.frames) == 1
-        jitter = Jitter(
-            self.options.shift, self.options.scale, 0.2 if still else 0.06, 10 if still else 3
-        )
+        aspect, turn = (0.2, 10) if len(track.frames) == 1 else (0.06, 3)
+        distort = self.options.distort
+        jitter = Jitter(self.options.shift, self.options.scale, aspect * distort, turn * distort)
         side = exemplar_side(box) * size / self.options.exemplar_size
         matrix = crop_matrix(box, size, side, jitter, rng, flip)
         corners = map_box(matrix, box)

@@ -1,104 +1,28 @@
-"""Readers of annotated data: every layout becomes tracks."""
+"""Opening training data by what the command line says of it."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from tracker.errors import UserError
-from tracker.training.tracks import Source, Track
+from tracker.training.layouts import Read, is_video, read_got10k, read_public, read_video
+from tracker.training.stills import read_coco, read_voc
+from tracker.training.tracks import Source
 
-PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
-
-
-def read_got10k(folder: Path) -> list[Track]:
-    """GOT-10k layout: a folder a clip, with pictures and ``groundtruth.txt``.
-
-    An optional ``others.txt`` names boxes of like objects in each frame, as
-    ``x,y,w,h;x,y,w,h``. The category of a clip is taken from ``meta_info.ini`` when there.
-    """
-    # not "**", which passes linked folders over
-    depths = ("", "*/", "*/*/")
-    clips = sorted(p.parent for d in depths for p in folder.glob(d + "groundtruth.txt"))
-    return [_read_got10k_clip(clip) for clip in clips]
-
-
-def _read_got10k_clip(clip: Path) -> Track:
-    frames = sorted(p for p in clip.iterdir() if p.suffix.lower() in PICTURES)
-    boxes = read_boxes(clip / "groundtruth.txt")
-    if len(frames) != len(boxes):
-        raise UserError(
-            f"{clip} has {len(frames)} pictures but {len(boxes)} lines in groundtruth.txt; "
-            "they must be equal"
-        )
-    return Track(frames, boxes, None, (), _read_others(clip / "others.txt", len(frames)))
-
-
-def _read_others(path: Path, count: int) -> tuple[NDArray[np.float32], ...]:
-    if not path.is_file():
-        return ()
-    lines = path.read_text().split("\n")[:count]
-    lines += [""] * (count - len(lines))
-    rows = [[b.split(",") for b in line.split(";") if b.strip()] for line in lines]
-    return tuple(np.asarray(r, dtype=np.float32).reshape(-1, 4) for r in rows)
-
-
-def read_boxes(path: Path) -> NDArray[np.float32]:
-    """(N, 4) boxes of a text file with one ``x,y,w,h`` a line."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-        rows = [[float(v) for v in ln.replace(",", " ").split()] for ln in lines if ln.strip()]
-        return np.asarray(rows, dtype=np.float32).reshape(-1, 4)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} must have one x,y,w,h a line ({error})") from None
-
-
-def read_coco(folder: Path, annotations: str = "annotations.json") -> list[Track]:
-    """COCO layout: ``annotations.json`` and ``images/``; every object becomes a still.
-
-    Crowd annotations and boxes under 8 pixels are left out; other objects of the same
-    category in the picture become ``others``.
-    """
-    path = folder if folder.suffix == ".json" else folder / annotations
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        names = {c["id"]: str(c["name"]) for c in content.get("categories", [])}
-        files = {i["id"]: i["file_name"] for i in content["images"]}
-        by_image: dict[int, list[dict[str, Any]]] = {}
-        for item in content["annotations"]:
-            if not item.get("iscrowd") and min(item["bbox"][2:]) >= 8:
-                by_image.setdefault(item["image_id"], []).append(item)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is not a COCO annotation file ({error!r})") from None
-    root = path.parent / "images" if (path.parent / "images").is_dir() else path.parent
-    return [
-        _coco_track(item, root / files[image], items, names)
-        for image, items in by_image.items()
-        for item in items
-        if image in files
-    ]
-
-
-def _coco_track(
-    item: dict[str, Any], path: Path, items: list[dict[str, Any]], names: dict[int, str]
-) -> Track:
-    parts = item.get("segmentation")
-    polygons = tuple(
-        np.asarray(p, dtype=np.float32).reshape(-1, 2)
-        for p in (parts if isinstance(parts, list) else [])
-        if len(p) >= 6
-    )
-    like = [o["bbox"] for o in items if o is not item and o["category_id"] == item["category_id"]]
-    others = (np.asarray(like, dtype=np.float32).reshape(-1, 4),)
-    boxes = np.asarray([item["bbox"]], dtype=np.float32)
-    return Track([path], boxes, names.get(item["category_id"]), polygons, others)
-
-
-READERS = {"got10k": read_got10k, "coco": read_coco}
+READERS: dict[str, Callable[[Path], Read]] = {
+    "got10k": read_got10k,
+    "coco": read_coco,
+    "voc": read_voc,
+    "video": read_video,
+    "videos": partial(read_public, kind="pairs"),
+    "lasot": partial(read_public, kind="lasot"),
+    "otb": partial(read_public, kind="otb"),
+    "uav123": partial(read_public, kind="uav123"),
+    "vot": partial(read_public, kind="vot"),
+    "davis": partial(read_public, kind="davis"),
+}
 
 
 def open_source(text: str) -> Source:
@@ -107,28 +31,65 @@ def open_source(text: str) -> Source:
     Raises:
         UserError: unknown layout, missing folder, nothing usable in it.
     """
-    head, _, weight = text.partition("@")
-    layout, colon, path = head.partition(":")
+    layout, path, weight = split_name(text)
+    if not path.exists():
+        raise UserError(f"there is no training data at {path}; give an existing folder or file")
+    tracks, notes = READERS[layout or _guess_layout(path)](path)
+    usable = tuple(t for t in tracks if len(t.present))
+    if len(usable) < len(tracks):
+        notes = [
+            *notes,
+            f"{len(tracks) - len(usable)} objects of {path} never have a box; left out",
+        ]
+    if not usable:
+        raise UserError(
+            f"there is no object with a box in {path}" + "".join(f" ({n})" for n in notes)
+            + "; check its annotations and pictures"
+        )  # fmt: skip
+    return Source(str(path), usable, weight, tuple(notes))
+
+
+def split_name(text: str) -> tuple[str, Path, float]:
+    """Layout ("" to guess), path and weight of ``[layout:]path[@weight]``.
+
+    Raises:
+        UserError: the weight is no number.
+    """
+    layout, colon, rest = text.partition(":")
     if not colon or layout not in READERS:
-        layout, path = "", head
-    folder = Path(path)
-    if not folder.exists():
-        raise UserError(f"there is no training data at {folder}; give an existing folder or file")
-    layout = layout or _guess_layout(folder)
+        layout, rest = "", text
+    path, at, weight = rest.rpartition("@")
+    if not at or Path(rest).exists():  # an @ in a folder's name
+        return layout, Path(rest), 1.0
     try:
-        share = float(weight) if weight else 1.0
+        return layout, Path(path), float(weight)
     except ValueError:
         raise UserError(f"the weight of a source is a number, found {weight!r} in {text}") from None
-    tracks = [t for t in READERS[layout](folder) if len(t.present)]
-    return Source(str(folder), tuple(tracks), share)
 
 
-def _guess_layout(folder: Path) -> str:
-    if folder.suffix == ".json" or (folder / "annotations.json").is_file():
+def _guess_layout(path: Path) -> str:
+    if path.is_file():
+        if path.suffix == ".json":
+            return "coco"
+        if is_video(path):
+            return "video"
+    elif (path / "annotations.json").is_file():
         return "coco"
-    if any(folder.glob("*/groundtruth.txt")) or any(folder.glob("*/*/groundtruth.txt")):
+    elif any(any(path.glob(p)) for p in ("Annotations/*.xml", "*/Annotations/*.xml", "*.xml")):
+        return "voc"
+    elif any(path.glob("*/groundtruth_rect*.txt")):
+        return "otb"
+    elif any(path.glob("*/img")) or any(path.glob("*/*/img")):
+        return "lasot"
+    elif any(any(path.glob(d + "groundtruth.txt")) for d in ("", "*/", "*/*/")):
         return "got10k"
+    elif any(is_video(p) and _annotated(p) for d in ("*", "*/*") for p in path.glob(d)):
+        return "videos"
     raise UserError(
-        f"the layout of {folder} was not recognised; put one of {', '.join(READERS)} before it, "
-        f"as in coco:{folder}"
+        f"the layout of {path} was not recognised; put one of {', '.join(READERS)} before it, "
+        f"as in coco:{path}"
     )
+
+
+def _annotated(video: Path) -> bool:
+    return any(video.with_suffix(s).is_file() for s in (".txt", ".csv"))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,11 +18,47 @@ Image = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
+class EncodedFrame:
+    """A picture kept in memory as the bytes of a picture file.
+
+    Attributes:
+        data: (N,) uint8 of a JPEG, PNG or WebP file.
+        name: where it came from, for messages.
+    """
+
+    data: NDArray[np.uint8]
+    name: str
+
+
+class EncodedFrames(Sequence[EncodedFrame]):
+    """Pictures of a clip in one block of memory, which loader processes share unchanged."""
+
+    def __init__(self, parts: Sequence[NDArray[np.uint8]], name: str) -> None:
+        self._buffer = np.concatenate(parts) if parts else np.zeros(0, np.uint8)
+        self._ends = np.cumsum([0, *(len(p) for p in parts)])
+        self._name = name
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        data = self._buffer[self._ends[index] : self._ends[index + 1]]
+        return EncodedFrame(data, f"frame {index} of {self._name}")
+
+
+Frame = Path | EncodedFrame
+
+
+@dataclass(frozen=True, eq=False)
 class Track:
     """One object in one or more pictures. A still is a track of one frame.
 
     Attributes:
-        frames: picture files, in order of time.
+        frames: picture files, or pictures in memory, in order of time.
         boxes: (N, 4) float32 (x, y, w, h) a frame, pixels; NaN where the object is absent.
         category: class of the object, or ``None``: tracks of one category are hard
             negatives of each other.
@@ -28,7 +66,7 @@ class Track:
         others: boxes (K, 4) of like objects in each frame, where they are known.
     """
 
-    frames: Sequence[Path]
+    frames: Sequence[Frame]
     boxes: NDArray[np.float32]
     category: str | None = None
     polygons: tuple[NDArray[np.float32], ...] = ()
@@ -53,28 +91,40 @@ class Source:
         name: for logs.
         tracks: those with at least one usable box.
         weight: share of the pairs drawn from here, relative to the other sources.
+        notes: sentences on what was left out, for the person who trains.
     """
 
     name: str
     tracks: tuple[Track, ...]
     weight: float = 1.0
-    _lengths: dict[int, int] = field(default_factory=dict, repr=False)
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.tracks:
             raise UserError(
                 f"the source {self.name} has no object with a box; check its annotations"
             )
-        if not self.weight > 0:
+        if not 0 < self.weight < math.inf:
             raise UserError(f"a source needs a positive weight, found {self.weight}: {self.name}")
 
+    @property
+    def pictures(self) -> int:
+        """Pictures of all tracks; one that shows several objects counts for each."""
+        return sum(len(t.frames) for t in self.tracks)
 
-def read_image(path: Path) -> Image:
+
+def read_image(frame: Frame) -> Image:
     """Read a picture as HxWx3 uint8 BGR.
 
     Raises:
         UserError: missing or unreadable file.
     """
+    if isinstance(frame, EncodedFrame):
+        decoded = cv2.imdecode(frame.data, cv2.IMREAD_COLOR)
+        if decoded is None:
+            raise UserError(f"{frame.name} cannot be decoded as a picture")
+        return np.asarray(decoded, dtype=np.uint8)
+    path = frame
     data = np.fromfile(path, dtype=np.uint8) if path.is_file() else None
     image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data is not None and data.size else None
     if image is None:

@@ -1,92 +1,189 @@
-"""The command ``tools/train.py``."""
+"""What ``tools/train.py`` does."""
 
 from __future__ import annotations
 
 import argparse
+import sys
+import time
 from pathlib import Path
 
 import torch
 
 from tracker.errors import UserError
+from tracker.network.kestrel import Kestrel
+from tracker.network.siamfc import SiamFC
 from tracker.training.checkpoint import load_checkpoint
-from tracker.training.loop import RunOptions, Trainer, keep_memory
-from tracker.training.models import NETWORKS, load_imagenet, make_network
+from tracker.training.log import plot_run
+from tracker.training.loop import Trainer, Validation, load_weights
+from tracker.training.models import load_imagenet, make_network
 from tracker.training.objective import LossOptions
-from tracker.training.optimise import OptimOptions
 from tracker.training.pairs import PairOptions, PairSampler
+from tracker.training.processes import (
+    choose_training_device,
+    join_processes,
+    leave_processes,
+    process_rank,
+)
+from tracker.training.record import make_record
+from tracker.training.sheet import show_pairs
 from tracker.training.sources import open_source
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """Options of the command."""
-    p = argparse.ArgumentParser(description=__doc__)
-    p.add_argument("--network", choices=NETWORKS, default="kestrel")
-    p.add_argument("--data", action="append", required=True, metavar="[LAYOUT:]PATH[@WEIGHT]")
-    p.add_argument("--out", type=Path, required=True)
-    p.add_argument("--pairs", type=int, default=100_000)
-    p.add_argument("--batch", type=int, default=32)
-    p.add_argument("--lr", type=float, default=1e-3)
-    p.add_argument("--trunk-lr", type=float, default=0.1)
-    p.add_argument("--optimiser", choices=("adamw", "sgd"), default="adamw")
-    p.add_argument("--schedule", default="cosine")
-    p.add_argument("--warmup", type=float, default=0.02)
-    p.add_argument("--weight-decay", type=float, default=1e-4)
-    p.add_argument("--ema", type=float, default=0.998)
-    p.add_argument("--frozen", type=int, default=3)
-    p.add_argument("--score-loss", choices=("bce", "focal"), default="bce")
-    p.add_argument("--quality", type=float, default=0.0)
-    p.add_argument("--max-gap", type=int, default=100)
-    p.add_argument("--shift", type=float)
-    p.add_argument("--init", default="imagenet", help="imagenet, none, or a checkpoint")
-    p.add_argument("--resume", action="store_true")
-    p.add_argument("--max-minutes", type=float, default=0.0)
-    p.add_argument("--workers", type=int, default=1)
-    p.add_argument("--seed", type=int, default=0)
-    p.add_argument("--autocast", choices=("bf16", "fp16", "none"), default="bf16")
-    p.add_argument("--threads", type=int, default=0)
-    return p
+from tracker.training.toy import render_clip, toy_source
+from tracker.training.tracks import Source
+from tracker.training.train_options import (
+    build_parser,
+    fill_defaults,
+    network_settings,
+    pair_options,
+    run_options,
+)
 
 
 def main() -> int:
     """Run the command; returns the exit status."""
     args = build_parser().parse_args()
-    keep_memory()
-    torch.manual_seed(args.seed)
+    fill_defaults(args)
     if args.threads:
         torch.set_num_threads(args.threads)
-    network = make_network(args.network)
-    if args.init == "imagenet":
-        load_imagenet(network)
-    elif args.init != "none":
-        network.load_state_dict(load_checkpoint(Path(args.init))["average"], strict=False)
-    shift = args.shift if args.shift is not None else (64.0 if args.network == "kestrel" else 32.0)
-    pair_options = PairOptions(
-        network.exemplar_size, network.search_size, max_gap=args.max_gap, shift=shift
-    )
-    sampler = PairSampler([open_source(d) for d in args.data], pair_options, args.seed)
-    options = RunOptions(
-        pairs=args.pairs,
-        batch=args.batch,
-        seed=args.seed,
-        frozen=args.frozen if args.network == "kestrel" else 0,
-        workers=args.workers,
-        max_minutes=args.max_minutes,
-        autocast=args.autocast,
-        optim=OptimOptions(
-            optimiser=args.optimiser, lr=args.lr, trunk_lr=args.trunk_lr,
-            weight_decay=args.weight_decay, schedule=args.schedule, warmup=args.warmup,
-            ema=args.ema,
-        ),
-        loss=LossOptions(score=args.score_loss, quality=args.quality),
-    )  # fmt: skip
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    checkpoint = args.out / "checkpoint.pt"
-    if checkpoint.exists() and not args.resume:
-        raise UserError(f"{checkpoint} exists; go on with --resume, or choose another --out")
-    args.out.mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(network, sampler, options, args.out, device)
-    if args.resume:
-        trainer.resume(checkpoint)
+    torch.manual_seed(args.seed)
+    settings = network_settings(args)
+    network = make_network(args.network, **settings)
+    options = run_options(args)
+    pairs = pair_options(args, network)
+    sources = open_sources(args)
+    sampler = PairSampler(sources, pairs, args.seed)
+    if args.show_pairs:
+        return draw_sheet(args, sampler)
+    if args.out is None:
+        raise UserError("--out names the folder of the run, such as --out runs/mine")
+    join_processes(options.batch)
+    try:
+        checkpoint = prepare_folder(args)
+        if not args.resume:
+            initialise(network, args.init)
+        record = make_record(sources, sys.argv, args.data or ["toy"], settings)
+        validate = validations(args, pairs, options.loss)
+        trainer = Trainer(
+            network, sampler, options, args.out, choose_training_device(), record, validate
+        )
+        if args.resume:
+            tell(trainer.resume(checkpoint))
+        return train(trainer, args)
+    finally:
+        leave_processes()
+
+
+def train(trainer: Trainer, args: argparse.Namespace) -> int:
+    """Run the trainer, then say how it went."""
+    started = time.monotonic()
+    if args.toy and trainer.validate and process_rank() == 0 and trainer.step == 0:
+        tell([f"before training: {sentence(trainer.validate(trainer.average.network))}"])
     complete = trainer.run()
-    print("complete" if complete else "stopped by the time limit; go on with --resume")
+    if process_rank() != 0:
+        return 0
+    plot = plot_run(args.out)
+    tell([trainer.waiting_report(time.monotonic() - started)])
+    if plot:
+        tell([f"losses: {plot}"])
+    where = args.out / "checkpoint.pt"
+    if complete:
+        print(f"complete: {where}; next: python tools/export.py --checkpoint {where} --out ...")
+    else:
+        print(f"stopped after step {trainer.step}; go on with --resume")
     return 0
+
+
+def open_sources(args: argparse.Namespace) -> list[Source]:
+    """The training data.
+
+    Raises:
+        UserError: none, or both rendered and given ones.
+    """
+    if args.toy:
+        if args.data:
+            raise UserError("--toy renders its own data: leave --data out, or --toy")
+        return [toy_source(seed=args.seed)]
+    if not args.data:
+        raise UserError("--data names what to train on (--toy renders something); see --help")
+    sources = [open_source(text) for text in args.data]
+    tell([note for source in sources for note in source.notes])
+    return sources
+
+
+def draw_sheet(args: argparse.Namespace, sampler: PairSampler) -> int:
+    """``--show-pairs``."""
+    count, path = args.show_pairs
+    if not count.isdigit() or not 1 <= int(count) <= 400:
+        raise UserError(f"--show-pairs takes a number of 1 to 400 and a file, found {count!r}")
+    show_pairs(sampler, int(count), Path(path), args.overwrite)
+    print(f"{count} pairs: {path}")
+    return 0
+
+
+def prepare_folder(args: argparse.Namespace) -> Path:
+    """Make the folder of the run; its checkpoint.
+
+    Raises:
+        UserError: there is one already, or none to go on from.
+    """
+    checkpoint: Path = args.out / "checkpoint.pt"
+    if checkpoint.exists() and not (args.resume or args.overwrite):
+        raise UserError(
+            f"{checkpoint} exists; go on with --resume, start anew with --overwrite, or choose "
+            "another --out"
+        )
+    if args.resume and not checkpoint.exists():
+        raise UserError(f"there is no {checkpoint} to go on from; start without --resume")
+    try:
+        args.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"the folder {args.out} cannot be made ({error.strerror})") from None
+    return checkpoint
+
+
+def initialise(network: SiamFC | Kestrel, init: str) -> None:
+    """Give the network its first weights.
+
+    Raises:
+        UserError: a checkpoint that is missing, damaged or of another network.
+    """
+    if init == "imagenet":
+        load_imagenet(network)
+    elif init != "none":
+        path = Path(init)
+        content = load_checkpoint(path)
+        if content["network"] != network.name:
+            raise UserError(f"{path} is of a {content['network']}, not of a {network.name}")
+        load_weights(network, content["average"], path)
+
+
+def validations(
+    args: argparse.Namespace, pairs: PairOptions, losses: LossOptions
+) -> Validation | None:
+    """What is measured while training."""
+    # they need onnx and the online tracker, which training alone does not
+    from tracker.training.validation import ClipValidation, PairValidation, Validations
+
+    parts: list[Validation] = []
+    if args.val:
+        sources = [open_source(text) for text in args.val]
+        tell([note for source in sources for note in source.notes])
+        sampler = PairSampler(sources, pairs.plain(), seed=0)
+        parts.append(PairValidation(sampler, args.val_pairs, losses))
+    parts += [ClipValidation.open(path) for path in args.val_clip]
+    if args.toy:
+        for number in range(3):
+            frames, boxes = render_clip(90, seed=(987, number))
+            parts.append(ClipValidation(f"shape{number}", lambda f=frames: f, boxes[-1]))  # type: ignore[misc]
+    return Validations(parts) if parts else None
+
+
+def sentence(figures: dict[str, float]) -> str:
+    """Figures in a line."""
+    return ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
+
+
+def tell(notes: list[str]) -> None:
+    """Say something beside the results, once and not by every process."""
+    if process_rank() == 0:
+        for note in notes:
+            print(note, file=sys.stderr)

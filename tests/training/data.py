@@ -1,0 +1,62 @@
+"""Tiny training data and small networks, made on the spot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from tracker.network.kestrel import Kestrel
+from tracker.training.pairs import PairOptions, PairSampler
+from tracker.training.tracks import EncodedFrames, Source, Track
+
+
+def picture(seed: int, width: int = 96, height: int = 80) -> np.ndarray:
+    """A soft coloured pattern that differs by seed."""
+    rng = np.random.default_rng(seed)
+    cells = rng.integers(0, 255, (5, 6, 3)).astype(np.uint8)
+    return np.asarray(cv2.resize(cells, (width, height), interpolation=cv2.INTER_CUBIC))
+
+
+def tiny_source(tracks: int = 3, frames: int = 4) -> Source:
+    """Tracks in memory, each a box that wanders over a pattern."""
+    result = []
+    for number in range(tracks):
+        parts, boxes = [], []
+        for index in range(frames):
+            image = picture(number)
+            x, y = 20 + 4 * index, 15 + 3 * index
+            image[y : y + 24, x : x + 20] = picture(100 + number, 20, 24)
+            parts.append(cv2.imencode(".png", image)[1].ravel())
+            boxes.append([x, y, 20, 24])
+        frames_ = EncodedFrames(parts, f"tiny {number}")
+        result.append(Track(frames_, np.asarray(boxes, np.float32), "thing"))
+    return Source("tiny", tuple(result))
+
+
+def tiny_sampler(
+    seed: int = 3, tracks: int = 3, exemplar: int = 128, search: int = 256
+) -> PairSampler:
+    return PairSampler([tiny_source(tracks)], PairOptions(exemplar, search, shift=24), seed)
+
+
+def tiny_kestrel(seed: int = 0) -> Kestrel:
+    """A narrow network with fresh weights."""
+    torch.manual_seed(seed)
+    return Kestrel(channels=8, identity_channels=6, tower_depth=1)
+
+
+def write_clip(folder: Path, count: int = 4, seed: int = 0) -> Path:
+    """A clip in GOT-10k's layout."""
+    folder.mkdir(parents=True)
+    lines = []
+    for index in range(count):
+        image = picture(seed)
+        x, y = 20 + 3 * index, 16 + 2 * index
+        image[y : y + 24, x : x + 20] = picture(50 + seed, 20, 24)
+        cv2.imwrite(str(folder / f"{index + 1:08d}.png"), image)
+        lines.append(f"{x},{y},20,24")
+    (folder / "groundtruth.txt").write_text("\n".join(lines) + "\n")
+    return folder

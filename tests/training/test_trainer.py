@@ -1,0 +1,305 @@
+"""The run as a whole: resumed, stopped, killed, repeated, and spread over processes."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from tests.training.data import tiny_kestrel, tiny_sampler, write_clip  # noqa: E402
+from tracker.errors import UserError  # noqa: E402
+from tracker.training import train_cli  # noqa: E402
+from tracker.training.checkpoint import load_checkpoint  # noqa: E402
+from tracker.training.log import read_table  # noqa: E402
+from tracker.training.loop import RunOptions, Trainer  # noqa: E402
+from tracker.training.optimise import OptimOptions  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[2]
+QUICK = RunOptions(
+    pairs=16, batch=2, frozen=6, workers=0, autocast="none", log_every=1, save_every=100,
+    quiet=True, optim=OptimOptions(lr=5e-3, warmup=0.2),
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def trainer(out: Path, options: RunOptions = QUICK, **more: object) -> Trainer:
+    out.mkdir(exist_ok=True)
+    return Trainer(
+        tiny_kestrel(), tiny_sampler(), options, out, torch.device("cpu"), **more  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def losses(out: Path) -> list[str]:
+    return [row["loss"] for row in read_table(out / "log.csv")]
+
+
+def weights(run: Trainer) -> dict[str, torch.Tensor]:
+    kinds = {"model": run.network, "average": run.average.network}
+    return {f"{k}.{n}": v for k, net in kinds.items() for n, v in net.state_dict().items()}
+
+
+def assert_same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None:
+    assert a.keys() == b.keys()
+    assert [n for n in a if not torch.equal(a[n], b[n])] == []
+
+
+# frozen stages come in at half of the run, confusions are mined in rounds of 3 steps,
+# and the run is cut in the middle of a round and between two rows of the log
+FULL = dataclasses.replace(
+    QUICK, unfreeze_at=((0.25, 5), (0.5, 6), (0.75, 5)), mine_every=3, log_every=2
+)
+
+
+@pytest.mark.parametrize(
+    ("workers", "options"), [(0, FULL), (1, QUICK)], ids=["everything", "a worker"]
+)
+def test_resumed_run_equals_unbroken_one(tmp_path: Path, workers: int, options: RunOptions) -> None:
+    options = dataclasses.replace(options, workers=workers)
+    whole = trainer(tmp_path / "whole", options)
+    assert whole.run()
+    first = trainer(tmp_path / "cut", options)
+    stop_after(first, 5)
+    assert not first.run()
+    second = trainer(tmp_path / "cut", options)
+    assert second.resume(tmp_path / "cut" / "checkpoint.pt") == []
+    assert second.step == 5
+    assert second.run()
+    assert_same(weights(whole), weights(second))
+    assert torch.equal(whole.sampler.confused, second.sampler.confused)
+    assert losses(tmp_path / "whole") == losses(tmp_path / "cut")
+    assert len(losses(tmp_path / "whole")) == 8 // options.log_every
+
+
+def stop_after(run: Trainer, step: int, number: int = signal.SIGTERM) -> None:
+    """Send a signal in the middle of a step."""
+    inner = run._train_step
+
+    def step_and_signal(batch: dict[str, torch.Tensor]) -> None:
+        if run.step == step - 1:
+            os.kill(os.getpid(), number)
+        inner(batch)
+
+    run._train_step = step_and_signal  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_ends_at_a_whole_step(tmp_path: Path, number: int) -> None:
+    before = signal.getsignal(number)
+    run = trainer(tmp_path)
+    stop_after(run, 3, number)
+    assert not run.run()
+    assert signal.getsignal(number) == before
+    content = load_checkpoint(tmp_path / "checkpoint.pt")
+    assert content["step"] == 3
+    again = trainer(tmp_path)
+    assert again.resume(tmp_path / "checkpoint.pt") == []
+    assert_same(weights(run), weights(again))
+
+
+def test_an_error_inside_of_a_step_leaves_the_last_checkpoint(tmp_path: Path) -> None:
+    run = trainer(tmp_path, dataclasses.replace(QUICK, save_every=2))
+
+    def broken(network: torch.nn.Module, step: int) -> None:
+        if step == 3:
+            raise MemoryError
+        del network
+
+    run.average.update = broken  # type: ignore[method-assign]
+    with pytest.raises(MemoryError):
+        run.run()
+    assert load_checkpoint(tmp_path / "checkpoint.pt")["step"] == 2
+
+
+def test_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:
+    run = trainer(tmp_path, dataclasses.replace(QUICK, save_every=1, log_every=1))
+    inner = run._train_step
+
+    def poisoned(batch: dict[str, torch.Tensor]) -> None:
+        if run.step == 2:
+            with torch.no_grad():
+                run.network.head.score.weight.fill_(float("nan"))  # type: ignore[union-attr]
+        inner(batch)
+
+    run._train_step = poisoned  # type: ignore[method-assign]
+    with pytest.raises(UserError, match="not a number any more at step 3"):
+        run.run()
+    content = load_checkpoint(tmp_path / "checkpoint.pt")
+    assert content["step"] == 2
+    assert all(torch.isfinite(v).all() for v in content["model"].values())
+
+
+def test_seeds_repeat(tmp_path: Path) -> None:
+    found = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        out = tmp_path / name
+        out.mkdir()
+        sampler = tiny_sampler(seed)
+        options = dataclasses.replace(QUICK, pairs=6)
+        Trainer(tiny_kestrel(seed), sampler, options, out, torch.device("cpu")).run()
+        found.append(losses(out))
+    assert found[0] == found[1] != found[2]
+
+
+def test_time_limit_stops_and_is_resumable(tmp_path: Path) -> None:
+    run = trainer(tmp_path, dataclasses.replace(QUICK, max_minutes=1e-9))
+    assert not run.run()
+    assert load_checkpoint(tmp_path / "checkpoint.pt")["step"] == 1
+
+
+def test_checkpoint_from_before_the_record_is_resumed(tmp_path: Path) -> None:
+    """The first checkpoints had no names in the optimiser, no means and no record."""
+    run = trainer(tmp_path)
+    stop_after(run, 4)
+    run.run()
+    content = load_checkpoint(tmp_path / "checkpoint.pt")
+    for group in content["optimiser"]["param_groups"]:
+        del group["names"]
+    for name in ("record", "means", "mining", "scaler"):
+        del content[name]
+    del content["options"]["unfreeze_at"]
+    torch.save(content, tmp_path / "checkpoint.pt")
+    again = trainer(tmp_path)
+    assert again.resume(tmp_path / "checkpoint.pt") == []
+    moments = [s["exp_avg"] for s in again.optimiser.state.values()]
+    assert len(moments) == len(run.optimiser.state)
+    pairs = zip(moments, (s["exp_avg"] for s in run.optimiser.state.values()), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+    # and with another part of the trunk frozen: what learned before keeps its moments
+    other = trainer(tmp_path, dataclasses.replace(QUICK, frozen=5))
+    notes = other.resume(tmp_path / "checkpoint.pt")
+    assert any("frozen was 6 and is 5" in n for n in notes)
+    assert any("begin without moments" in n for n in notes)
+    head = other.network.head.score.weight  # type: ignore[union-attr]
+    assert torch.equal(
+        other.optimiser.state[head]["exp_avg"],
+        run.optimiser.state[run.network.head.score.weight]["exp_avg"],  # type: ignore[union-attr]
+    )
+
+
+def test_changed_options_are_told(tmp_path: Path) -> None:
+    run = trainer(tmp_path, dataclasses.replace(QUICK, pairs=2))
+    run.run()
+    options = dataclasses.replace(QUICK, optim=dataclasses.replace(QUICK.optim, lr=1e-4))
+    again = trainer(tmp_path, options)
+    notes = again.resume(tmp_path / "checkpoint.pt")
+    assert notes == [
+        "optim lr was 0.005 and is 0.0001: not an exact continuation",
+        "pairs was 2 and is 16: not an exact continuation",
+    ]
+    assert {g["peak"] for g in again.optimiser.param_groups} == {1e-4}
+
+
+def test_unfrozen_stages_learn_from_their_step_on(tmp_path: Path) -> None:
+    options = dataclasses.replace(QUICK, pairs=8, unfreeze_at=((0.5, 5),))
+    run = trainer(tmp_path, options)
+    last = run.network.trunk.stages[4]  # type: ignore[union-attr]
+    start = {n: v.clone() for n, v in last.named_parameters()}
+    seen = []
+    inner = run._train_step
+
+    def watch(batch: dict[str, torch.Tensor]) -> None:
+        inner(batch)
+        seen.append(any(not torch.equal(v, start[n]) for n, v in last.named_parameters()))
+
+    run._train_step = watch  # type: ignore[method-assign]
+    run.run()
+    assert seen == [False, False, True, True]
+    first = run.network.trunk.stages[0]  # type: ignore[union-attr]
+    assert not any(p.requires_grad for p in first.parameters())
+
+
+LOOP = """
+import sys, pathlib, torch, dataclasses
+sys.path.insert(0, {root!r})
+torch.set_num_threads(1)
+from tests.training.test_trainer import QUICK, trainer
+options = dataclasses.replace(QUICK, pairs=100000, save_every=1)
+trainer(pathlib.Path({out!r}), options).run()
+"""
+
+
+@pytest.mark.timeout(600)
+def test_kill_leaves_a_checkpoint_that_loads(tmp_path: Path) -> None:
+    """SIGKILL at once after a checkpoint appeared: the next is being written."""
+    code = LOOP.format(root=str(ROOT), out=str(tmp_path))
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
+    path = tmp_path / "checkpoint.pt"
+    try:
+        deadline = time.monotonic() + 300
+        while not path.exists() and time.monotonic() < deadline and process.poll() is None:
+            time.sleep(0.05)
+        partial = tmp_path / "checkpoint.pt.partial"
+        while not partial.exists() and time.monotonic() < deadline and process.poll() is None:
+            time.sleep(0.001)
+    finally:
+        process.kill()
+        process.wait()
+    again = trainer(tmp_path)
+    again.resume(path)
+    assert again.step >= 1
+
+
+@pytest.mark.timeout(900)
+def test_two_processes_equal_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``torchrun`` with two gloo processes: losses and weights of one with the same batch."""
+    write_clip(tmp_path / "data" / "a", seed=1)
+    write_clip(tmp_path / "data" / "b", seed=2)
+    command = [
+        str(ROOT / "tools" / "train.py"), "--data", str(tmp_path / "data"), "--init", "none",
+        "--channels", "8", "--tower-depth", "1", "--frozen", "5", "--batch", "4", "--pairs", "12",
+        "--optimiser", "sgd", "--lr", "0.02", "--warmup", "0", "--autocast", "none",
+        "--log-every", "1", "--workers", "0", "--threads", "1", "--mine-every", "2", "--quiet",
+    ]  # fmt: skip
+    monkeypatch.setattr(sys, "argv", [*command, "--out", str(tmp_path / "one")])
+    assert train_cli.main() == 0
+    spread = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MALLOC_TOP_PAD_": "1"}  # no restart
+    done = subprocess.run(
+        [sys.executable, *spread, *command, "--out", str(tmp_path / "two")],
+        capture_output=True, text=True, timeout=800, cwd=ROOT, env=environment,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    tables = [read_table(tmp_path / n / "log.csv") for n in ("one", "two")]
+    for name in ("loss", "score", "box", "triplet", "contrastive"):
+        one, two = ([float(row[name]) for row in t] for t in tables)
+        assert len(one) == 3
+        np.testing.assert_allclose(one, two, rtol=2e-4, atol=2e-5, err_msg=name)
+    contents = [load_checkpoint(tmp_path / n / "checkpoint.pt") for n in ("one", "two")]
+    assert torch.equal(contents[0]["confused"], contents[1]["confused"])
+    assert (contents[0]["confused"] >= 0).any()
+    moved = 0.0
+    start = tiny_like(contents[0])
+    for name, value in contents[0]["model"].items():
+        other = contents[1]["model"][name]
+        assert torch.allclose(value, other, rtol=1e-3, atol=2e-5), name
+        moved += float((value - start[name]).abs().sum())
+    assert moved > 0.1  # or the comparison says nothing
+
+
+def tiny_like(content: dict[str, object]) -> dict[str, torch.Tensor]:
+    from tracker.training.models import make_network
+
+    torch.manual_seed(0)
+    settings = content["record"]["settings"]  # type: ignore[index]
+    return dict(make_network("kestrel", **settings).state_dict())
+
+
+def test_batch_that_does_not_divide(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tracker.training.processes import join_processes
+
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(UserError, match="batch of 32 pairs cannot be divided among 3"):
+        join_processes(32)

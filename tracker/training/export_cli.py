@@ -1,0 +1,200 @@
+"""What ``tools/export.py`` does: weights of a checkpoint to two compared graphs."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from tracker.errors import UserError
+from tracker.frames import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Video, read_picture
+from tracker.network.kestrel import Kestrel
+from tracker.network.siamfc import SiamFC
+from tracker.spec import BoxPolicy, ModelSpec, PresencePolicy, ScalePolicy
+from tracker.training.checkpoint import load_checkpoint
+from tracker.training.export import export, make_spec, write_model
+from tracker.training.loop import load_weights
+from tracker.training.models import make_network
+from tracker.training.pairs import PairOptions, PairSampler
+from tracker.training.record import training_record
+from tracker.training.sources import open_source
+from tracker.training.toy import toy_source
+from tracker.training.tracks import Image
+from tracker.weights import ROLES
+
+CROPS = 6
+SAMPLE = Path(__file__).resolve().parent.parent / "assets" / "sample.mp4"
+Crops = NDArray[np.uint8]
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Options of the command."""
+    p = argparse.ArgumentParser(
+        description="Write the two ONNX graphs of a trained network. They are compared with "
+        "torch on real crops first, and refused if they differ."
+    )
+    add = p.add_argument
+    add("--checkpoint", type=Path, required=True, help="checkpoint.pt of a run")
+    add("--out", type=Path, required=True, metavar="STEM", help="such as weights/kestrel")
+    add("--weights", choices=("average", "model"), default="average", help="averaged, or the last")
+    add("--crops", type=Path, help="pictures or a video to compare on (else training data)")
+    add("--online", type=Path, metavar="JSON", help="online and presence parameters, scores")
+    add("--overwrite", action="store_true", help="replace an earlier export")
+    return p
+
+
+def main() -> int:
+    """Run the command; returns the exit status."""
+    args = build_parser().parse_args()
+    targets = [args.out.with_name(f"{args.out.name}.{role}.onnx") for role in ROLES]
+    existing = [t for t in targets if t.exists()]
+    if existing and not args.overwrite:
+        raise UserError(f"{existing[0]} exists; give --overwrite, or another --out")
+    content = load_checkpoint(args.checkpoint)
+    network = restore_network(content, args.weights, args.checkpoint)
+    tuned = read_tuned(args.online) if args.online else content.get("tuned") or {}
+    spec = tuned_spec(network, training_record(content), tuned, str(args.online))
+    files = export(network, spec, comparison_crops(network, content, args.crops))
+    try:
+        write_model(files, args.out)
+    except OSError as error:
+        raise UserError(f"{args.out} could not be written ({error.strerror})") from None
+    for target in targets:
+        print(f"{target}  {target.stat().st_size / 1e6:.2f} MB")
+    print(f"compared with torch at batch 1 and 3 on {CROPS} crops; SHA256SUMS written")
+    return 0
+
+
+def restore_network(content: dict[str, Any], weights: str, path: Path) -> SiamFC | Kestrel:
+    """The network of a checkpoint, in evaluation mode.
+
+    Args:
+        content: of the checkpoint; ``path`` stands in messages.
+        weights: ``average`` or ``model``.
+    """
+    try:
+        settings = content.get("record", {}).get("settings", {})
+        network = make_network(content["network"], **settings)
+        load_weights(network, content[weights], path)
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{path} is not a checkpoint of a training run ({error})") from None
+    return network.eval()  # type: ignore[return-value]
+
+
+def read_tuned(path: Path) -> dict[str, Any]:
+    """A file of parameters: ``{"online": {...}, "presence": {...}, "scores": {...}}``.
+
+    Raises:
+        UserError: unreadable, or with other parts.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror})") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is not JSON ({error})") from None
+    allowed = {"online", "presence", "scores"}
+    if not isinstance(content, dict) or set(content) - allowed:
+        raise UserError(f"{path} may have the parts {', '.join(sorted(allowed))} and no others")
+    return content
+
+
+def tuned_spec(
+    network: SiamFC | Kestrel, training: dict[str, Any], tuned: dict[str, Any], where: str
+) -> ModelSpec:
+    """The record of the model, with tuned parameters where there are some.
+
+    Raises:
+        UserError: unknown parameters, or values out of range.
+    """
+    if tuned.get("scores"):
+        training = {**training, "scores": tuned["scores"]}
+    default = make_spec(network)
+    try:
+        online: BoxPolicy | ScalePolicy = dataclasses.replace(
+            default.online, **tuned.get("online", {})
+        )
+        presence: PresencePolicy = dataclasses.replace(
+            default.presence, **tuned.get("presence", {})
+        )
+    except TypeError as error:
+        raise UserError(f"{where} has a parameter that {network.name} lacks ({error})") from None
+    spec = make_spec(network, training, online, presence)
+    try:
+        return ModelSpec.from_json(spec.to_json("search"), "search", where)
+    except UserError as error:
+        reason = str(error).partition("(")[2].rpartition(")")[0]
+        raise UserError(f"the parameters in {where} cannot be used ({reason})") from None
+
+
+def comparison_crops(
+    network: SiamFC | Kestrel, content: dict[str, Any], given: Path | None
+) -> Crops:
+    """Real search crops: of ``given``, of the training data, or of the sample clip.
+
+    Raises:
+        UserError: none of them is there.
+    """
+    size = network.search_size
+    if given is not None:
+        return _squares(_pictures(given), size)
+    sources = content.get("record", {}).get("sources", [])
+    try:
+        opened = [toy_source(2) if s == "toy" else open_source(s) for s in sources[:1]]
+    except UserError:  # the data are elsewhere now
+        opened = []
+    if opened:
+        options = PairOptions(network.exemplar_size, size).plain()
+        sampler = PairSampler(opened, options, seed=0)
+        return np.stack([sampler.pair(i).search for i in range(CROPS)])
+    if SAMPLE.is_file():
+        return _squares(_pictures(SAMPLE), size)
+    raise UserError("there are no crops to compare on; give --crops with pictures or a video")
+
+
+def _pictures(path: Path) -> list[Image]:
+    """A few pictures of a folder, a picture or a video."""
+    if path.is_dir():
+        found = sorted(p for p in path.rglob("*") if p.suffix.lower() in PICTURE_SUFFIXES)
+        chosen = found[:: max(len(found) // CROPS, 1)][:CROPS]
+        pictures = [read_picture(p) for p in chosen]
+    elif path.suffix.lower() in PICTURE_SUFFIXES:
+        pictures = [read_picture(path)]
+    elif path.is_file() or path.suffix.lower() in VIDEO_SUFFIXES:
+        frames: Iterator[Image] = _some_frames(path)
+        pictures = list(frames)
+    else:
+        raise UserError(f"there is nothing at {path}; --crops names pictures or a video")
+    if not pictures:
+        raise UserError(f"there is no picture in {path}")
+    return pictures
+
+
+def _some_frames(path: Path, step: int = 10) -> Iterator[Image]:
+    """Every tenth frame from the first on, as far as the video goes."""
+    frames = Video(path).read(range(CROPS * step))
+    try:
+        yield from islice(frames, 0, None, step)
+    except UserError as error:
+        if "ends after 0" in str(error) or "opened" in str(error):
+            raise
+
+
+def _squares(pictures: list[Image], size: int) -> Crops:
+    """``CROPS`` squares out of pictures, at different places where there are too few."""
+    crops = []
+    for index in range(CROPS):
+        image = pictures[index % len(pictures)]
+        side = max(int(min(image.shape[:2]) * (1 - 0.08 * index)), 1)
+        top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2
+        square = image[top : top + side, left : left + side]
+        crops.append(cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA))
+    return np.asarray(np.stack(crops), dtype=np.uint8)

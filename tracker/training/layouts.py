@@ -1,0 +1,141 @@
+"""Readers of clips: pictures or a video with a box a frame, in the layouts of public data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from tracker.annotations import read_boxes
+from tracker.errors import UserError
+from tracker import datasets
+from tracker.frames import VIDEO_SUFFIXES, Pictures, Video, picture_paths
+from tracker.geometry import FloatArray, context_side
+from tracker.training.tracks import EncodedFrames, Image, Track
+
+Read = tuple[list[Track], list[str]]
+"""What a reader gives: tracks, and sentences on what was left out."""
+
+# A frame of a video is kept as a crop of this many context sides around the target, no more
+# than CONTEXT_PIXELS a side: what a search region with its largest shift can show.
+REACH = 3.2
+CONTEXT_PIXELS = 128
+QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 92]
+
+
+def read_got10k(folder: Path) -> Read:
+    """GOT-10k layout: a folder a clip, with pictures and ``groundtruth.txt``.
+
+    An optional ``others.txt`` names boxes of like objects in each frame, as
+    ``x,y,w,h;x,y,w,h``.
+    """
+    # not "**", which passes linked folders over
+    depths = ("", "*/", "*/*/")
+    clips = sorted(p.parent for d in depths for p in folder.glob(d + "groundtruth.txt"))
+    return [_read_got10k_clip(clip) for clip in clips], []
+
+
+def _read_got10k_clip(clip: Path) -> Track:
+    frames = picture_paths(clip)
+    boxes = read_boxes(clip / "groundtruth.txt").astype(np.float32)
+    if len(frames) != len(boxes):
+        raise UserError(
+            f"{clip} has {len(frames)} pictures but {len(boxes)} lines in groundtruth.txt; "
+            "they must be equal"
+        )
+    return Track(frames, boxes, None, (), _read_others(clip / "others.txt", len(frames)))
+
+
+def _read_others(path: Path, count: int) -> tuple[NDArray[np.float32], ...]:
+    if not path.is_file():
+        return ()
+    lines = path.read_text(encoding="utf-8").split("\n")[:count]
+    lines += [""] * (count - len(lines))
+    try:
+        rows = [[b.split(",") for b in line.split(";") if b.strip()] for line in lines]
+        return tuple(np.asarray(r, dtype=np.float32).reshape(-1, 4) for r in rows)
+    except ValueError:
+        raise UserError(f"{path} must have boxes x,y,w,h;x,y,w,h in each line") from None
+
+
+def read_public(folder: Path, kind: str) -> Read:
+    """A layout that the evaluation also reads: OTB, LaSOT, UAV123, VOT, DAVIS, video pairs.
+
+    The category is the folder above the clip in LaSOT, which is sorted by class.
+    """
+    tracks = []
+    for sequence in datasets.load(folder, kind):
+        if isinstance(sequence.source, Video):
+            tracks.append(video_track(sequence.source.path, sequence.truth))
+            continue
+        assert isinstance(sequence.source, Pictures)
+        frames = sequence.source.paths[: len(sequence.truth)]
+        category = frames[0].parents[2].name if kind == "lasot" else None
+        tracks.append(Track(frames, sequence.truth.astype(np.float32), category))
+    return tracks, []
+
+
+def read_video(path: Path) -> Read:
+    """A video file with ``<name>.txt`` or ``<name>.csv`` beside it: a box x,y,w,h a frame.
+
+    Raises:
+        UserError: no annotation beside it, or one that does not fit the video.
+    """
+    for suffix in (".txt", ".csv"):
+        if path.with_suffix(suffix).is_file():
+            return [video_track(path, read_boxes(path.with_suffix(suffix)))], []
+    raise UserError(
+        f"{path} has no annotation; put {path.stem}.txt or {path.stem}.csv beside it, "
+        "with one box x,y,w,h a frame (nan where the object is absent)"
+    )
+
+
+def video_track(path: Path, boxes: FloatArray) -> Track:
+    """Decode a video once and keep what surrounds the target in each frame.
+
+    Reaching for single frames of a video file takes up to a second each; the crops of
+    this function take a few kilobytes of memory.
+
+    Args:
+        boxes: (N, 4) x, y, w, h; the video has at least N frames.
+    """
+    parts, kept = [], []
+    for image, box in zip(Video(path).read(range(len(boxes))), boxes, strict=True):
+        if np.isfinite(box).all():
+            crop, moved = crop_around(image, box)
+            parts.append(cv2.imencode(".jpg", crop, QUALITY)[1].ravel())
+            kept.append(moved)
+        else:  # time goes on, for the gap between two frames
+            parts.append(np.zeros(0, np.uint8))
+            kept.append(np.full(4, np.nan))
+    return Track(EncodedFrames(parts, str(path)), np.asarray(kept, dtype=np.float32))
+
+
+def crop_around(image: Image, box: FloatArray) -> tuple[Image, FloatArray]:
+    """The part of a frame that pairs with this target can show, and the box in it."""
+    x, y, w, h = (float(v) for v in box)
+    side = context_side(w, h)
+    reach = REACH * side / 2
+    height, width = image.shape[:2]
+    left, right = max(int(x + w / 2 - reach), 0), min(int(x + w / 2 + reach) + 1, width)
+    top, bottom = max(int(y + h / 2 - reach), 0), min(int(y + h / 2 + reach) + 1, height)
+    if right - left < 2 or bottom - top < 2:
+        raise UserError(
+            f"the box {x:g},{y:g},{w:g},{h:g} lies outside the frame of {width} x {height} pixels"
+        )
+    crop = image[top:bottom, left:right]
+    moved = np.array([x - left, y - top, w, h])
+    factor = CONTEXT_PIXELS / side
+    if factor >= 1:
+        return crop, moved
+    size = max(round(crop.shape[1] * factor), 1), max(round(crop.shape[0] * factor), 1)
+    scale = np.array([size[0] / crop.shape[1], size[1] / crop.shape[0]])
+    small = cv2.resize(crop, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(small), moved * np.tile(scale, 2)
+
+
+def is_video(path: Path) -> bool:
+    """Whether a file's name says that it is a video."""
+    return path.suffix.lower() in VIDEO_SUFFIXES

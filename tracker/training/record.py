@@ -1,0 +1,78 @@
+"""What a model file tells of its training: data, command, seed, hours, pairs, scores."""
+
+from __future__ import annotations
+
+import math
+import os
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tracker.training.tracks import Source
+
+
+def make_record(
+    sources: Sequence[Source], command: Sequence[str], data: Sequence[str], settings: dict[str, Any]
+) -> dict[str, Any]:
+    """The part of the record that is known when a run starts.
+
+    Args:
+        command: ``sys.argv``.
+        data: sources as the command line named them, for later crops.
+        settings: of the network's constructor.
+    """
+    return {
+        "commands": [shlex.join(["python", *(public_path(c) for c in command)])],
+        "data": [
+            {
+                "name": public_path(text), "weight": source.weight,
+                "tracks": len(source.tracks), "pictures": source.pictures,
+            }
+            for text, source in zip(data, sources, strict=True)
+        ],
+        "sources": list(data),
+        "settings": settings,
+    }  # fmt: skip
+
+
+def training_record(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """The record of a checkpoint as a model file holds it, without folders of this machine."""
+    record, options = checkpoint.get("record", {}), checkpoint.get("options", {})
+    step, batch = int(checkpoint["step"]), int(options.get("batch", 0))
+    result = {
+        "commands": record.get("commands", []),
+        "data": record.get("data", []),
+        "settings": record.get("settings", {}),
+        "seed": options.get("seed"),
+        "steps": step,
+        "pairs": step * batch,
+        "hours": round(float(checkpoint["seconds"]) / 3600, 2),
+        "options": options,
+    }
+    return dict(_plain(result))
+
+
+def public_path(argument: str) -> str:
+    """An argument without the folders above the working directory."""
+    head, separator, rest = "", "", argument
+    for mark in ("=", ":"):
+        before, found, after = argument.partition(mark)
+        if found and os.path.isabs(after):
+            head, separator, rest = before, mark, after
+            break
+    if not os.path.isabs(rest):
+        return argument
+    relative = os.path.relpath(rest)
+    return head + separator + (Path(rest).name if relative.startswith("..") else relative)
+
+
+def _plain(value: Any) -> Any:
+    """Values that JSON has: tuples become lists, infinity and NaN become text."""
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value

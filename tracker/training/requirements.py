@@ -1,0 +1,21 @@
+"""Says in one sentence what training and export need and is not installed."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from tracker.errors import UserError
+
+
+def require(*modules: str) -> None:
+    """Check that packages can be imported, without importing them.
+
+    Raises:
+        UserError: names the first that is missing, and the command that installs it.
+    """
+    for module in modules:
+        if find_spec(module) is None:
+            raise UserError(
+                f"training and export need the package {module}, which is not installed; "
+                "run: pip install 'siamtrack[train]'"
+            )

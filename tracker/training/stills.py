@@ -1,0 +1,202 @@
+"""Readers of annotated stills: COCO and Pascal VOC. Every object becomes a track of one frame."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+from xml.parsers import expat
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from tracker.errors import UserError
+from tracker.training.layouts import Read
+from tracker.training.tracks import Track
+
+MIN_SIDE = 8
+"""Objects with a side of fewer pixels are left out."""
+
+Polygons = tuple[NDArray[np.float32], ...]
+
+
+def read_coco(folder: Path, annotations: str = "annotations.json") -> Read:
+    """COCO layout: ``annotations.json`` and ``images/``.
+
+    Crowds and objects under ``MIN_SIDE`` pixels are left out; other objects of the same
+    category in the picture become ``others``. Polygons and masks become outlines.
+    """
+    path = folder if folder.suffix == ".json" else folder / annotations
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        names = {c["id"]: str(c["name"]) for c in content.get("categories", [])}
+        files = {i["id"]: str(i["file_name"]) for i in content["images"]}
+        by_image: dict[int, list[dict[str, Any]]] = {}
+        for item in content["annotations"]:
+            if not item.get("iscrowd") and min(item["bbox"][2:]) >= MIN_SIDE:
+                by_image.setdefault(item["image_id"], []).append(item)
+        root = path.parent / "images" if (path.parent / "images").is_dir() else path.parent
+        there = _Folder(root)
+        tracks = [
+            _coco_track(item, root / files[image], items, names)
+            for image, items in by_image.items()
+            for item in items
+            if image in files and files[image] in there
+        ]
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror})") from None
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+        raise UserError(f"{path} is not a COCO annotation file ({error!r})") from None
+    missing = sum(name not in there for name in files.values())
+    return tracks, _missing_note(missing, len(files), root)
+
+
+def _coco_track(
+    item: dict[str, Any], path: Path, items: list[dict[str, Any]], names: dict[int, str]
+) -> Track:
+    category = item.get("category_id")
+    like = [o["bbox"] for o in items if o is not item and o.get("category_id") == category]
+    others = (np.asarray(like, dtype=np.float32).reshape(-1, 4),)
+    boxes = np.asarray([item["bbox"]], dtype=np.float32)
+    polygons = outlines(item.get("segmentation"))
+    return Track([path], boxes, names.get(category), polygons, others)  # type: ignore[arg-type]
+
+
+def outlines(segmentation: Any) -> Polygons:
+    """Polygons of a COCO segmentation: as given, or traced around a run-length mask."""
+    if isinstance(segmentation, list):
+        parts = [p for p in segmentation if len(p) >= 6]
+        return tuple(np.asarray(p, dtype=np.float32).reshape(-1, 2) for p in parts)
+    if not isinstance(segmentation, dict):
+        return ()
+    height, width = (int(v) for v in segmentation["size"])
+    counts = segmentation["counts"]
+    runs = counts if isinstance(counts, list) else unpack_runs(counts)
+    if sum(runs) != height * width:
+        raise ValueError(f"a mask of {height} x {width} pixels has runs of {sum(runs)}")
+    values = np.arange(len(runs)) % 2
+    mask = np.repeat(values, runs).astype(np.uint8).reshape(width, height).T  # by columns
+    found, _ = cv2.findContours(
+        np.ascontiguousarray(mask), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE
+    )
+    return tuple(np.asarray(c, dtype=np.float32).reshape(-1, 2) for c in found if len(c) >= 3)
+
+
+def unpack_runs(text: str) -> list[int]:
+    """Run lengths of COCO's compressed masks (``rleFrString`` of its ``maskApi.c``).
+
+    Five bits a character from 48 on, the lowest first; bit 6 says that more follow; from
+    the third number on each is a difference to the one two places before.
+    """
+    runs: list[int] = []
+    value = shift = 0
+    for character in text:
+        bits = ord(character) - 48
+        value |= (bits & 31) << shift
+        shift += 5
+        if bits & 32:
+            continue
+        if bits & 16:
+            value -= 1 << shift
+        runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+        value = shift = 0
+    return runs
+
+
+def read_voc(folder: Path) -> Read:
+    """Pascal VOC layout: ``Annotations/*.xml`` and ``JPEGImages/``, or both side by side.
+
+    ``folder`` may also hold several such folders (``VOC2007``, ``VOC2012``).
+    """
+    places = [folder / "Annotations", *sorted(folder.glob("*/Annotations"))]
+    files = sorted(f for place in places for f in place.glob("*.xml")) or sorted(
+        folder.glob("*.xml")
+    )
+    tracks: list[Track] = []
+    missing = 0
+    folders: dict[Path, _Folder] = {}
+    for file in files:
+        root = file.parent.parent / "JPEGImages" if file.parent.name == "Annotations" else None
+        root = root if root is not None and root.is_dir() else file.parent
+        there = folders.setdefault(root, _Folder(root))
+        name, objects = _read_voc_file(file)
+        if name not in there:
+            name = next(
+                (file.stem + s for s in (".jpg", ".png", ".webp") if file.stem + s in there), ""
+            )
+        if name:
+            tracks += _voc_tracks(root / name, objects)
+        else:
+            missing += 1
+    return tracks, _missing_note(missing, len(files), folder)
+
+
+def _voc_tracks(path: Path, objects: list[tuple[str, list[float]]]) -> list[Track]:
+    tracks = []
+    for index, (category, box) in enumerate(objects):
+        if min(box[2:]) >= MIN_SIDE:
+            like = [b for i, (c, b) in enumerate(objects) if c == category and i != index]
+            others = (np.asarray(like, dtype=np.float32).reshape(-1, 4),)
+            tracks.append(Track([path], np.asarray([box], np.float32), category, (), others))
+    return tracks
+
+
+def _read_voc_file(path: Path) -> tuple[str, list[tuple[str, list[float]]]]:
+    """Picture name, and category and box (x, y, w, h) of each object."""
+    try:
+        root = parse_xml(path.read_bytes())
+        objects = []
+        for item in root.iter("object"):
+            corners = [
+                float(item.findtext(f"bndbox/{k}", "")) for k in ("xmin", "ymin", "xmax", "ymax")
+            ]
+            x1, y1, x2, y2 = corners
+            # VOC counts pixels from 1, and its last pixel belongs to the box
+            box = [x1 - 1, y1 - 1, x2 - x1 + 1, y2 - y1 + 1]
+            objects.append((item.findtext("name", "").strip(), box))
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror})") from None
+    except (ValueError, expat.ExpatError) as error:
+        raise UserError(f"{path} is not a Pascal VOC annotation ({error})") from None
+    return Path(root.findtext("filename", "").strip()).name, objects
+
+
+def parse_xml(content: bytes) -> ElementTree.Element:
+    """Parse XML without document types, and so without entities that could grow or fetch.
+
+    Raises:
+        ValueError, ExpatError: a document type, or no well-formed XML.
+    """
+
+    def refuse(*_: object) -> None:
+        raise ValueError("it declares a document type, which annotations do not need")
+
+    builder, parser = ElementTree.TreeBuilder(), expat.ParserCreate()
+    parser.StartDoctypeDeclHandler = refuse
+    parser.StartElementHandler = builder.start
+    parser.EndElementHandler = builder.end
+    parser.CharacterDataHandler = builder.data
+    parser.Parse(content, True)
+    return builder.close()
+
+
+class _Folder:
+    """Which files a folder has, asked once for each folder below it."""
+
+    def __init__(self, root: Path) -> None:
+        self._root, self._names = root, dict[str, set[str]]()
+
+    def __contains__(self, name: object) -> bool:
+        below, _, last = str(name).rpartition("/")
+        if below not in self._names:
+            place = self._root / below
+            self._names[below] = {p.name for p in place.iterdir()} if place.is_dir() else set()
+        return last != "" and last in self._names[below]
+
+
+def _missing_note(missing: int, total: int, root: Path) -> list[str]:
+    return (
+        [f"{missing} of {total} annotated pictures are not in {root}; left out"] if missing else []
+    )

@@ -1,0 +1,318 @@
+"""Command line of ``tools/train.py``, and what its options stand for."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from tracker.errors import UserError
+from tracker.network.correlation import SIMILARITIES
+from tracker.network.kestrel import Kestrel
+from tracker.network.siamfc import SiamFC
+from tracker.training.loop import RunOptions
+from tracker.training.models import NETWORKS
+from tracker.training.objective import LossOptions
+from tracker.training.optimise import OptimOptions
+from tracker.training.pairs import PairOptions
+
+EXAMPLES = """
+examples:
+  python tools/train.py --toy
+  python tools/train.py --data my_clips/ --init weights.pt --out runs/mine
+  python tools/train.py --data coco:stills@0.6 --data got10k:videos@0.4 --out runs/k --pairs 400000
+  python tools/train.py --data my_clips/ --show-pairs 24 pairs.png
+  torchrun --nproc-per-node 2 tools/train.py --data videos/ --out runs/k --batch 64
+
+A source is [LAYOUT:]PATH[@WEIGHT]. Layouts: coco, voc, got10k, video (a file with .txt or
+.csv beside it), videos (a folder of such), lasot, otb, uav123, vot, davis.
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Options of the command."""
+    p = argparse.ArgumentParser(
+        description="Train a tracker on pairs of pictures.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_run(p.add_argument_group("run"))
+    _add_optimisation(p.add_argument_group("optimisation"))
+    _add_losses(p.add_argument_group("losses"))
+    _add_pairs(p.add_argument_group("pairs (shares are of all pairs)"))
+    _add_checks(p.add_argument_group("validation"))
+    return p
+
+
+def _add_run(g: Any) -> None:
+    g.add_argument("--network", choices=NETWORKS, default="kestrel")
+    g.add_argument(
+        "--data",
+        action="append",
+        default=[],
+        metavar="[LAYOUT:]PATH[@WEIGHT]",
+        help="training data; give it several times to mix",
+    )
+    g.add_argument("--toy", action="store_true", help="rendered shapes: a run of two minutes")
+    g.add_argument("--out", type=Path, help="folder of the run (checkpoint, log, plot)")
+    g.add_argument("--pairs", type=_whole, help="pairs in the whole run (100000)")
+    g.add_argument("--batch", type=_whole, help="pairs a step, of all processes (32)")
+    g.add_argument(
+        "--init", default="imagenet", help="imagenet, none, or a checkpoint to start from"
+    )
+    g.add_argument("--resume", action="store_true", help="go on where --out stopped")
+    g.add_argument("--max-minutes", type=_amount, default=0.0, help="stop, resumable, after these")
+    g.add_argument("--save-every", type=_whole, default=200, help="steps between checkpoints")
+    g.add_argument("--log-every", type=_whole, default=50, help="steps between rows of log.csv")
+    g.add_argument("--workers", type=_amount_whole, default=1, help="processes that make pairs")
+    g.add_argument("--seed", type=_amount_whole, default=0)
+    g.add_argument("--autocast", choices=("bf16", "fp16", "none"), default="bf16")
+    g.add_argument("--channels-first", action="store_true", help="the slower memory format")
+    g.add_argument("--threads", type=_amount_whole, default=0, help="of torch on the CPU")
+    g.add_argument("--quiet", action="store_true", help="no progress bar")
+    g.add_argument("--overwrite", action="store_true", help="replace what --out or a sheet holds")
+    g.add_argument("--channels", type=_whole, help="width of Kestrel's neck and towers (96)")
+    g.add_argument("--tower-depth", type=_whole, help="blocks in Kestrel's towers (4)")
+    g.add_argument("--similarity", choices=SIMILARITIES, help="of SiamFC (dot)")
+
+
+def _add_optimisation(g: Any) -> None:
+    d = OptimOptions()
+    g.add_argument("--optimiser", choices=("adamw", "sgd"), default=d.optimiser)
+    g.add_argument("--lr", type=_amount, default=d.lr, help="peak rate of new layers")
+    g.add_argument(
+        "--trunk-lr",
+        type=_factors,
+        default=d.trunk_lr,
+        metavar="F[,F,F,F,F,F]",
+        help="factor on it for the trunk, or for its stem and 5 stages",
+    )
+    g.add_argument(
+        "--schedule", choices=("cosine", "step", "exponential", "constant"), default=d.schedule
+    )
+    g.add_argument("--warmup", type=_share, default=d.warmup, help="share of the run")
+    g.add_argument("--final", type=_share, default=d.final, help="rate at the end, of the peak")
+    g.add_argument("--weight-decay", type=_amount, default=d.weight_decay)
+    g.add_argument("--clip", type=_amount, default=d.clip, help="largest norm of the gradient")
+    g.add_argument("--ema", type=_share, default=d.ema, help="decay of the averaged weights")
+    g.add_argument(
+        "--frozen",
+        type=_amount_whole,
+        default=3,
+        help="parts of Kestrel's trunk that do not learn: 0 none, 1 the stem, 6 all",
+    )
+    g.add_argument(
+        "--unfreeze-at",
+        type=_unfreeze,
+        action="append",
+        default=[],
+        metavar="SHARE:COUNT",
+        help="from this share of the run on, freeze COUNT",
+    )
+    g.add_argument(
+        "--mine-every",
+        type=_amount_whole,
+        default=0,
+        metavar="STEPS",
+        help="learn which objects are confused, and show them as negatives, "
+        "in rounds of so many steps (0: off)",
+    )
+
+
+def _add_losses(g: Any) -> None:
+    d = LossOptions()
+    g.add_argument("--score-loss", choices=("bce", "focal"), default=d.score)
+    g.add_argument(
+        "--quality",
+        type=_share,
+        default=d.quality,
+        help="share of the box's overlap in the target of a positive cell",
+    )
+    g.add_argument("--box-weight", type=_amount, default=d.box)
+    g.add_argument("--contrastive-weight", type=_amount, default=d.contrastive)
+    g.add_argument("--triplet-weight", type=_amount, default=d.triplet)
+    g.add_argument("--margin", type=_amount, default=d.margin, help="of the triplet loss")
+    g.add_argument("--radius", type=_amount, default=d.radius, help="SiamFC: positive pixels")
+
+
+def _add_pairs(g: Any) -> None:
+    d = PairOptions(128, 256)
+    g.add_argument("--negative", type=_share, default=d.negative, help="another object is shown")
+    g.add_argument("--hard", type=_share, default=d.hard, help="of these: confused or same class")
+    g.add_argument("--paste", type=_share, default=d.paste, help="of objects with outlines")
+    g.add_argument("--distractor", type=_share, default=d.distractor)
+    g.add_argument("--occluder", type=_share, default=d.occluder)
+    g.add_argument("--grey", type=_share, default=d.grey)
+    g.add_argument("--flip", type=_share, default=d.flip)
+    g.add_argument("--max-gap", type=_amount_whole, default=d.max_gap, help="frames")
+    g.add_argument("--shift", type=_amount, help="pixels (64; SiamFC 32)")
+    g.add_argument("--scale", type=_amount, default=d.scale, help="exp(+-SCALE)")
+    g.add_argument("--show-pairs", nargs=2, metavar=("N", "PNG"), help="draw pairs and stop")
+
+
+def _add_checks(g: Any) -> None:
+    g.add_argument(
+        "--val",
+        action="append",
+        default=[],
+        metavar="[LAYOUT:]PATH[@WEIGHT]",
+        help="data for validation pairs; never trained on",
+    )
+    g.add_argument("--val-pairs", type=_whole, default=128)
+    g.add_argument(
+        "--val-clip",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="VIDEO",
+        help="clip with .txt or .csv beside it, tracked as training goes",
+    )
+    g.add_argument("--val-every", type=_whole, default=1000, metavar="STEPS")
+
+
+def fill_defaults(args: argparse.Namespace) -> None:
+    """Defaults that depend on ``--toy``; an explicit option always wins."""
+    toy = args.toy
+    args.pairs = args.pairs or (TOY["pairs"] if toy else 100_000)
+    args.batch = args.batch or (TOY["batch"] if toy else 32)
+    if toy:
+        args.out = args.out or Path("runs/toy")
+        args.log_every = min(args.log_every, 25)
+
+
+# Two minutes on two cores.
+TOY: dict[str, int] = {"pairs": 2400, "batch": 16}
+
+
+def network_settings(args: argparse.Namespace) -> dict[str, Any]:
+    """Arguments of the network's constructor that differ from its defaults.
+
+    Raises:
+        UserError: an option of the other network.
+    """
+    own = {"channels": args.channels, "tower_depth": args.tower_depth}
+    other: dict[str, Any] = {"similarity": args.similarity}
+    if args.network == "siamfc":
+        own, other = other, own
+    wrong = next((name for name, value in other.items() if value is not None), None)
+    if wrong:
+        raise UserError(f"--{wrong.replace('_', '-')} is not an option of {args.network}")
+    return {name: value for name, value in own.items() if value is not None}
+
+
+def pair_options(args: argparse.Namespace, network: SiamFC | Kestrel) -> PairOptions:
+    """How pairs are drawn."""
+    shift = args.shift if args.shift is not None else (64.0 if args.network == "kestrel" else 32.0)
+    names = {f.name for f in dataclasses.fields(PairOptions)} & vars(args).keys() - {"shift"}
+    try:
+        return PairOptions(
+            network.exemplar_size, network.search_size, shift=shift,
+            **{name: getattr(args, name) for name in names},
+        )  # fmt: skip
+    except ValueError as error:
+        raise UserError(f"the options of the pairs do not fit: {error}") from None
+
+
+def run_options(args: argparse.Namespace) -> RunOptions:
+    """How the run goes."""
+    kestrel = args.network == "kestrel"
+    _check_freezing(args, kestrel)
+    return RunOptions(
+        pairs=args.pairs,
+        batch=args.batch,
+        seed=args.seed,
+        frozen=args.frozen if kestrel else 0,
+        unfreeze_at=tuple(args.unfreeze_at),
+        workers=args.workers,
+        max_minutes=args.max_minutes,
+        save_every=args.save_every,
+        log_every=args.log_every,
+        validate_every=args.val_every,
+        mine_every=args.mine_every,
+        autocast=args.autocast,
+        channels_last=not args.channels_first,
+        quiet=args.quiet,
+        optim=OptimOptions(
+            optimiser=args.optimiser,
+            lr=args.lr,
+            trunk_lr=args.trunk_lr,
+            weight_decay=args.weight_decay,
+            schedule=args.schedule,
+            warmup=args.warmup,
+            final=args.final,
+            clip=args.clip,
+            ema=args.ema,
+        ),
+        loss=LossOptions(
+            score=args.score_loss,
+            box=args.box_weight,
+            quality=args.quality,
+            contrastive=args.contrastive_weight,
+            triplet=args.triplet_weight,
+            margin=args.margin,
+            radius=args.radius,
+        ),
+    )
+
+
+def _check_freezing(args: argparse.Namespace, kestrel: bool) -> None:
+    if not kestrel and (args.unfreeze_at or isinstance(args.trunk_lr, tuple) or args.mine_every):
+        raise UserError(
+            "--unfreeze-at, several factors of --trunk-lr and --mine-every need Kestrel's "
+            "stages and identities; SiamFC has none"
+        )
+    if isinstance(args.trunk_lr, tuple) and len(args.trunk_lr) != 6:
+        raise UserError(f"--trunk-lr takes 1 or 6 factors, found {len(args.trunk_lr)}")
+    if max([args.frozen, *(count for _, count in args.unfreeze_at)]) > 6:
+        raise UserError("Kestrel's trunk has a stem and 5 stages: --frozen is 0 to 6")
+    shares = [share for share, _ in args.unfreeze_at]
+    if shares != sorted(shares):
+        raise UserError("give --unfreeze-at in the order of its shares")
+
+
+def _number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"a number is needed, found {text!r}") from None
+    if not 0 <= value < 1e12:
+        raise argparse.ArgumentTypeError(f"a number of at least 0 is needed, found {text}")
+    return value
+
+
+def _amount(text: str) -> float:
+    return _number(text)
+
+
+def _share(text: str) -> float:
+    value = _number(text)
+    if value > 1:
+        raise argparse.ArgumentTypeError(f"a share of 0 to 1 is needed, found {text}")
+    return value
+
+
+def _amount_whole(text: str) -> int:
+    value = _number(text)
+    if value != int(value):
+        raise argparse.ArgumentTypeError(f"a whole number is needed, found {text}")
+    return int(value)
+
+
+def _whole(text: str) -> int:
+    value = _amount_whole(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"a whole number above 0 is needed, found {text}")
+    return value
+
+
+def _factors(text: str) -> float | tuple[float, ...]:
+    values = tuple(_number(v) for v in text.split(","))
+    return values[0] if len(values) == 1 else values
+
+
+def _unfreeze(text: str) -> tuple[float, int]:
+    share, colon, count = text.partition(":")
+    if not colon:
+        raise argparse.ArgumentTypeError(f"SHARE:COUNT is needed, such as 0.5:2, found {text!r}")
+    return _share(share), _amount_whole(count)
