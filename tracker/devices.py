@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import ctypes
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tracker.cache import cache_folder
 from tracker.errors import UserError
+from tracker.gpu_libraries import available_providers, missing_for_cuda, missing_for_tensorrt
 
 Provider = str | tuple[str, dict[str, Any]]
+Shape = Sequence[int | str | None]
+
+BATCHES = 8  # crops in one pass that a TensorRT engine is prepared for
+_OTHERS = {"coreml": "CoreMLExecutionProvider", "openvino": "OpenVINOExecutionProvider"}
 
 
 @dataclass(frozen=True)
@@ -21,25 +26,55 @@ class Device:
         name: ``cpu``, ``cuda:0``, ``tensorrt:0``, ``coreml`` or ``openvino``.
         providers: for ``InferenceSession``, best first.
         reason: why this one, in one line, when ``auto`` chose it; else empty.
+        index: number of the GPU.
     """
 
     name: str
     providers: Sequence[Provider] = field(default=("CPUExecutionProvider",))
     reason: str = ""
+    index: int = 0
 
     @property
     def on_gpu(self) -> bool:
         """Whether crops have to be copied to another memory."""
         return self.name.startswith(("cuda", "tensorrt"))
 
+    @property
+    def wants_shapes(self) -> bool:
+        """Whether ``providers_for`` needs to know the inputs of a graph."""
+        return self.name.startswith("tensorrt")
+
+    def providers_for(self, inputs: dict[str, Shape]) -> list[Provider]:
+        """The providers, told which batches a graph will see.
+
+        TensorRT builds an engine for a range of shapes; without it a second target, or a
+        search for a lost one, would stop the video for the time of another build.
+
+        Args:
+            inputs: shapes of the graph's inputs by name; free dimensions are names.
+        """
+        if not self.wants_shapes:
+            return list(self.providers)
+        free = {n: s for n, s in inputs.items() if any(not isinstance(d, int) for d in s)}
+        profile = {
+            f"trt_profile_{kind}_shapes": ",".join(f"{n}:{_at(s, size)}" for n, s in free.items())
+            for kind, size in (("min", 1), ("opt", 1), ("max", BATCHES))
+        }
+        name, options = self.providers[0]
+        assert isinstance(options, dict)
+        return [(name, {**options, **profile} if free else options), *self.providers[1:]]
+
 
 def choose_device(name: str = "auto") -> Device:
-    """Turn ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``tensorrt`` into providers.
+    """Turn ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``tensorrt`` ... into providers.
+
+    ``auto`` takes CUDA where it works, OpenVINO where its build of ONNX Runtime is
+    installed, else the CPU.
 
     Raises:
         UserError: unknown name, or a device whose provider or libraries are missing.
     """
-    match = re.fullmatch(r"(auto|cpu|coreml|openvino|(cuda|tensorrt)(?::(\d+))?)", name)
+    match = re.fullmatch(r"auto|cpu|coreml|openvino|(cuda|tensorrt)(?::(\d{1,3}))?", name)
     if match is None:
         raise UserError(
             f"there is no device {name!r}; choose auto, cpu, cuda, cuda:1, tensorrt, "
@@ -48,79 +83,61 @@ def choose_device(name: str = "auto") -> Device:
     if name == "cpu":
         return Device("cpu")
     if name == "auto":
-        missing = missing_for_cuda()
-        if missing is None:
-            return _cuda(0, tensorrt=False)
-        return Device("cpu", reason=f"running on the CPU: {missing}")
-    if name in ("coreml", "openvino"):
-        return _named_provider(name)
-    missing = missing_for_cuda()
+        return _best()
+    if name in _OTHERS:
+        return _other(name)
+    index, tensorrt = int(match.group(2) or 0), match.group(1) == "tensorrt"
+    missing = missing_for_tensorrt(index) if tensorrt else missing_for_cuda(index)
     if missing is not None:
-        raise UserError(
-            f"device {name} was asked for, but {missing}; install the GPU libraries with "
-            "pip install 'siamtrack[cuda]' and an NVIDIA driver, or use --device cpu"
-        )
-    return _cuda(int(match.group(3) or 0), tensorrt=match.group(2) == "tensorrt")
+        raise UserError(f"device {name} was asked for, but {missing}; or use --device cpu")
+    return _tensorrt(index) if tensorrt else _cuda(index)
 
 
-def _cuda(index: int, tensorrt: bool) -> Device:
-    cuda: Provider = ("CUDAExecutionProvider", {"device_id": index})
-    if not tensorrt:
-        return Device(f"cuda:{index}", (cuda, "CPUExecutionProvider"))
-    if "TensorrtExecutionProvider" not in available_providers():
-        raise UserError(
-            "device tensorrt was asked for, but this ONNX Runtime has no TensorRT provider; "
-            "install onnxruntime-gpu and tensorrt, or use --device cuda"
-        )
-    options = {"device_id": index, "trt_fp16_enable": True, "trt_engine_cache_enable": True,
-               "trt_timing_cache_enable": True}  # fmt: skip
+def _best() -> Device:
+    missing = missing_for_cuda()
+    if missing is None:
+        return _cuda(0, reason="running on the GPU cuda:0")
+    if _OTHERS["openvino"] in available_providers():
+        return _other("openvino", reason="running on OpenVINO, whose ONNX Runtime is installed")
+    return Device("cpu", reason=f"running on the CPU: {missing}")
+
+
+def _cuda(index: int, reason: str = "") -> Device:
+    return Device(f"cuda:{index}", (_cuda_provider(index), "CPUExecutionProvider"), reason, index)
+
+
+def _cuda_provider(index: int) -> Provider:
+    # the default tries every algorithm for each new batch size, in the middle of a video
+    return "CUDAExecutionProvider", {
+        "device_id": index,
+        "cudnn_conv_algo_search": "HEURISTIC",
+        "arena_extend_strategy": "kSameAsRequested",
+    }
+
+
+def _tensorrt(index: int) -> Device:
+    options: dict[str, Any] = {"device_id": index, "trt_fp16_enable": True}
+    folder = cache_folder("tensorrt")
+    if folder is not None:  # building takes from seconds to minutes: once for each model and GPU
+        for cache in ("engine", "timing"):
+            options[f"trt_{cache}_cache_enable"] = True
+            options[f"trt_{cache}_cache_path"] = str(folder)
     trt: Provider = ("TensorrtExecutionProvider", options)
-    return Device(f"tensorrt:{index}", (trt, cuda, "CPUExecutionProvider"))
+    return Device(
+        f"tensorrt:{index}", (trt, _cuda_provider(index), "CPUExecutionProvider"), "", index
+    )
 
 
-def _named_provider(name: str) -> Device:
-    provider = {"coreml": "CoreMLExecutionProvider", "openvino": "OpenVINOExecutionProvider"}[name]
+def _other(name: str, reason: str = "") -> Device:
+    provider = _OTHERS[name]
     if provider not in available_providers():
+        build = {"coreml": "onnxruntime on macOS", "openvino": "pip install onnxruntime-openvino"}
         raise UserError(
-            f"device {name} was asked for, but the installed ONNX Runtime has no {provider}; "
-            "install the ONNX Runtime build that brings it, or use --device cpu"
+            f"device {name} was asked for, but the installed ONNX Runtime has no {provider} "
+            f"({build[name]} brings it); or use --device cpu"
         )
-    return Device(name, (provider, "CPUExecutionProvider"))
+    return Device(name, (provider, "CPUExecutionProvider"), reason)
 
 
-def available_providers() -> list[str]:
-    """Providers that the installed ONNX Runtime was built with."""
-    import onnxruntime
-
-    return list(onnxruntime.get_available_providers())
-
-
-def missing_for_cuda() -> str | None:
-    """What keeps CUDA from working, as a half sentence, or ``None`` when it should work.
-
-    onnxruntime-gpu lists its CUDA provider on any machine, and prints red errors when a
-    session then fails; so the driver is looked for first.
-    """
-    if "CUDAExecutionProvider" not in available_providers():
-        return "the installed ONNX Runtime has no CUDA provider (onnxruntime-gpu has)"
-    if not _loads("libcuda.so.1", "nvcuda.dll"):
-        return "no NVIDIA driver was found"
-    import onnxruntime
-
-    if hasattr(onnxruntime, "preload_dlls"):
-        onnxruntime.preload_dlls(directory="")
-    for library in (("libcudart.so.13", "libcudart.so.12", "cudart64_12.dll", "cudart64_13.dll"),
-                    ("libcudnn.so.9", "cudnn64_9.dll")):  # fmt: skip
-        if not _loads(*library):
-            return f"the CUDA library {library[0].split('.')[0]} was not found"
-    return None
-
-
-def _loads(*names: str) -> bool:
-    for name in names:
-        try:
-            ctypes.CDLL(name)
-        except OSError:
-            continue
-        return True
-    return False
+def _at(shape: Shape, batch: int) -> str:
+    return "x".join(str(d if isinstance(d, int) else batch) for d in shape)

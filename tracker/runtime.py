@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tracker.devices import Device, choose_device
 from tracker.errors import UserError
+from tracker.gpu_search import GpuSearch
 from tracker.image import Image
+from tracker.ort_session import DeviceFailed, open_session
 from tracker.spec import METADATA_KEY, ModelSpec
+from tracker.threads import default_threads
 from tracker.weights import ModelFiles, read_model
 
 Array = NDArray[np.float32]
@@ -47,16 +51,20 @@ class Network(Protocol):
         """Exemplar crops (B, E, E, 3) and corner boxes (B, 4) -> embedding, identity (B, D)."""
 
     def search(self, embedding: Array, crops: Image) -> SearchOutput:
-        """Embedding (1 or B, ...) and search crops (B, S, S, 3) -> responses."""
+        """Embedding (1 or B, ...) and search crops (B, S, S, 3) -> responses.
+
+        An embedding is never changed in place: a network may keep a copy of it elsewhere.
+        """
 
 
 class OnnxNetwork:
-    """The exported graphs of a model.
+    """The exported graphs of a model. It has no state, so several trackers may share it.
 
     Args:
         files: contents of the two graphs.
         device: where to run.
-        threads: of each graph on the CPU; 0 takes the number of cores, at most 4.
+        threads: of the search graph on the CPU; 0 takes the number of cores, at most 4. The
+            exemplar graph runs once a target: it takes the caller's thread alone.
         spinning: let waiting threads spin: faster, and warmer.
     """
 
@@ -65,32 +73,23 @@ class OnnxNetwork:
     ) -> None:
         self.device, self.digest, self.threads = device, files.digest, threads or default_threads()
         where = str(files.folder / files.name)
-        self._exemplar, self.spec = self._open(files.exemplar, "exemplar", where, spinning)
-        self._search, other = self._open(files.search, "search", where, spinning)
+        self._exemplar, self.spec = self._open(files.exemplar, "exemplar", where, 1, False)
+        self._search, other = self._open(files.search, "search", where, self.threads, spinning)
         if other.pair != self.spec.pair:
             raise UserError(
                 f"the exemplar and the search graph of {where} are not of one training "
                 f"({self.spec.name} {self.spec.pair[:8]}, {other.name} {other.pair[:8]}); "
                 "export them together"
             )
+        self._gpu = GpuSearch(self._search, device.index) if device.on_gpu else None
 
-    def _open(self, content: bytes, role: str, where: str, spinning: bool) -> tuple[Any, ModelSpec]:
-        import onnxruntime as ort
-
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = self.threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # what goes wrong is said in our own sentence
-        options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
-        try:
-            session = ort.InferenceSession(content, options, providers=list(self.device.providers))
-        except Exception as error:  # ONNX Runtime raises a dozen unrelated classes here
-            raise UserError(
-                f"the {role} graph of {where} cannot be loaded by ONNX Runtime "
-                f"({str(error).splitlines()[0][:160]}); fetch or export it again"
-            ) from None
+    def _open(
+        self, content: bytes, role: str, where: str, threads: int, spinning: bool
+    ) -> tuple[Any, ModelSpec]:
+        what = f"the {role} graph of {where}"
+        session = open_session(content, what, self.device, threads, spinning)
         text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY, "")
-        return session, ModelSpec.from_json(text, role, f"the {role} graph of {where}")
+        return session, ModelSpec.from_json(text, role, what)
 
     def embed(self, crops: Image, boxes: Array) -> tuple[Array, Array | None]:
         """See ``Network.embed``."""
@@ -102,22 +101,54 @@ class OnnxNetwork:
 
     def search(self, embedding: Array, crops: Image) -> SearchOutput:
         """See ``Network.search``."""
+        if self._gpu is not None:
+            return SearchOutput(*self._gpu.run(embedding, crops))
         return SearchOutput(*self._search.run(None, {"embedding": embedding, "image": crops}))
 
 
-def default_threads() -> int:
-    """Threads for one tracker: the cores this process may use, at most 4."""
-    affinity: Callable[[int], set[int]] | None = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return min(cores, 4)
+_open_networks: WeakValueDictionary[tuple[object, ...], OnnxNetwork] = WeakValueDictionary()
+_opening = threading.Lock()
 
 
 def open_network(
-    model: str | Path | None = None, device: str = "auto", threads: int | None = None
+    model: str | Path | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    live: bool = False,
 ) -> OnnxNetwork:
     """Load a model; see ``read_model`` for names and ``choose_device`` for devices.
+
+    Trackers that ask for the same thing get the same network while one of them lives: its
+    threads then take turns, where those of two networks would spin against each other.
+
+    Args:
+        live: frames come at the pace of a camera: threads sleep while they wait.
 
     Raises:
         UserError: anything that is wrong with the files or the device, in one sentence.
     """
-    return OnnxNetwork(read_model(model), choose_device(device), threads or 0)
+    files, chosen = read_model(model), choose_device(device)
+
+    def key(device_name: str) -> tuple[object, ...]:
+        # the process is part of it: threads do not survive a fork
+        count = threads or default_threads()
+        return os.getpid(), files.digest, files.name, device_name, count, live
+
+    with _opening:
+        network = _open_networks.get(key(chosen.name))
+        if network is None:
+            network = _open(files, chosen, threads or 0, live, may_fall_back=device == "auto")
+            _open_networks[key(network.device.name)] = network
+    return network
+
+
+def _open(
+    files: ModelFiles, device: Device, threads: int, live: bool, may_fall_back: bool
+) -> OnnxNetwork:
+    try:
+        return OnnxNetwork(files, device, threads, spinning=not live)
+    except DeviceFailed as failure:
+        if not may_fall_back:
+            raise DeviceFailed(f"{failure}; look after its driver, or use --device cpu") from None
+        reason = f"running on the CPU: {failure}"
+        return OnnxNetwork(files, Device("cpu", reason=reason), threads, spinning=not live)

@@ -35,7 +35,7 @@ class Session:
     """Follows any number of targets, each with an id that stays.
 
     Args:
-        model, device, threads: as of ``SiameseTracker``.
+        model, device, threads, live: as of ``SiameseTracker``.
 
     Attributes:
         timings: seconds of the last update by stage: ``crop``, ``network``, ``decide``.
@@ -55,9 +55,10 @@ class Session:
         model: str | Path | Network | None = None,
         device: str = "auto",
         threads: int | None = None,
+        live: bool = False,
     ) -> None:
         if model is None or isinstance(model, (str, Path)):
-            self.network: Network = open_network(model, device, threads)
+            self.network: Network = open_network(model, device, threads, live)
         else:
             self.network = model
         self._searcher = Searcher(self.network)
@@ -110,7 +111,7 @@ class Session:
         """
         image = check_image(image)
         results = follow(self._searcher, image, list(self._targets.values()))
-        return dict(zip(self._targets, results))
+        return dict(zip(self._targets, results, strict=True))
 
     def exemplar(self, target_id: int) -> Image:
         """The picture that a target was learned from, square uint8 BGR."""

@@ -6,12 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tracker.image import check_image
 from tracker.results import TrackResult
 from tracker.runtime import Network, open_network
 from tracker.searcher import Searcher
 from tracker.session import follow
 from tracker.target import Target
+from tracker.verification import embed
 
 
 class SiameseTracker:
@@ -22,6 +26,8 @@ class SiameseTracker:
             ``None`` for the default. A ready ``Network`` is taken as it is.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``tensorrt``, ``coreml``, ``openvino``.
         threads: of the network on the CPU; ``None`` chooses.
+        live: frames come at the pace of a camera: threads sleep between them instead of
+            spinning, which costs a little speed and keeps a laptop cool.
 
     Raises:
         UserError: a model or device that cannot be used, in one sentence.
@@ -41,9 +47,10 @@ class SiameseTracker:
         model: str | Path | Network | None = None,
         device: str = "auto",
         threads: int | None = None,
+        live: bool = False,
     ) -> None:
         if model is None or isinstance(model, (str, Path)):
-            self.network: Network = open_network(model, device, threads)
+            self.network: Network = open_network(model, device, threads, live)
         else:
             self.network = model
         self._searcher = Searcher(self.network)
@@ -79,3 +86,7 @@ class SiameseTracker:
     def timings(self) -> dict[str, float]:
         """Seconds of the last update by stage: ``crop``, ``network``, ``decide``."""
         return self._searcher.timings
+
+    def embed(self, image: Any, box: Sequence[float]) -> NDArray[np.float32]:
+        """The verification vector (D,) of what a box shows; see ``tracker.verification``."""
+        return embed(self.network, image, box)
