@@ -54,13 +54,12 @@ def test_the_truth_belongs_to_the_pictures(frames, truth):
     """Inside the box of the first frame is the target: it is not on the frames without one."""
     x, y, w, h = truth[0].round().astype(int)
     target = frames[0][y : y + h, x : x + w]
-    best = [cv2.matchTemplate(f, target, cv2.TM_CCOEFF_NORMED) for f in frames]
-    _, peak, _, (px, py) = cv2.minMaxLoc(best[3])
-    x3, y3, w3, h3 = truth[3]
+    here = cv2.matchTemplate(frames[3], target, cv2.TM_CCOEFF_NORMED)
+    _, peak, _, corner = cv2.minMaxLoc(here)
     assert peak > 0.8
-    assert iou([px, py, w, h], [x3, y3, w3, h3]) > 0.8
-    absent = np.isnan(truth[:, 0])
-    assert max(b.max() for b, gone in zip(best, absent, strict=True) if gone) < 0.8
+    assert iou([*corner, w, h], truth[3]) > 0.8
+    for gone in np.flatnonzero(np.isnan(truth[:, 0]))[::20]:
+        assert cv2.matchTemplate(frames[gone], target, cv2.TM_CCOEFF_NORMED).max() < 0.8
 
 
 def test_each_source_of_the_clip_has_its_licence():

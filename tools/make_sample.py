@@ -323,14 +323,17 @@ def encode(frames: list[Array], path: Path) -> None:
     ffmpeg = shutil.which("ffmpeg")
     if ffmpeg is None:
         raise UserError("ffmpeg is needed to encode the clip: apt-get install ffmpeg")
+    partial = path.with_name(path.name + ".partial")
     command = [ffmpeg, "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "bgr24",
                "-s", f"{WIDTH}x{HEIGHT}", "-r", str(FPS), "-i", "-", "-c:v", "libx264",
                "-preset", "slower", "-crf", "19", "-pix_fmt", "yuv420p", "-threads", "1",
                "-g", "60", "-fflags", "+bitexact", "-flags:v", "+bitexact",
-               "-movflags", "+faststart", "-f", "mp4", str(path)]  # fmt: skip
+               "-movflags", "+faststart", "-f", "mp4", str(partial)]  # fmt: skip
     done = subprocess.run(command, input=b"".join(f.tobytes() for f in frames), check=False)
     if done.returncode:
+        partial.unlink(missing_ok=True)
         raise UserError(f"ffmpeg could not write {path}; it needs the encoder libx264")
+    partial.replace(path)
 
 
 def sheet(frames: list[Array], boxes: list[Array], columns: int = 5, rows: int = 6) -> Array:
