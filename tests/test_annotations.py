@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracker.errors import UserError
 from tracker.annotations import check_start, parse_boxes, read_boxes
+from tracker.errors import UserError
 
 NAN = [np.nan] * 4
 

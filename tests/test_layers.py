@@ -52,7 +52,9 @@ def test_training_knows_only_figures_of_the_rooms_above() -> None:
 
 def test_networks_do_not_know_how_they_are_trained() -> None:
     for path in sorted((PACKAGE / "network").rglob("*.py")):
-        assert not within(imports(path), "tracker.training", "tracker.app", "tracker.evaluation"), path
+        assert not within(imports(path), "tracker.training", "tracker.app", "tracker.evaluation"), (
+            path
+        )
         assert not within(imports(path), "cv2", "onnxruntime"), path
 
 

@@ -26,13 +26,13 @@ from pathlib import Path
 os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tracker import datasets  # noqa: E402
-from tracker.cli import run_main  # noqa: E402
-from tracker.errors import UserError  # noqa: E402
-from tracker.evaluation import embedders, machine, opponents, runner, shortterm  # noqa: E402
-from tracker.evaluation.report import write_report  # noqa: E402
-from tracker.evaluation.results_io import FORMATS, toolkit_files, write_atomic  # noqa: E402
-from tracker.evaluation.summary import (  # noqa: E402
+from tracker import datasets
+from tracker.cli import run_main
+from tracker.errors import UserError
+from tracker.evaluation import embedders, machine, opponents, runner, shortterm
+from tracker.evaluation.report import write_report
+from tracker.evaluation.results_io import FORMATS, toolkit_files, write_atomic
+from tracker.evaluation.summary import (
     SequenceScore,
     score_sequence,
     summarise,

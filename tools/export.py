@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Export a trained network: two ONNX graphs, compared with torch before they are written.
 
-    python tools/export.py --checkpoint runs/mine/checkpoint.pt --out weights/mine
+python tools/export.py --checkpoint runs/mine/checkpoint.pt --out weights/mine
 """
 
 from __future__ import annotations

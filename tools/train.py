@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Train a tracker on pairs of pictures.
 
-    python tools/train.py --toy
-    python tools/train.py --data my_clips/ --out runs/mine
-    python tools/train.py --data my_clips/ --out runs/mine --resume
+python tools/train.py --toy
+python tools/train.py --data my_clips/ --out runs/mine
+python tools/train.py --data my_clips/ --out runs/mine --resume
 """
 
 from __future__ import annotations

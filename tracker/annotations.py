@@ -117,7 +117,7 @@ def _parse_line(
     line = line.strip()
     if line[:1] in ("m", "M"):
         return _mask_box(line[1:], where)
-    words = [w for w in re.split(r",|;|\t", line)] if columns else _SEPARATORS.split(line)
+    words = list(re.split(r",|;|\t", line)) if columns else _SEPARATORS.split(line)
     if columns:
         if len(words) <= max(columns):
             raise UserError(f"{where}: fewer columns than the header names: {line[:60]!r}")

@@ -60,8 +60,9 @@ class Device:
             f"trt_profile_{kind}_shapes": ",".join(f"{n}:{_at(s, size)}" for n, s in free.items())
             for kind, size in (("min", 1), ("opt", 1), ("max", BATCHES))
         }
-        name, options = self.providers[0]
-        assert isinstance(options, dict)
+        first = self.providers[0]
+        assert not isinstance(first, str)
+        name, options = first
         return [(name, {**options, **profile} if free else options), *self.providers[1:]]
 
 

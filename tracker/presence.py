@@ -5,7 +5,6 @@ from __future__ import annotations
 from tracker.results import State
 from tracker.spec import PresencePolicy
 
-
 USUAL_RATE = 0.05  # how fast the usual similarity follows a changing look
 
 

@@ -43,9 +43,9 @@ def picture(index: int, size: tuple[int, int] = (WIDTH, HEIGHT)) -> np.ndarray:
     image = cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
     for box, colour in ((blue_box(index), BLUE), (red_box(index), RED)):
         bx, by, bw, bh = (int(v) for v in box)
-        image[max(by, 0):by + bh, max(bx, 0):bx + bw] = colour
+        image[max(by, 0) : by + bh, max(bx, 0) : bx + bw] = colour
     for bit in range(12):
-        image[0:16, bit * 16:(bit + 1) * 16] = 255 if index >> bit & 1 else 0
+        image[0:16, bit * 16 : (bit + 1) * 16] = 255 if index >> bit & 1 else 0
     return image
 
 
@@ -55,12 +55,16 @@ def number_of(image: np.ndarray) -> int:
 
 
 def write_clip(
-    path: Path, frames: int, fps: float = 30.0, codec: str = "mp4v",
+    path: Path,
+    frames: int,
+    fps: float = 30.0,
+    codec: str = "mp4v",
     make: Callable[[int], np.ndarray] = picture,
 ) -> Path:
     first = make(0)
     writer = cv2.VideoWriter(
-        str(path), cv2.VideoWriter_fourcc(*codec), fps, (first.shape[1], first.shape[0]))
+        str(path), cv2.VideoWriter_fourcc(*codec), fps, (first.shape[1], first.shape[0])
+    )
     assert writer.isOpened()
     for index in range(frames):
         writer.write(make(index))

@@ -16,8 +16,13 @@ def table(tmp_path, text, encoding="utf-8"):
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 @pytest.mark.parametrize("comma", [",", ";", "\t"])
 def test_rows_become_clips_with_their_targets(tmp_path, encoding, newline, comma):
-    rows = ["video,x,y,w,h,label", "a/clip.mp4,1,2,3,4,Käfer", "b/clip.mp4,5,6,7.5,8,",
-            "a/clip.mp4,9,9,9,9,", "rtsp://host/live,1,1,2,2,door"]
+    rows = [
+        "video,x,y,w,h,label",
+        "a/clip.mp4,1,2,3,4,Käfer",
+        "b/clip.mp4,5,6,7.5,8,",
+        "a/clip.mp4,9,9,9,9,",
+        "rtsp://host/live,1,1,2,2,door",
+    ]
     clips = read_batch(table(tmp_path, newline.join(r.replace(",", comma) for r in rows), encoding))
     assert [c.name for c in clips] == ["clip", "clip_2", "live"]
     assert clips[0].where == str(tmp_path / "a/clip.mp4")
@@ -26,16 +31,19 @@ def test_rows_become_clips_with_their_targets(tmp_path, encoding, newline, comma
     assert clips[2].where == "rtsp://host/live"
 
 
-@pytest.mark.parametrize("text, said", [
-    ("", "an empty file"),
-    ("file,x,y\n", "needs a first line with the columns"),
-    ("video,x,y,w,h\n", "names no clip"),
-    ("video,x,y,w,h\na.mp4,1,2,3\n", "line 2: x,y,w,h are four numbers"),
-    ("video,x,y,w,h\na.mp4,1,2,3,4\nb.mp4,1,two,3,4\n", "line 3"),
-    ("video,x,y,w,h\na.mp4,1,2,0,4\n", "positive"),
-    ("video,x,y,w,h\na.mp4,nan,2,3,4\n", "finite"),
-    ("video,x,y,w,h\n,1,2,3,4\n", "the column video is empty"),
-])
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("", "an empty file"),
+        ("file,x,y\n", "needs a first line with the columns"),
+        ("video,x,y,w,h\n", "names no clip"),
+        ("video,x,y,w,h\na.mp4,1,2,3\n", "line 2: x,y,w,h are four numbers"),
+        ("video,x,y,w,h\na.mp4,1,2,3,4\nb.mp4,1,two,3,4\n", "line 3"),
+        ("video,x,y,w,h\na.mp4,1,2,0,4\n", "positive"),
+        ("video,x,y,w,h\na.mp4,nan,2,3,4\n", "finite"),
+        ("video,x,y,w,h\n,1,2,3,4\n", "the column video is empty"),
+    ],
+)
 def test_a_wrong_table_is_one_sentence_with_its_line(tmp_path, text, said):
     with pytest.raises(UserError) as caught:
         read_batch(table(tmp_path, text))

@@ -44,9 +44,15 @@ def start(*arguments, script=HERE / "app_demo.py", cwd=None, **options):
     """Run the demo as a process of its own, without a display."""
     environment = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")}
     return subprocess.Popen(
-        [sys.executable, str(script), *map(str, arguments)], cwd=cwd, env=environment,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-        **options)
+        [sys.executable, str(script), *map(str, arguments)],
+        cwd=cwd,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        **options,
+    )
 
 
 def finish(process):
@@ -61,8 +67,23 @@ def boxes_in(path):
 
 
 def test_a_clip_is_followed_saved_and_written(call, clip, tmp_path, capsys):
-    assert call("--video", clip, "--init-box", BOX, "--init-box", "250,195,40,40", "--no-display",
-                "--save", "out.mp4", "--results", "out.csv", "--debug") == 0
+    assert (
+        call(
+            "--video",
+            clip,
+            "--init-box",
+            BOX,
+            "--init-box",
+            "250,195,40,40",
+            "--no-display",
+            "--save",
+            "out.mp4",
+            "--results",
+            "out.csv",
+            "--debug",
+        )
+        == 0
+    )
     boxes = boxes_in(tmp_path / "out.csv")
     assert len(boxes) == 120
     assert all(iou(boxes[f, 1], app_scene.red_box(f)) > 0.8 for f in range(60))
@@ -82,8 +103,9 @@ def test_other_sources(call, tmp_path, source):
     if source == "pipe":
         clip = app_scene.write_clip(tmp_path / "a.mkv", 12)
         with clip.open("rb") as pipe:
-            process = start("--video", "-", "--init-box", BOX, "--results", "o.jsonl",
-                            cwd=tmp_path, stdin=pipe)
+            process = start(
+                "--video", "-", "--init-box", BOX, "--results", "o.jsonl", cwd=tmp_path, stdin=pipe
+            )
             assert finish(process)[0] == 0
     else:
         where = ["--images", folder] if source == "folder" else ["--video", folder / "*.png"]
@@ -94,14 +116,25 @@ def test_other_sources(call, tmp_path, source):
 
 
 def test_max_frames_ends_early(call, clip, tmp_path):
-    call("--video", clip, "--init-box", BOX, "--no-display", "--results", "o.txt",
-         "--max-frames", 7, "--quiet")
+    call(
+        "--video",
+        clip,
+        "--init-box",
+        BOX,
+        "--no-display",
+        "--results",
+        "o.txt",
+        "--max-frames",
+        7,
+        "--quiet",
+    )
     assert len((tmp_path / "o.txt").read_text().splitlines()) == 7
 
 
 def test_a_batch_writes_one_file_a_clip(call, clip, tmp_path, capsys):
     (tmp_path / "boxes.csv").write_text(
-        f"video,x,y,w,h\n{clip},30,60,40,40\n{clip},250,195,40,40\nnone.mp4,1,1,9,9\n")
+        f"video,x,y,w,h\n{clip},30,60,40,40\n{clip},250,195,40,40\nnone.mp4,1,1,9,9\n"
+    )
     with pytest.raises(UserError, match="1 of 2 clips failed"):
         call("--batch", "boxes.csv", "--out", "out", "--save-videos")
     assert len(boxes_in(tmp_path / "out" / "clip.csv")) == 120
@@ -113,8 +146,10 @@ def test_a_batch_writes_one_file_a_clip(call, clip, tmp_path, capsys):
     "arguments, said",
     [
         (["--video", "none.mp4"], "there is no file or folder"),
-        (["--video", "CLIP", "--init-box", "400,300,9,9", "--results", "a.csv"],
-         "lies outside the frame of 320 x 240"),
+        (
+            ["--video", "CLIP", "--init-box", "400,300,9,9", "--results", "a.csv"],
+            "lies outside the frame of 320 x 240",
+        ),
         (["--video", "CLIP", "--init-box", "10,10,0,9", "--results", "a.csv"], "positive width"),
         (["--video", "CLIP"], "give its box in the first frame with --init-box"),
         (["--video", "CLIP", "--init-box", BOX], "add --save out.mp4 or --results"),
@@ -140,8 +175,17 @@ def test_mistakes_are_said_in_one_sentence_and_leave_nothing(call, clip, tmp_pat
 def test_existing_outputs_stay_unless_overwrite_is_given(call, clip, tmp_path, option):
     name = "out.mp4" if option == "--save" else "out.csv"
     (tmp_path / name).write_bytes(b"precious")
-    arguments = ["--video", clip, "--init-box", BOX, "--no-display", option, name,
-                 "--max-frames", 3]
+    arguments = [
+        "--video",
+        clip,
+        "--init-box",
+        BOX,
+        "--no-display",
+        option,
+        name,
+        "--max-frames",
+        3,
+    ]
     with pytest.raises(UserError, match="exists; add --overwrite"):
         call(*arguments)
     assert (tmp_path / name).read_bytes() == b"precious"
@@ -153,8 +197,17 @@ def test_damage_is_named_after_the_frames_before_it_are_saved(call, tmp_path):
     path = app_scene.write_clip(tmp_path / "a.mkv", 90, codec="MJPG")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(UserError, match="cut off"):
-        call("--video", path, "--init-box", BOX, "--no-display", "--save", "o.mp4",
-             "--results", "o.csv")
+        call(
+            "--video",
+            path,
+            "--init-box",
+            BOX,
+            "--no-display",
+            "--save",
+            "o.mp4",
+            "--results",
+            "o.csv",
+        )
     count = len(boxes_in(tmp_path / "o.csv"))
     assert 30 < count < 60
     assert len(app_scene.read_clip(tmp_path / "o.mp4")[0]) == count
@@ -202,13 +255,24 @@ def wait_for_rows(path, count, process):
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("how, status", [
-    (signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)])
+@pytest.mark.parametrize(
+    "how, status", [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)]
+)
 @pytest.mark.parametrize("after", [3, 60])
 def test_whatever_ends_the_program_its_files_are_whole(tmp_path, how, status, after):
     clip = app_scene.write_clip(tmp_path / "clip.mp4", 400)
-    process = start("--slow", "--video", clip, "--init-box", BOX, "--save", "o.mp4",
-                    "--results", "o.json", cwd=tmp_path)
+    process = start(
+        "--slow",
+        "--video",
+        clip,
+        "--init-box",
+        BOX,
+        "--save",
+        "o.mp4",
+        "--results",
+        "o.json",
+        cwd=tmp_path,
+    )
     wait_for_rows(tmp_path / "o.json", after, process)
     os.killpg(process.pid, how)
     returned, _, err = finish(process)
@@ -225,9 +289,18 @@ def test_whatever_ends_the_program_its_files_are_whole(tmp_path, how, status, af
     assert abs(len(frames) - len(rows)) <= 1
 
 
-@pytest.mark.parametrize("arguments", [
-    ["--video", "none.mp4"], ["--video", "words.mp4"], ["--video", "."], ["--video", "empty.mp4"],
-    ["--images", "empty"], ["--init-box", "1,2,3"], ["--video", "http://127.0.0.1:9/a.mp4"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--video", "none.mp4"],
+        ["--video", "words.mp4"],
+        ["--video", "."],
+        ["--video", "empty.mp4"],
+        ["--images", "empty"],
+        ["--init-box", "1,2,3"],
+        ["--video", "http://127.0.0.1:9/a.mp4"],
+    ],
+)
 def test_demo_py_says_what_is_wrong_and_exits_with_2(tmp_path, arguments):
     (tmp_path / "words.mp4").write_text("words, not pictures\n" * 200)
     (tmp_path / "empty.mp4").touch()
@@ -239,8 +312,19 @@ def test_demo_py_says_what_is_wrong_and_exits_with_2(tmp_path, arguments):
 
 
 def test_no_display_is_said_in_one_line_and_the_run_goes_on(tmp_path, clip):
-    status, _, err = finish(start("--video", clip, "--init-box", BOX, "--results", "o.csv",
-                                  "--max-frames", 5, cwd=tmp_path))
+    status, _, err = finish(
+        start(
+            "--video",
+            clip,
+            "--init-box",
+            BOX,
+            "--results",
+            "o.csv",
+            "--max-frames",
+            5,
+            cwd=tmp_path,
+        )
+    )
     assert status == 0
     assert err == "no window: there is no display (DISPLAY is not set)\n"
 
@@ -249,13 +333,15 @@ def test_a_display_that_does_not_answer_is_no_display(tmp_path, clip, monkeypatc
     if not sys.platform.startswith("linux"):
         pytest.skip("X11 only")
     from tracker.app.display import why_no_display
+
     monkeypatch.delenv("QT_QPA_PLATFORM", raising=False)
     monkeypatch.setenv("DISPLAY", ":9876")
     assert why_no_display() == "the display :9876 does not answer"
 
 
 def test_torch_is_not_imported(tmp_path):
-    code = ("import sys, tracker.app.cli; "
-            "print('torch' in sys.modules, 'onnxruntime' in sys.modules)")
+    code = (
+        "import sys, tracker.app.cli; print('torch' in sys.modules, 'onnxruntime' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout == "False False\n"

@@ -22,8 +22,13 @@ class View:
 
 
 def target(number, box, state=State.TRACKING, label=None):
-    followed = Followed(number, number, label or str(number), TrackResult(box, 0.5, state),
-                        np.full((20, 10, 3), 200, np.uint8))
+    followed = Followed(
+        number,
+        number,
+        label or str(number),
+        TrackResult(box, 0.5, state),
+        np.full((20, 10, 3), 200, np.uint8),
+    )
     followed.trail = deque([(box[0], box[1]), None, (box[0] + 5, box[1]), (box[0] + 9, box[1])])
     return followed
 
@@ -45,19 +50,28 @@ def draw_all(image, targets, chosen=1):
 @pytest.mark.parametrize("size", SIZES)
 def test_any_size_can_be_drawn_on(size):
     image = blank(size)
-    boxes = [(0, 0, 1, 1), (-50, -50, 20, 20), (size[0] - 2, size[1] - 2, 50, 50),
-             (-10, -10, 2.0 * size[0], 2.0 * size[1])]
+    boxes = [
+        (0, 0, 1, 1),
+        (-50, -50, 20, 20),
+        (size[0] - 2, size[1] - 2, 50, 50),
+        (-10, -10, 2.0 * size[0], 2.0 * size[1]),
+    ]
     states = list(State)
-    draw_all(image, [target(i + 1, b, states[i % 3], "ein längerer Name") for i, b in
-                     enumerate(boxes)])
+    draw_all(
+        image, [target(i + 1, b, states[i % 3], "ein längerer Name") for i, b in enumerate(boxes)]
+    )
     assert image.shape == (size[1], size[0], 3)
 
 
 finite = st.floats(-1e5, 1e5, allow_nan=False)
 
 
-@given(st.tuples(finite, finite, st.floats(1e-3, 1e5), st.floats(1e-3, 1e5)),
-       st.sampled_from(list(State)), st.integers(1, 200), st.integers(1, 200))
+@given(
+    st.tuples(finite, finite, st.floats(1e-3, 1e5), st.floats(1e-3, 1e5)),
+    st.sampled_from(list(State)),
+    st.integers(1, 200),
+    st.integers(1, 200),
+)
 @settings(max_examples=60, deadline=None)
 def test_any_finite_box_can_be_drawn(box, state, width, height):
     draw_all(blank((width, height)), [target(1, box, state)])
@@ -107,8 +121,9 @@ def test_text_grows_with_the_picture():
 
 def test_many_targets_do_not_cover_the_picture():
     image = blank((320, 240))
-    draw.draw_targets(draw.Canvas(image), [target(i, (5, 5, 5, 5), State.LOST)
-                                           for i in range(1, 21)], 1)
+    draw.draw_targets(
+        draw.Canvas(image), [target(i, (5, 5, 5, 5), State.LOST) for i in range(1, 21)], 1
+    )
     assert (image[200:] == 90).all() and (image[:, 160:] == 90).all()
 
 
@@ -125,8 +140,14 @@ def test_the_heat_of_the_response_lies_where_its_peak_is():
     assert abs(hottest[1] - 225) <= 2 and abs(hottest[0] - 95) <= 2
 
 
-@given(st.integers(1, 4000), st.integers(1, 4000), st.integers(100, 4000), st.integers(100, 4000),
-       st.floats(0, 1), st.floats(0, 1))
+@given(
+    st.integers(1, 4000),
+    st.integers(1, 4000),
+    st.integers(100, 4000),
+    st.integers(100, 4000),
+    st.floats(0, 1),
+    st.floats(0, 1),
+)
 @settings(max_examples=200, deadline=None)
 def test_a_frame_fits_its_canvas_and_positions_map_back(fw, fh, cw, ch, px, py):
     fit = Fit.of((fw, fh), (cw, ch))
@@ -137,9 +158,16 @@ def test_a_frame_fits_its_canvas_and_positions_map_back(fw, fh, cw, ch, px, py):
     np.testing.assert_allclose(back, (x, y), atol=1e-6 * max(fw, fh))
 
 
-@pytest.mark.parametrize("frame, window", [
-    ((320, 240), (640, 480)), ((1280, 720), (1280, 720)), ((3840, 2160), (1280, 720)),
-    ((1080, 1920), (405, 720)), ((1, 1), (640, 640))])
+@pytest.mark.parametrize(
+    "frame, window",
+    [
+        ((320, 240), (640, 480)),
+        ((1280, 720), (1280, 720)),
+        ((3840, 2160), (1280, 720)),
+        ((1080, 1920), (405, 720)),
+        ((1, 1), (640, 640)),
+    ],
+)
 def test_the_first_size_of_the_window(frame, window):
     assert start_size(*frame) == window
 

@@ -63,8 +63,9 @@ def test_a_dropped_stream_is_opened_again_with_growing_pauses():
         attempts.append(time.monotonic())
         return cameras.pop(0)
 
-    source = LiveSource("rtsp://x", notes.append, FakeCamera(frames=3), reopen, patience=3.0,
-                        first_pause=0.05)
+    source = LiveSource(
+        "rtsp://x", notes.append, FakeCamera(frames=3), reopen, patience=3.0, first_pause=0.05
+    )
     frames = 0
     while len(attempts) < 3 or frames < 4:
         frame = source.read(timeout=5.0)
@@ -78,8 +79,9 @@ def test_a_dropped_stream_is_opened_again_with_growing_pauses():
 
 def test_a_camera_that_stays_away_ends_the_source():
     notes = []
-    source = LiveSource(0, notes.append, FakeCamera(frames=2), lambda: None, patience=0.3,
-                        first_pause=0.05)
+    source = LiveSource(
+        0, notes.append, FakeCamera(frames=2), lambda: None, patience=0.3, first_pause=0.05
+    )
     deadline = time.monotonic() + 20
     while not source.ended:
         source.read(timeout=0.1)

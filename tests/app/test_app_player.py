@@ -86,8 +86,15 @@ class Stage:
         self.session = app_scene.ColourSession()
         self.follower = Follower(self.session, results)
         self.recorder = Recorder(tmp_path, "scene", 30.0, live=live)
-        self.player = Player(self.source, self.follower, self.recorder, self.screen,
-                             self.source.read(), clock=self.clock, **options)
+        self.player = Player(
+            self.source,
+            self.follower,
+            self.recorder,
+            self.screen,
+            self.source.read(),
+            clock=self.clock,
+            **options,
+        )
 
     def run(self, *steps):
         self.screen.steps += list(steps)
@@ -114,8 +121,11 @@ def drag(box, size=(640, 480), to=None):
     def at(kind, fx, fy):
         return Mouse(kind, fx * fit.scale + fit.left, fy * fit.scale + fit.top)
 
-    return [at(MouseKind.PRESS, x, y), at(MouseKind.MOVE, x + w / 2, y + h / 2),
-            at(MouseKind.RELEASE, x + w, y + h)]
+    return [
+        at(MouseKind.PRESS, x, y),
+        at(MouseKind.MOVE, x + w / 2, y + h / 2),
+        at(MouseKind.RELEASE, x + w, y + h),
+    ]
 
 
 @pytest.mark.parametrize("size", [(640, 480), (900, 480), (333, 777), (1280, 720)])
@@ -130,8 +140,13 @@ def test_select_and_follow_in_a_window_of_any_shape(tmp_path, size):
 def test_the_file_waits_while_nothing_is_selected_and_space_lets_it_go_on(tmp_path):
     stage = Stage(tmp_path)
     at = []
-    stage.run(*stage.idle(100), lambda: at.append(stage.player.frame.index), key(" "),
-              *stage.idle(100), lambda: at.append(stage.player.frame.index))
+    stage.run(
+        *stage.idle(100),
+        lambda: at.append(stage.player.frame.index),
+        key(" "),
+        *stage.idle(100),
+        lambda: at.append(stage.player.frame.index),
+    )
     assert at[0] == 0 and at[1] > 10
 
 
@@ -140,8 +155,18 @@ def test_a_live_picture_moves_until_the_press_and_freezes_while_drawing(tmp_path
     press, move, release = drag((100, 100, 60, 60))
     at = []
     note = lambda: at.append(stage.player.frame.index)  # noqa: E731
-    stage.run(*stage.idle(20), note, press, *stage.idle(20), note, move, note, release,
-              *stage.idle(20), note)
+    stage.run(
+        *stage.idle(20),
+        note,
+        press,
+        *stage.idle(20),
+        note,
+        move,
+        note,
+        release,
+        *stage.idle(20),
+        note,
+    )
     assert at[0] > 10 and at[1] - at[0] <= 1 and at[2] == at[1] and at[3] > at[2] + 10
     assert stage.ids == [1]
 
@@ -150,20 +175,41 @@ def test_pause_step_and_go_on(tmp_path):
     stage = Stage(tmp_path)
     at = []
     note = lambda: at.append(stage.player.frame.index)  # noqa: E731
-    stage.run(*drag(app_scene.red_box(0)), *stage.idle(50), key(" "), note, *stage.idle(50), note,
-              key("n"), note, key("n"), *stage.idle(20), note, key(" "), *stage.idle(50), note)
+    stage.run(
+        *drag(app_scene.red_box(0)),
+        *stage.idle(50),
+        key(" "),
+        note,
+        *stage.idle(50),
+        note,
+        key("n"),
+        note,
+        key("n"),
+        *stage.idle(20),
+        note,
+        key(" "),
+        *stage.idle(50),
+        note,
+    )
     assert at[0] == at[1] > 3
     assert at[2] == at[1] + 1 and at[3] == at[1] + 2 and at[4] > at[3] + 3
 
 
 @pytest.mark.parametrize(
-    "code, change", [(Key.RIGHT, 30), (Key.LEFT, -30), (Key.UP, 300), (Key.DOWN, -300)])
+    "code, change", [(Key.RIGHT, 30), (Key.LEFT, -30), (Key.UP, 300), (Key.DOWN, -300)]
+)
 def test_arrows_seek_while_paused(tmp_path, code, change):
     stage = Stage(tmp_path, count=1000)
     at = []
-    stage.run(key(" "), key(" "), lambda: stage.source.seek(500), key("n"),
-              lambda: at.append(stage.player.frame.index), KeyPress(code),
-              lambda: at.append(stage.player.frame.index))
+    stage.run(
+        key(" "),
+        key(" "),
+        lambda: stage.source.seek(500),
+        key("n"),
+        lambda: at.append(stage.player.frame.index),
+        KeyPress(code),
+        lambda: at.append(stage.player.frame.index),
+    )
     assert at == [500, 500 + change]
     assert app_scene.number_of(stage.player.frame.image) == 500 + change
 
@@ -190,21 +236,41 @@ def test_add_choose_drop_and_clear(tmp_path):
     note = lambda: seen.append((stage.ids, stage.follower.chosen))  # noqa: E731
     click = drag((*app_scene.red_box(0)[:2], 10, 10))[1]
     stage.run(
-        key("n"), lambda: stage.source.seek(0), key("n"),
-        *drag(app_scene.red_box(0)), key(" "), note, key("a"),
-        *drag(app_scene.blue_box(stage.player.frame.index)), note,
-        KeyPress(Key.TAB), note, KeyPress(Key.TAB), note,
-        Mouse(MouseKind.PRESS, click.x + 40, click.y + 40), note,
-        key("d"), note, key("c"), note)
-    assert seen == [([1], 1), ([1, 2], 2), ([1, 2], 1), ([1, 2], 2), ([1, 2], 1), ([2], 2),
-                    ([], None)]
+        key("n"),
+        lambda: stage.source.seek(0),
+        key("n"),
+        *drag(app_scene.red_box(0)),
+        key(" "),
+        note,
+        key("a"),
+        *drag(app_scene.blue_box(stage.player.frame.index)),
+        note,
+        KeyPress(Key.TAB),
+        note,
+        KeyPress(Key.TAB),
+        note,
+        Mouse(MouseKind.PRESS, click.x + 40, click.y + 40),
+        note,
+        key("d"),
+        note,
+        key("c"),
+        note,
+    )
+    assert seen == [
+        ([1], 1),
+        ([1, 2], 2),
+        ([1, 2], 1),
+        ([1, 2], 2),
+        ([1, 2], 1),
+        ([2], 2),
+        ([], None),
+    ]
     assert stage.player.selecting
 
 
 def test_selecting_again_keeps_id_and_gives_the_session_a_new_target(tmp_path):
     stage = Stage(tmp_path)
-    stage.run(*drag(app_scene.red_box(0)), key("r"), *drag(app_scene.blue_box(0)),
-              *stage.idle(200))
+    stage.run(*drag(app_scene.red_box(0)), key("r"), *drag(app_scene.blue_box(0)), *stage.idle(200))
     (target,) = stage.follower.targets.values()
     assert (target.id, target.session_id) == (1, 13)
     assert list(stage.session.update(app_scene.picture(0))) == [13]
@@ -216,10 +282,22 @@ def test_escape_and_right_click_cancel_a_selection_but_not_the_program(tmp_path)
     press, move, _ = drag((100, 100, 60, 60))
     seen = []
     note = lambda: seen.append((stage.ids, stage.player.selecting, stage.player.quit))  # noqa: E731
-    stage.run(press, move, KeyPress(Key.ESCAPE), note,
-              press, move, Mouse(MouseKind.RIGHT_PRESS, 5, 5), note,
-              *drag(app_scene.red_box(0)), key("r"), KeyPress(Key.ESCAPE), note,
-              KeyPress(Key.ESCAPE), lambda: pytest.fail("Esc outside a selection quits"))
+    stage.run(
+        press,
+        move,
+        KeyPress(Key.ESCAPE),
+        note,
+        press,
+        move,
+        Mouse(MouseKind.RIGHT_PRESS, 5, 5),
+        note,
+        *drag(app_scene.red_box(0)),
+        key("r"),
+        KeyPress(Key.ESCAPE),
+        note,
+        KeyPress(Key.ESCAPE),
+        lambda: pytest.fail("Esc outside a selection quits"),
+    )
     assert seen == [([], True, False), ([], True, False), ([1], False, False)]
 
 
@@ -249,14 +327,16 @@ def test_the_end_of_the_file_ends_the_player_and_max_frames_too(tmp_path):
 
 def test_record_and_snapshot_have_the_size_of_the_frame(tmp_path):
     stage = Stage(tmp_path)
-    stage.run(*drag(app_scene.red_box(0)), key("v"), *stage.idle(120), key("v"), key("s"),
-              *stage.idle(5))
+    stage.run(
+        *drag(app_scene.red_box(0)), key("v"), *stage.idle(120), key("v"), key("s"), *stage.idle(5)
+    )
     frames, fps = app_scene.read_clip(tmp_path / "demo_scene.mp4")
     assert fps == pytest.approx(30) and len(frames) > 20
     numbers = [app_scene.number_of(f[:, -320:]) for f in frames]
     assert frames[0].shape == (240, 320, 3) and len(numbers) == len(frames)
     (snapshot,) = tmp_path.glob("*.png")
     import cv2
+
     assert cv2.imread(str(snapshot)).shape == (240, 320, 3)
 
 

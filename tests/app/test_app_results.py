@@ -37,10 +37,25 @@ def test_csv(tmp_path):
     write(tmp_path / "a.csv", FRAMES)
     rows = list(csv.DictReader((tmp_path / "a.csv").open()))
     assert [(r["frame"], r["id"]) for r in rows] == [
-        ("0", "1"), ("1", "1"), ("1", "2"), ("2", "1"), ("2", "2")]
-    assert rows[0] == {"frame": "0", "time": "0.0000", "id": "1", "label": "cup", "x": "10.000",
-                       "y": "2.000", "w": "30.500", "h": "40.250", "score": "0.8750",
-                       "state": "tracking", "similarity": ""}
+        ("0", "1"),
+        ("1", "1"),
+        ("1", "2"),
+        ("2", "1"),
+        ("2", "2"),
+    ]
+    assert rows[0] == {
+        "frame": "0",
+        "time": "0.0000",
+        "id": "1",
+        "label": "cup",
+        "x": "10.000",
+        "y": "2.000",
+        "w": "30.500",
+        "h": "40.250",
+        "score": "0.8750",
+        "state": "tracking",
+        "similarity": "",
+    }
     assert rows[2]["similarity"] == "0.5000"
     assert (rows[3]["x"], rows[3]["w"], rows[3]["state"]) == ("", "", "lost")
 
@@ -52,17 +67,28 @@ def test_json_and_json_lines_hold_the_same_rows(tmp_path, name):
     rows = json.loads(text) if name == "a.json" else [json.loads(t) for t in text.splitlines()]
     assert [r["frame"] for r in rows] == [0, 1, 2]
     assert rows[1]["targets"][1] == {
-        "id": 2, "label": "cup", "box": [50.0, 2.0, 30.5, 40.25], "score": 0.875,
-        "state": "tracking", "similarity": 0.5}
+        "id": 2,
+        "label": "cup",
+        "box": [50.0, 2.0, 30.5, 40.25],
+        "score": 0.875,
+        "state": "tracking",
+        "similarity": 0.5,
+    }
     assert rows[2]["targets"][0]["box"] is None
 
 
 def test_otb_has_a_line_a_frame_and_a_file_a_target(tmp_path):
     write(tmp_path / "a.txt", FRAMES)
     assert (tmp_path / "a.txt").read_text().splitlines() == [
-        "10.000,2.000,30.500,40.250", "11.000,2.000,30.500,40.250", "nan,nan,nan,nan"]
+        "10.000,2.000,30.500,40.250",
+        "11.000,2.000,30.500,40.250",
+        "nan,nan,nan,nan",
+    ]
     assert (tmp_path / "a_2.txt").read_text().splitlines() == [
-        "nan,nan,nan,nan", "50.000,2.000,30.500,40.250", "51.000,2.000,30.500,40.250"]
+        "nan,nan,nan,nan",
+        "50.000,2.000,30.500,40.250",
+        "51.000,2.000,30.500,40.250",
+    ]
 
 
 def test_got10k_writes_an_empty_box_for_a_lost_target(tmp_path):
@@ -76,7 +102,8 @@ def test_mot_counts_from_one_and_leaves_lost_targets_out(tmp_path):
         "1,1,11.000,3.000,30.500,40.250,0.8750,-1,-1,-1",
         "2,1,12.000,3.000,30.500,40.250,0.8750,-1,-1,-1",
         "2,2,51.000,3.000,30.500,40.250,0.8750,-1,-1,-1",
-        "3,2,52.000,3.000,30.500,40.250,0.8750,-1,-1,-1"]
+        "3,2,52.000,3.000,30.500,40.250,0.8750,-1,-1,-1",
+    ]
 
 
 def test_frames_that_were_left_out_keep_their_line_in_otb(tmp_path):
@@ -109,8 +136,11 @@ def parse(path, form):
 
 @given(
     form=st.sampled_from(["csv", "json", "jsonl", "mot"]),
-    frames=st.lists(st.tuples(st.integers(0, 12), st.lists(st.integers(1, 3), unique=True),
-                              st.booleans()), max_size=25))
+    frames=st.lists(
+        st.tuples(st.integers(0, 12), st.lists(st.integers(1, 3), unique=True), st.booleans()),
+        max_size=25,
+    ),
+)
 @settings(max_examples=80, deadline=None)
 def test_any_order_of_frames_leaves_what_was_seen_last_and_is_readable_all_along(
     tmp_path_factory, form, frames
@@ -125,8 +155,9 @@ def test_any_order_of_frames_leaves_what_was_seen_last_and_is_readable_all_along
             expected[frame] = {i: None if lost else float(number) for i in ids}
             seen = parse(path, form)
             if form == "mot":
-                wanted = {f: {i: x for i, x in r.items() if x is not None}
-                          for f, r in expected.items()}
+                wanted = {
+                    f: {i: x for i, x in r.items() if x is not None} for f, r in expected.items()
+                }
             else:
                 wanted = expected
             drop = (lambda d: {f: r for f, r in d.items() if r}) if form in ("csv", "mot") else dict
@@ -151,8 +182,12 @@ def test_no_file_appears_before_the_first_frame(tmp_path):
 
 @pytest.mark.parametrize(
     "name, said",
-    [("a.xyz", "results go to a name ending in"), ("none/a.csv", "does not exist"),
-     (".", "ending in")])
+    [
+        ("a.xyz", "results go to a name ending in"),
+        ("none/a.csv", "does not exist"),
+        (".", "ending in"),
+    ],
+)
 def test_places_that_cannot_be_written_are_refused(tmp_path, name, said):
     with pytest.raises(UserError, match=said):
         ResultsWriter(tmp_path / name)

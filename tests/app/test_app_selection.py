@@ -58,8 +58,13 @@ def test_cancel_while_dragging_forgets_the_box():
 
 
 events = st.lists(
-    st.tuples(st.sampled_from(["press", "move", "release", "cancel"]),
-              st.floats(-500, 500), st.floats(-500, 500)), max_size=30)
+    st.tuples(
+        st.sampled_from(["press", "move", "release", "cancel"]),
+        st.floats(-500, 500),
+        st.floats(-500, 500),
+    ),
+    max_size=30,
+)
 
 
 @given(events)

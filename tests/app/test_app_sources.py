@@ -144,7 +144,8 @@ def test_twelve_bits_in_sixteen_are_not_left_black_and_do_not_flicker():
 @given(
     hnp.arrays(
         dtype=st.sampled_from(
-            [np.uint8, np.uint16, np.int16, np.int32, np.float32, np.float64, bool]),
+            [np.uint8, np.uint16, np.int16, np.int32, np.float32, np.float64, bool]
+        ),
         shape=st.one_of(
             st.tuples(st.integers(1, 9), st.integers(1, 9)),
             st.tuples(st.integers(1, 9), st.integers(1, 9), st.sampled_from([1, 3, 4])),
@@ -168,7 +169,7 @@ def rotate_mp4(path: Path) -> None:
     """Write a quarter turn into the track header, as phones do."""
     data = bytearray(path.read_bytes())
     at = data.index(b"tkhd") + 4 + 40  # version and flags, times, id, ..., then the matrix
-    data[at:at + 36] = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)
+    data[at : at + 36] = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)
     path.write_bytes(data)
 
 
@@ -208,8 +209,13 @@ def test_flipped_bits_are_named_in_a_process_of_its_own(tmp_path):
         "    while source.read(): n += 1\n"
         "    print('frames', n); print('to stderr', file=sys.stderr)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True,
-                          cwd=Path(__file__).parents[2], timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        timeout=120,
+    )
     assert "frames 60" in done.stdout
     assert "is damaged: the decoder reported" in done.stdout
     assert done.stderr == "to stderr\n"  # the decoder's own lines are not shown
@@ -244,7 +250,7 @@ def put(folder, name, data=b""):
     ],
 )
 def test_what_cannot_be_read_is_said_in_one_sentence(tmp_path, make, said):
-    with pytest.raises(UserError, match=".+") as caught:
+    with pytest.raises(UserError, match=r".+") as caught:
         source = open_source(make(tmp_path), lambda text: None)
         source.read()
     assert said in str(caught.value) and "\n" not in str(caught.value)

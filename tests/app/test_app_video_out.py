@@ -59,7 +59,11 @@ def test_a_killed_program_leaves_a_readable_video(tmp_path, how):
     root = Path(__file__).parents[2]
     process = subprocess.Popen(
         [sys.executable, "-c", code, str(path), str(root), str(Path(__file__).parent)],
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True)
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
     assert process.stdout.readline() == "written\n"
     os.killpg(process.pid, how)  # the whole group, as a terminal does it
     process.wait(timeout=60)
@@ -140,5 +144,7 @@ def test_the_recorder_starts_and_ends_files_of_free_names(tmp_path):
     recorder.snapshot(app_scene.picture(3), 3)
     recorder.snapshot(app_scene.picture(3), 3)
     assert {p.name for p in tmp_path.glob("*.png")} == {
-        "demo_clip_000003.png", "demo_clip_000003_2.png"}
+        "demo_clip_000003.png",
+        "demo_clip_000003_2.png",
+    }
     recorder.close()

@@ -23,8 +23,9 @@ HERE = Path(__file__).parent
 MISSING = [name for name in ("Xvfb", "xdotool") if shutil.which(name) is None]
 pytestmark = [
     pytest.mark.display,
-    pytest.mark.skipif(bool(MISSING), reason=f"needs {' and '.join(MISSING)} (apt-get install "
-                       "xvfb xdotool)"),
+    pytest.mark.skipif(
+        bool(MISSING), reason=f"needs {' and '.join(MISSING)} (apt-get install xvfb xdotool)"
+    ),
 ]
 PATIENCE = 60.0
 
@@ -36,9 +37,19 @@ class Desk:
         self.folder = folder
         reading, writing = os.pipe()
         self._server = subprocess.Popen(
-            ["Xvfb", "-displayfd", str(writing), "-screen", "0", "1600x1000x24",
-             "-fbdir", str(folder)],
-            pass_fds=[writing], stderr=subprocess.DEVNULL)
+            [
+                "Xvfb",
+                "-displayfd",
+                str(writing),
+                "-screen",
+                "0",
+                "1600x1000x24",
+                "-fbdir",
+                str(folder),
+            ],
+            pass_fds=[writing],
+            stderr=subprocess.DEVNULL,
+        )
         os.close(writing)
         with open(reading) as pipe:
             self.display = f":{pipe.readline().strip()}"
@@ -50,14 +61,24 @@ class Desk:
         self._server.wait(timeout=30)
 
     def do(self, *arguments):
-        done = subprocess.run(["xdotool", *map(str, arguments)], env=self.environment,
-                              capture_output=True, text=True, timeout=PATIENCE)
+        done = subprocess.run(
+            ["xdotool", *map(str, arguments)],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
         return done.stdout.strip()
 
     def start(self, *arguments):
         process = subprocess.Popen(
-            [sys.executable, str(HERE / "app_demo.py"), *map(str, arguments)], cwd=self.folder,
-            env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            [sys.executable, str(HERE / "app_demo.py"), *map(str, arguments)],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         self.window = until(lambda: self.do("search", "--onlyvisible", "--name", "^clip$"), process)
         self.window = self.window.splitlines()[-1]
         self.do("windowfocus", self.window)
@@ -77,8 +98,10 @@ class Desk:
         """Draw a box, given in pixels of the frame."""
         x, y, w, h = box
         fit = Fit.of((app_scene.WIDTH, app_scene.HEIGHT), self.size())
-        points = [(round(px * fit.scale + fit.left), round(py * fit.scale + fit.top))
-                  for px, py in ((x, y), (x + w / 2, y + h / 2), (x + w, y + h))]
+        points = [
+            (round(px * fit.scale + fit.left), round(py * fit.scale + fit.top))
+            for px, py in ((x, y), (x + w / 2, y + h / 2), (x + w, y + h))
+        ]
         self.do("mousemove", *points[0])
         time.sleep(0.1)
         self.do("mousedown", 1)
@@ -98,17 +121,24 @@ class Desk:
         display = ctypes.c_void_p(x.XOpenDisplay(self.display.encode()))
 
         class ClientMessage(ctypes.Structure):
-            _fields_ = [("type", ctypes.c_int), ("serial", ctypes.c_ulong),
-                        ("send_event", ctypes.c_int), ("display", ctypes.c_void_p),
-                        ("window", ctypes.c_ulong), ("message_type", ctypes.c_ulong),
-                        ("format", ctypes.c_int), ("data", ctypes.c_long * 5),
-                        ("pad", ctypes.c_long * 24)]
+            _fields_ = [
+                ("type", ctypes.c_int),
+                ("serial", ctypes.c_ulong),
+                ("send_event", ctypes.c_int),
+                ("display", ctypes.c_void_p),
+                ("window", ctypes.c_ulong),
+                ("message_type", ctypes.c_ulong),
+                ("format", ctypes.c_int),
+                ("data", ctypes.c_long * 5),
+                ("pad", ctypes.c_long * 24),
+            ]
 
         event = ClientMessage(type=33, window=int(self.window), format=32)
         event.message_type = x.XInternAtom(display, b"WM_PROTOCOLS", 0)
         event.data[0] = x.XInternAtom(display, b"WM_DELETE_WINDOW", 0)
-        x.XSendEvent(display, ctypes.c_ulong(int(self.window)), 0, ctypes.c_long(0),
-                     ctypes.byref(event))
+        x.XSendEvent(
+            display, ctypes.c_ulong(int(self.window)), 0, ctypes.c_long(0), ctypes.byref(event)
+        )
         x.XFlush(display)
         x.XCloseDisplay(display)
 
@@ -119,7 +149,7 @@ class Desk:
         size, width, height, stride, colours = (int(header[i]) for i in (0, 4, 5, 12, 19))
         start = size + 12 * colours
         rows = np.frombuffer(data, np.uint8, stride * height, start).reshape(height, stride)
-        return rows[:, :4 * width].reshape(height, width, 4)[:, :, :3].copy()
+        return rows[:, : 4 * width].reshape(height, width, 4)[:, :, :3].copy()
 
 
 def until(condition, process=None, seconds=PATIENCE):
@@ -244,8 +274,9 @@ def test_closing_the_window_quits(desk, clip, tmp_path):
 
 
 def test_a_display_that_dies_leaves_whole_files(desk, clip, tmp_path):
-    process = desk.start("--video", clip, "--init-box", "30,60,40,40", "--results", "o.csv",
-                         "--save", "o.mp4")
+    process = desk.start(
+        "--video", clip, "--init-box", "30,60,40,40", "--results", "o.csv", "--save", "o.mp4"
+    )
     until(lambda: last_frame(tmp_path / "o.csv") > 10, process)
     desk.close()
     process.communicate(timeout=PATIENCE)

@@ -89,7 +89,7 @@ def test_otb_david_begins_at_picture_300(tmp_path):
 def test_uav123_parts_of_clips(tmp_path):
     pictures(tmp_path / "data_seq" / "UAV123" / "bird1", 9, "{:06d}.png")
     write(tmp_path / "anno" / "UAV123" / "bird1_2.txt", "2,2,4,4\nNaN,NaN,NaN,NaN\n2,2,4,4")
-    with pytest.raises(UserError, match="configSeqs.m"):
+    with pytest.raises(UserError, match=r"configSeqs\.m"):
         datasets.load(tmp_path)
     write(
         tmp_path / "configSeqs.m",

@@ -172,7 +172,7 @@ def test_vot_figures_of_perfect_and_lost_trackers(tmp_path):
 
 def test_resets_start_again_five_frames_after_a_failure(tmp_path):
     sequence = make_sequence(tmp_path / "frames", length=24)
-    track, size = protocols.run_with_resets(opponents.Identity(), sequence)
+    track, _size = protocols.run_with_resets(opponents.Identity(), sequence)
     failure = track.states.index("failed")
     # 2 px a frame: from 10 frames on a 20 px square has no overlap; 6 and 7 cannot fail
     assert failure == 10

@@ -72,7 +72,7 @@ def test_a_failing_tracker_is_left_out_and_the_others_go_on():
 def test_paired_ratio_is_taken_round_by_round():
     fast = speed.summarise([answer([0.0005] * 4, 0.0), answer([0.0015] * 4, 0.0)])
     slow = speed.summarise([answer([0.0015] * 4, 0.0), answer([0.0035] * 4, 0.0)])
-    median, least, most = speed.paired_ratio(fast, slow)
+    _median, least, most = speed.paired_ratio(fast, slow)
     assert (least, most) == (pytest.approx(2), pytest.approx(2))
     table = speed.text_table({"fast": fast, "slow": slow})
     assert "fast is 2.00 times as fast as slow" in table

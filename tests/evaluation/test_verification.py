@@ -71,7 +71,7 @@ def clips() -> tuple[dict, dict]:
         truth = np.column_stack([rng.uniform(0, 300, (30, 2)), np.full((30, 2), 30.0)])
         truth[5:9] = np.nan
         truths[name] = truth
-    return truths, {name: (400, 400) for name in truths}
+    return truths, dict.fromkeys(truths, (400, 400))
 
 
 def test_pairs_are_what_they_say():

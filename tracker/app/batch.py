@@ -51,12 +51,16 @@ def read_batch(path: Path) -> list[Clip]:
     table = csv.DictReader(lines, dialect=dialect, skipinitialspace=True)
     names = {(n or "").strip().lower() for n in table.fieldnames or ()}
     if not set(COLUMNS.split(",")) <= names:
-        raise UserError(f"{path} needs a first line with the columns {COLUMNS} "
-                        f"(label may follow); found {lines[0][:80] if lines else 'an empty file'}")
+        raise UserError(
+            f"{path} needs a first line with the columns {COLUMNS} "
+            f"(label may follow); found {lines[0][:80] if lines else 'an empty file'}"
+        )
     boxes: dict[str, list[tuple[Box, str | None]]] = {}
     for row in table:
-        fields = {(k or "").strip().lower(): (v or "").strip() if isinstance(v, str) else ""
-                  for k, v in row.items()}
+        fields = {
+            (k or "").strip().lower(): (v or "").strip() if isinstance(v, str) else ""
+            for k, v in row.items()
+        }
         where = _place(fields["video"], path.parent, f"{path}, line {table.line_num}")
         box = _box(fields, f"{path}, line {table.line_num}")
         boxes.setdefault(where, []).append((box, fields.get("label") or None))
@@ -80,8 +84,9 @@ def _box(fields: dict[str, str], line: str) -> Box:
         found = ",".join(fields[name] for name in "xywh")
         raise UserError(f"{line}: x,y,w,h are four numbers in pixels, found {found!r}") from None
     if not all(map(math.isfinite, (x, y, w, h))) or w <= 0 or h <= 0:
-        raise UserError(f"{line}: a box is finite with positive w and h, "
-                        f"found {x:g},{y:g},{w:g},{h:g}")
+        raise UserError(
+            f"{line}: a box is finite with positive w and h, found {x:g},{y:g},{w:g},{h:g}"
+        )
     return x, y, w, h
 
 

@@ -1,4 +1,4 @@
-"""Command line of ``demo.py`` and of the console script ``siamtrack``.
+r"""Command line of ``demo.py`` and of the console script ``siamtrack``.
 
     python demo.py                                     a sample clip, annotated
     python demo.py --video clip.mp4                    draw the target with the mouse
@@ -41,8 +41,14 @@ from tracker.errors import UserError
 from tracker.results import Box
 
 MakeScreen = Callable[[str, tuple[int, int]], Screen]
-SUFFIX_OF = {"csv": ".csv", "json": ".json", "jsonl": ".jsonl",
-             "otb": ".txt", "got10k": ".txt", "mot": ".txt"}
+SUFFIX_OF = {
+    "csv": ".csv",
+    "json": ".json",
+    "jsonl": ".jsonl",
+    "otb": ".txt",
+    "got10k": ".txt",
+    "mot": ".txt",
+}
 
 
 def main() -> None:
@@ -83,36 +89,63 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="siamtrack",
         description="Follow objects in videos, cameras and streams. Without options a sample "
-                    "clip is played. In the window, h shows the keys.")
+        "clip is played. In the window, h shows the keys.",
+    )
     source = parser.add_argument_group("where frames come from").add_mutually_exclusive_group()
-    source.add_argument("--video", metavar="WHAT", help="video file, folder or glob of images, "
-                        "URL (rtsp, http), or - for a video on stdin")
+    source.add_argument(
+        "--video",
+        metavar="WHAT",
+        help="video file, folder or glob of images, URL (rtsp, http), or - for a video on stdin",
+    )
     source.add_argument("--camera", type=int, metavar="N", help="number of a camera, such as 0")
     source.add_argument("--images", metavar="DIR", help="folder of images, in natural order")
-    source.add_argument("--batch", type=Path, metavar="CSV",
-                        help="many clips: a csv with the columns video,x,y,w,h[,label]")
+    source.add_argument(
+        "--batch",
+        type=Path,
+        metavar="CSV",
+        help="many clips: a csv with the columns video,x,y,w,h[,label]",
+    )
     targets = parser.add_argument_group("what is followed")
-    targets.add_argument("--init-box", type=parse_box, action="append", default=[],
-                         metavar="X,Y,W,H", help="a target in the first frame, in pixels; "
-                         "may be repeated; without it the mouse draws one")
+    targets.add_argument(
+        "--init-box",
+        type=parse_box,
+        action="append",
+        default=[],
+        metavar="X,Y,W,H",
+        help="a target in the first frame, in pixels; "
+        "may be repeated; without it the mouse draws one",
+    )
     targets.add_argument("--model", help="model name or folder (default: the flagship)")
     targets.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default: auto)")
     targets.add_argument("--threads", type=int, help="processor threads for the network")
     outputs = parser.add_argument_group("what is written")
     outputs.add_argument("--save", type=Path, metavar="VIDEO", help="annotated video")
-    outputs.add_argument("--results", type=Path, metavar="FILE",
-                         help=".csv, .json, .jsonl, or .txt (one x,y,w,h a frame)")
-    outputs.add_argument("--results-format", choices=FORMATS,
-                         help="instead of what the ending of --results says")
-    outputs.add_argument("--out", type=Path, metavar="DIR",
-                         help="folder for snapshots, recordings and the results of --batch")
-    outputs.add_argument("--save-videos", action="store_true",
-                         help="with --batch: an annotated video of each clip as well")
+    outputs.add_argument(
+        "--results",
+        type=Path,
+        metavar="FILE",
+        help=".csv, .json, .jsonl, or .txt (one x,y,w,h a frame)",
+    )
+    outputs.add_argument(
+        "--results-format", choices=FORMATS, help="instead of what the ending of --results says"
+    )
+    outputs.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="folder for snapshots, recordings and the results of --batch",
+    )
+    outputs.add_argument(
+        "--save-videos",
+        action="store_true",
+        help="with --batch: an annotated video of each clip as well",
+    )
     outputs.add_argument("--overwrite", action="store_true", help="replace files that exist")
     how = parser.add_argument_group("how")
     how.add_argument("--no-display", action="store_true", help="open no window")
-    how.add_argument("--debug", action="store_true",
-                     help="draw the search region and the response map")
+    how.add_argument(
+        "--debug", action="store_true", help="draw the search region and the response map"
+    )
     how.add_argument("--max-frames", type=_positive, metavar="N", help="stop after N frames")
     how.add_argument("--fps", type=float, help="frame rate of folders of images (default: 30)")
     how.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
@@ -130,8 +163,7 @@ def _session_maker(args: argparse.Namespace) -> MakeSession:
     def make() -> TargetSession:
         from tracker import Session
 
-        session: TargetSession = Session(
-            model=args.model, device=args.device, threads=args.threads)
+        session: TargetSession = Session(model=args.model, device=args.device, threads=args.threads)
         return session
 
     return make
@@ -186,8 +218,9 @@ class Job:
             source = self._open(where, stack)
             make_screen = self._screen_maker(bool(boxes), save)
             first = self._first(source)
-            recorder = Recorder(args.out or Path(), _file_stem(source.name), source.fps, save,
-                                source.live)
+            recorder = Recorder(
+                args.out or Path(), _file_stem(source.name), source.fps, save, source.live
+            )
             stack.callback(recorder.close)
             results = self._results(source, args.results, stack)
             follower = self._follower(first, boxes, results)
@@ -205,8 +238,10 @@ class Job:
                 raise UserError(f"cameras are numbered from 0, found {args.camera}")
             return str(args.camera)
         if args.images and not Path(args.images).is_dir():
-            raise UserError(f"--images needs a folder, and {args.images} is none; "
-                            "for a file or glob use --video")
+            raise UserError(
+                f"--images needs a folder, and {args.images} is none; "
+                "for a file or glob use --video"
+            )
         where: str | None = args.images or args.video
         return where
 
@@ -220,11 +255,14 @@ class Job:
                 return Window
             self.say(f"no window: {missing}")
         if not has_boxes:
-            raise UserError("without a window nobody can draw the target: give its box in the "
-                            "first frame with --init-box x,y,w,h")
+            raise UserError(
+                "without a window nobody can draw the target: give its box in the "
+                "first frame with --init-box x,y,w,h"
+            )
         if not save and not self.args.results:
-            raise UserError("without a window there is nothing to see: "
-                            "add --save out.mp4 or --results out.csv")
+            raise UserError(
+                "without a window there is nothing to see: add --save out.mp4 or --results out.csv"
+            )
         return None
 
     def _open(self, where: str, stack: ExitStack) -> Source:
@@ -245,8 +283,11 @@ class Job:
     ) -> ResultsWriter | None:
         if path is None:
             return None
-        return stack.enter_context(ResultsWriter(
-            path, self.args.results_format, overwrite or self.args.overwrite, source.can_seek))
+        return stack.enter_context(
+            ResultsWriter(
+                path, self.args.results_format, overwrite or self.args.overwrite, source.can_seek
+            )
+        )
 
     def _follower(
         self,
@@ -259,8 +300,9 @@ class Job:
             try:
                 follower.add(first, box, label)
             except ValueError as error:
-                raise UserError(f"{','.join(f'{v:g}' for v in box)} cannot be a target: "
-                                f"{error}") from None
+                raise UserError(
+                    f"{','.join(f'{v:g}' for v in box)} cannot be a target: {error}"
+                ) from None
         if not boxes:
             follower.write(first)
         return follower
@@ -277,23 +319,25 @@ class Job:
         size = first.image.shape[1], first.image.shape[0]
         screen = make_screen(source.name, size)
         stack.callback(screen.close)
-        Player(source, follower, recorder, screen, first, self.args.debug,
-               self.args.max_frames).run()
+        Player(
+            source, follower, recorder, screen, first, self.args.debug, self.args.max_frames
+        ).run()
 
-    def _follow(
-        self, source: Source, first: Frame, follower: Follower, recorder: Recorder
-    ) -> int:
+    def _follow(self, source: Source, first: Frame, follower: Follower, recorder: Recorder) -> int:
         total = source.frame_count
         if self.args.max_frames:
             total = min(total or self.args.max_frames, self.args.max_frames)
         progress = Progress(source.name, total, quiet=self.args.quiet)
         start = time.perf_counter()
-        frames = run_headless(source, first, follower, recorder, progress, self.args.debug,
-                              self.args.max_frames)
+        frames = run_headless(
+            source, first, follower, recorder, progress, self.args.debug, self.args.max_frames
+        )
         if not self.args.quiet:
             seconds = time.perf_counter() - start
-            print(f"{source.name}: {frames} frames in {seconds:.1f} s "
-                  f"({frames / max(seconds, 1e-9):.0f} fps with decoding and files)")
+            print(
+                f"{source.name}: {frames} frames in {seconds:.1f} s "
+                f"({frames / max(seconds, 1e-9):.0f} fps with decoding and files)"
+            )
         return frames
 
     def _report(self, save: Path | None, results: Path | None) -> None:
@@ -308,13 +352,21 @@ class Job:
     def batch(self) -> int:
         args = self.args
         if args.save or args.results or args.init_box:
-            raise UserError("--batch takes boxes from its csv and writes into --out DIR; leave "
-                            "out --init-box, --save and --results (--save-videos adds videos)")
+            raise UserError(
+                "--batch takes boxes from its csv and writes into --out DIR; leave "
+                "out --init-box, --save and --results (--save-videos adds videos)"
+            )
         if args.out is None:
             raise UserError("--batch needs --out DIR for the results")
         form = args.results_format or "csv"
-        run_batch(read_batch(args.batch), args.out, SUFFIX_OF[form], self._follow_clip, self.say,
-                  args.overwrite)
+        run_batch(
+            read_batch(args.batch),
+            args.out,
+            SUFFIX_OF[form],
+            self._follow_clip,
+            self.say,
+            args.overwrite,
+        )
         return 0
 
     def _follow_clip(self, clip: Clip, results_path: Path) -> int:
@@ -328,12 +380,19 @@ class Job:
             stack.callback(recorder.close)
             form = self.args.results_format or form_of(results_path)
             results = stack.enter_context(
-                ResultsWriter(results_path, form, overwrite=True, rewinds=source.can_seek))
+                ResultsWriter(results_path, form, overwrite=True, rewinds=source.can_seek)
+            )
             follower = self._follower(first, clip.boxes, results)
             total = source.frame_count
-            return run_headless(source, first, follower, recorder,
-                                Progress(clip.name, total, quiet=self.args.quiet),
-                                self.args.debug, self.args.max_frames)
+            return run_headless(
+                source,
+                first,
+                follower,
+                recorder,
+                Progress(clip.name, total, quiet=self.args.quiet),
+                self.args.debug,
+                self.args.max_frames,
+            )
 
 
 def _file_stem(name: str) -> str:

@@ -6,6 +6,7 @@ place on (H, W, 3) uint8 BGR.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -24,7 +25,12 @@ COLOURS: dict[State, Colour] = {
     State.LOST: (113, 113, 248),
 }
 WHITE, GREY, DARK, ACCENT, RED = (
-    (245, 245, 245), (178, 178, 178), (26, 22, 20), (250, 165, 96), (70, 70, 240))
+    (245, 245, 245),
+    (178, 178, 178),
+    (26, 22, 20),
+    (250, 165, 96),
+    (70, 70, 240),
+)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
@@ -74,8 +80,16 @@ class Canvas:
     def text(self, text: str, x: float, y: float, colour: Colour = WHITE, size: float = 1.0) -> int:
         """Write with the top of the capitals at ``y``; returns the width."""
         width, height = self.text_size(text, size)
-        cv2.putText(self.image, text, (round(x), round(y) + height), FONT, self._font_scale(size),
-                    colour, self._weight(size), cv2.LINE_AA)
+        cv2.putText(
+            self.image,
+            text,
+            (round(x), round(y) + height),
+            FONT,
+            self._font_scale(size),
+            colour,
+            self._weight(size),
+            cv2.LINE_AA,
+        )
         return width
 
     def _font_scale(self, size: float) -> float:
@@ -130,15 +144,22 @@ def _dashed(
 ) -> None:
     dash = max(4, round(0.7 * canvas.font))
     for (x1, y1), (x2, y2) in (
-        (a, (b[0], a[1])), ((b[0], a[1]), b), (b, (a[0], b[1])), ((a[0], b[1]), a)
+        (a, (b[0], a[1])),
+        ((b[0], a[1]), b),
+        (b, (a[0], b[1])),
+        ((a[0], b[1]), a),
     ):
         length = max(abs(x2 - x1), abs(y2 - y1))
         for start in range(0, length, 2 * dash):
             p, q = start / length, min(start + dash, length) / length
-            cv2.line(canvas.image,
-                     (round(x1 + p * (x2 - x1)), round(y1 + p * (y2 - y1))),
-                     (round(x1 + q * (x2 - x1)), round(y1 + q * (y2 - y1))),
-                     colour, width, cv2.LINE_AA)
+            cv2.line(
+                canvas.image,
+                (round(x1 + p * (x2 - x1)), round(y1 + p * (y2 - y1))),
+                (round(x1 + q * (x2 - x1)), round(y1 + q * (y2 - y1))),
+                colour,
+                width,
+                cv2.LINE_AA,
+            )
 
 
 def _label(
@@ -172,15 +193,18 @@ def _bar(
 def _trail(canvas: Canvas, target: Followed) -> None:
     if target.result.state is State.LOST:
         return
-    points = [None if p is None else (round(p[0] * canvas.scale), round(p[1] * canvas.scale))
-              for p in target.trail]
+    points = [
+        None if p is None else (round(p[0] * canvas.scale), round(p[1] * canvas.scale))
+        for p in target.trail
+    ]
     colour = COLOURS[target.result.state]
-    for number, (a, b) in enumerate(zip(points, points[1:], strict=False)):
+    for number, (a, b) in enumerate(itertools.pairwise(points)):
         if a is not None and b is not None:
             fade = 0.35 + 0.65 * number / len(points)
             shade = tuple(round(c * fade) for c in colour)
-            cv2.line(canvas.image, a, b, shade, canvas.line + (fade > 0.7) * canvas.line,
-                     cv2.LINE_AA)
+            cv2.line(
+                canvas.image, a, b, shade, canvas.line + (fade > 0.7) * canvas.line, cv2.LINE_AA
+            )
 
 
 def _list(canvas: Canvas, targets: Sequence[Followed], chosen: int | None) -> None:
@@ -200,8 +224,9 @@ def _list(canvas: Canvas, targets: Sequence[Followed], chosen: int | None) -> No
     for number, target in enumerate(shown):
         y = left + pad + number * row
         if len(targets) > 1 and target.id == chosen:
-            cv2.rectangle(canvas.image, (left, y), (left + 2 * canvas.line, y + side), ACCENT,
-                          cv2.FILLED)
+            cv2.rectangle(
+                canvas.image, (left, y), (left + 2 * canvas.line, y + side), ACCENT, cv2.FILLED
+            )
         _thumbnail(canvas, target, left + pad, y, side)
         _row_text(canvas, target, left + side + 2 * pad, y, side, words)
     if more:
@@ -212,9 +237,7 @@ def _short(label: str) -> str:
     return label if len(label) <= 18 else label[:17] + "~"
 
 
-def _row_text(
-    canvas: Canvas, target: Followed, x: int, y: int, side: int, width: int
-) -> None:
+def _row_text(canvas: Canvas, target: Followed, x: int, y: int, side: int, width: int) -> None:
     colour = COLOURS[target.result.state]
     bar = max(2, round(side * 0.08))
     canvas.text(_short(target.label), x, y, WHITE, 0.95)
@@ -223,16 +246,17 @@ def _row_text(
 
 
 def _thumbnail(canvas: Canvas, target: Followed, x: int, y: int, side: int) -> None:
-    place = canvas.image[y:y + side, x:x + side]
+    place = canvas.image[y : y + side, x : x + side]
     picture = target.thumbnail
     if picture is None or not picture.size or place.shape[:2] != (side, side):
         return
     fit = side / max(picture.shape[:2])
     w, h = max(1, round(picture.shape[1] * fit)), max(1, round(picture.shape[0] * fit))
-    small = cv2.resize(picture, (w, h),
-                       interpolation=cv2.INTER_AREA if fit < 1 else cv2.INTER_LINEAR)
+    small = cv2.resize(
+        picture, (w, h), interpolation=cv2.INTER_AREA if fit < 1 else cv2.INTER_LINEAR
+    )
     top, left = (side - h) // 2, (side - w) // 2
-    place[top:top + h, left:left + w] = small
+    place[top : top + h, left : left + w] = small
 
 
 def draw_numbers(canvas: Canvas, numbers: Numbers) -> None:
@@ -262,8 +286,14 @@ def _recording(canvas: Canvas, seconds: float) -> None:
     full = width + 2 * radius + 3 * pad
     left = canvas.width - full - pad
     canvas.panel(left, pad, full, height + 2 * pad)
-    cv2.circle(canvas.image, (left + pad + radius, round(2 * pad + height / 2)), radius, RED,
-               cv2.FILLED, cv2.LINE_AA)
+    cv2.circle(
+        canvas.image,
+        (left + pad + radius, round(2 * pad + height / 2)),
+        radius,
+        RED,
+        cv2.FILLED,
+        cv2.LINE_AA,
+    )
     canvas.text(text, left + 2 * pad + 2 * radius, 2 * pad, WHITE, 0.9)
 
 
@@ -338,11 +368,19 @@ def draw_debug(canvas: Canvas, view: DebugView) -> None:
     if right > left and bottom > top and response.ndim == 2:
         # Sample the map only where the region lies inside the picture.
         step = np.array([response.shape[1] / (x2 - x1), response.shape[0] / (y2 - y1)])
-        matrix = np.array([[step[0], 0, (left - x1 + 0.5) * step[0] - 0.5],
-                           [0, step[1], (top - y1 + 0.5) * step[1] - 0.5]])
-        heat = cv2.warpAffine(np.clip(response, 0, 1), matrix, (right - left, bottom - top),
-                              flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-                              borderMode=cv2.BORDER_REPLICATE)
+        matrix = np.array(
+            [
+                [step[0], 0, (left - x1 + 0.5) * step[0] - 0.5],
+                [0, step[1], (top - y1 + 0.5) * step[1] - 0.5],
+            ]
+        )
+        heat = cv2.warpAffine(
+            np.clip(response, 0, 1),
+            matrix,
+            (right - left, bottom - top),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
         colours = cv2.applyColorMap((255 * heat).astype(np.uint8), cv2.COLORMAP_INFERNO)
         weight = (0.1 + 0.5 * np.sqrt(heat))[:, :, None]
         place = canvas.image[top:bottom, left:right]

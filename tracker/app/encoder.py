@@ -49,7 +49,8 @@ def encode(frames: BinaryIO, path: str, width: int, height: int, fps: float) -> 
             break
         if even != (width, height):
             padded = cv2.copyMakeBorder(
-                image, 0, even[1] - height, 0, even[0] - width, cv2.BORDER_REPLICATE)
+                image, 0, even[1] - height, 0, even[0] - width, cv2.BORDER_REPLICATE
+            )
             writer.write(padded)
         else:
             writer.write(image)
@@ -74,6 +75,7 @@ def _free_bytes(path: str) -> int:
 
 
 def main(arguments: list[str]) -> int:
+    """Encode frames from standard input until it ends; returns the exit status."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     cv2.setNumThreads(1)

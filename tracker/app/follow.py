@@ -32,7 +32,8 @@ class Followed:
     result: TrackResult
     thumbnail: Image | None = None
     trail: deque[tuple[float, float] | None] = field(
-        default_factory=lambda: deque(maxlen=TRAIL_LENGTH))
+        default_factory=lambda: deque(maxlen=TRAIL_LENGTH)
+    )
 
     def take(self, result: TrackResult) -> None:
         self.result = result
@@ -83,9 +84,13 @@ class Follower:
         height, width = frame.image.shape[:2]
         box = check_box(box, width, height)
         session_id = self._session.add(frame.image, box, label)
-        followed = Followed(target, session_id, label or str(target),
-                            TrackResult(box, 1.0, State.TRACKING),
-                            self._session.exemplar(session_id))
+        followed = Followed(
+            target,
+            session_id,
+            label or str(target),
+            TrackResult(box, 1.0, State.TRACKING),
+            self._session.exemplar(session_id),
+        )
         followed.take(followed.result)
         self.targets[target], self.chosen = followed, target
         self.write(frame)

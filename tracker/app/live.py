@@ -35,8 +35,12 @@ class Capture(Protocol):
 
 def open_stream(url: str) -> cv2.VideoCapture | None:
     """Open a URL with limits on how long it may stay silent; ``None`` when it cannot be."""
-    limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, STREAM_TIMEOUT_MS,
-              cv2.CAP_PROP_READ_TIMEOUT_MSEC, STREAM_TIMEOUT_MS]
+    limits = [
+        cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
+        STREAM_TIMEOUT_MS,
+        cv2.CAP_PROP_READ_TIMEOUT_MSEC,
+        STREAM_TIMEOUT_MS,
+    ]
     capture = cv2.VideoCapture(url, cv2.CAP_FFMPEG, limits)
     return capture if capture.isOpened() else None
 
@@ -89,8 +93,11 @@ class LiveSource:
         self._reopen = reopen or (
             (lambda: open_camera(where)) if isinstance(where, int) else lambda: open_stream(where)
         )
-        self._patience = patience if patience is not None else (
-            CAMERA_PATIENCE if isinstance(where, int) else STREAM_PATIENCE)
+        self._patience = (
+            patience
+            if patience is not None
+            else (CAMERA_PATIENCE if isinstance(where, int) else STREAM_PATIENCE)
+        )
         self._first_pause = first_pause
         self._capture = capture or self._reopen()
         if self._capture is None:

@@ -343,7 +343,7 @@ class Player:
             return picture
         full = np.full((height, width, 3), BACKGROUND, np.uint8)
         fit = self._fit
-        full[fit.top:fit.top + fit.height, fit.left:fit.left + fit.width] = picture
+        full[fit.top : fit.top + fit.height, fit.left : fit.left + fit.width] = picture
         return full
 
     def _draw(self, canvas: draw.Canvas) -> None:
@@ -370,8 +370,14 @@ class Player:
         notes = [] if self.playing else ["paused"]
         if self.speed != 1.0:
             notes.append(f"x{self.speed:g}")
-        return draw.Numbers(position, self._meter.rate, self._follower.latency, self._age, notes,
-                            self._recorder.seconds)
+        return draw.Numbers(
+            position,
+            self._meter.rate,
+            self._follower.latency,
+            self._age,
+            notes,
+            self._recorder.seconds,
+        )
 
     def _annotated(self) -> Image:
         """The frame at its own size as it goes into files."""

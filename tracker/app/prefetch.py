@@ -29,8 +29,11 @@ class Prefetch:
         self._queue: queue.Queue[Frame | BaseException | None] = queue.Queue(DEPTH)
         self._stop = threading.Event()
         self._thread = threading.Thread(
-            target=_read_ahead, args=(self._source, self._queue, self._stop),
-            name="decoder", daemon=True)
+            target=_read_ahead,
+            args=(self._source, self._queue, self._stop),
+            name="decoder",
+            daemon=True,
+        )
         self._thread.start()
 
     def read(self, timeout: float = 1.0) -> Frame | None:

@@ -50,8 +50,10 @@ class Progress:
         part = min(self._done / self._total, 1.0)
         bar = "#" * round(20 * part)
         left = (self._total - self._done) / rate if rate else 0.0
-        return (f"{self._name}  [{bar:.<20}]  {100 * part:.0f} %  {self._done}/{self._total}"
-                f"  {rate:.0f} fps  {_clock(max(left, 0))} left")
+        return (
+            f"{self._name}  [{bar:.<20}]  {100 * part:.0f} %  {self._done}/{self._total}"
+            f"  {rate:.0f} fps  {_clock(max(left, 0))} left"
+        )
 
     def clear(self) -> None:
         """Take the bar off the terminal, so that other words start on a clean line."""

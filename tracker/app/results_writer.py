@@ -59,7 +59,11 @@ class RowFile:
     """
 
     def __init__(
-        self, path: Path, header: str = "", separator: str = "", footer: str = "",
+        self,
+        path: Path,
+        header: str = "",
+        separator: str = "",
+        footer: str = "",
         rewinds: bool = True,
     ) -> None:
         self._path, self._header = path, header.encode()
@@ -81,8 +85,9 @@ class RowFile:
         except OSError as error:
             # Cut off half a row, so that what is there stays readable.
             self._restore()
-            raise UserError(f"{self._path} cannot be written ({error.strerror}); "
-                            "the rows so far are kept") from None
+            raise UserError(
+                f"{self._path} cannot be written ({error.strerror}); the rows so far are kept"
+            ) from None
         if not self._rewinds:
             del self._frames[:], self._starts[:]
         self._frames.append(frame)
@@ -97,7 +102,7 @@ class RowFile:
         self._file.seek(offset)
         left = memoryview(data)
         while left:
-            left = left[self._file.write(left):]
+            left = left[self._file.write(left) :]
         self._file.truncate()
 
     def _restore(self) -> None:
@@ -165,7 +170,7 @@ class ResultsWriter:
         absent = "nan,nan,nan,nan\n" if self.form == "otb" else "0,0,0,0\n"
         for target in sorted(rows):
             self._file_for(target)
-        files = {n: f for n, f in self._files.items()} or {0: self._shared}
+        files = dict(self._files.items()) or {0: self._shared}
         for target, file in files.items():
             for skipped in range(file.next_frame, frame):
                 file.put(skipped, absent)
@@ -175,9 +180,16 @@ class ResultsWriter:
     def _file_for(self, target: int) -> RowFile:
         if target not in self._files:
             number = len(self._files) + 1
-            self._files[target] = self._shared if number == 1 else self._open(
-                claim(self.path.with_name(f"{self.path.stem}_{number}{self.path.suffix}"),
-                      self._overwrite))
+            self._files[target] = (
+                self._shared
+                if number == 1
+                else self._open(
+                    claim(
+                        self.path.with_name(f"{self.path.stem}_{number}{self.path.suffix}"),
+                        self._overwrite,
+                    )
+                )
+            )
         return self._files[target]
 
     def close(self) -> None:
@@ -204,8 +216,10 @@ def form_of(path: Path) -> str:
     """
     form = _BY_SUFFIX.get(path.suffix.lower())
     if form is None:
-        raise UserError(f"{path.name}: results go to a name ending in .csv, .json, .jsonl or .txt; "
-                        f"or choose with --results-format {'|'.join(FORMATS)}")
+        raise UserError(
+            f"{path.name}: results go to a name ending in .csv, .json, .jsonl or .txt; "
+            f"or choose with --results-format {'|'.join(FORMATS)}"
+        )
     return form
 
 
@@ -219,31 +233,41 @@ def _csv_rows(frame: int, time: float, rows: Rows) -> str:
     for target, row in sorted(rows.items()):
         result = row.result
         box = result.claimed_box
-        table.writerow([
-            frame, f"{time:.4f}", target, row.label,
-            *(map(_number, box) if box else ("",) * 4),
-            f"{result.score:.4f}", result.state,
-            "" if result.similarity is None else f"{result.similarity:.4f}"])
+        table.writerow(
+            [
+                frame,
+                f"{time:.4f}",
+                target,
+                row.label,
+                *(map(_number, box) if box else ("",) * 4),
+                f"{result.score:.4f}",
+                result.state,
+                "" if result.similarity is None else f"{result.similarity:.4f}",
+            ]
+        )
     return out.getvalue()
 
 
 def _json_row(frame: int, time: float, rows: Rows) -> str:
-    return json.dumps({
-        "frame": frame,
-        "time": round(time, 4),
-        "targets": [
-            {
-                "id": target,
-                "label": row.label,
-                "box": _rounded(row.result.claimed_box),
-                "score": round(row.result.score, 4),
-                "state": str(row.result.state),
-                "similarity": None if row.result.similarity is None
-                else round(row.result.similarity, 4),
-            }
-            for target, row in sorted(rows.items())
-        ],
-    })
+    return json.dumps(
+        {
+            "frame": frame,
+            "time": round(time, 4),
+            "targets": [
+                {
+                    "id": target,
+                    "label": row.label,
+                    "box": _rounded(row.result.claimed_box),
+                    "score": round(row.result.score, 4),
+                    "state": str(row.result.state),
+                    "similarity": None
+                    if row.result.similarity is None
+                    else round(row.result.similarity, 4),
+                }
+                for target, row in sorted(rows.items())
+            ],
+        }
+    )
 
 
 def _rounded(box: Box | None) -> list[float] | None:
@@ -256,8 +280,10 @@ def _mot_rows(frame: int, time: float, rows: Rows) -> str:
         box = row.result.claimed_box
         if box is not None:
             x, y, w, h = box
-            lines.append(f"{frame + 1},{target},{x + 1:.3f},{y + 1:.3f},{w:.3f},{h:.3f},"
-                         f"{row.result.score:.4f},-1,-1,-1\n")
+            lines.append(
+                f"{frame + 1},{target},{x + 1:.3f},{y + 1:.3f},{w:.3f},{h:.3f},"
+                f"{row.result.score:.4f},-1,-1,-1\n"
+            )
     return "".join(lines)
 
 

@@ -25,5 +25,6 @@ def load_sample() -> tuple[Path, Box]:
             raise FileNotFoundError(clip)
         return clip, parse_box(first)
     except (OSError, argparse.ArgumentTypeError):
-        raise UserError(f"the sample clip {clip} is missing or damaged; "
-                        "install again, or give --video clip.mp4") from None
+        raise UserError(
+            f"the sample clip {clip} is missing or damaged; install again, or give --video clip.mp4"
+        ) from None

@@ -116,8 +116,10 @@ def open_source(
 
 def _open_stdin(say: Say, log: DecoderLog | None) -> Source:
     if sys.stdin is None or sys.stdin.isatty():
-        raise UserError("--video - reads a video from a pipe, and nothing is piped in; "
-                        "for example: cat clip.mkv | python demo.py --video -")
+        raise UserError(
+            "--video - reads a video from a pipe, and nothing is piped in; "
+            "for example: cat clip.mkv | python demo.py --video -"
+        )
     return VideoFile("pipe:0", "stdin", say, log)
 
 
@@ -141,8 +143,10 @@ def _open_glob(pattern: str, say: Say, fps: float | None, log: DecoderLog | None
     if len(paths) == 1:
         return VideoFile(str(paths[0]), paths[0].stem, say, log)
     if paths:
-        raise UserError(f"{pattern} matches {len(paths)} files that are no images; "
-                        "give one video, or many clips with --batch boxes.csv")
+        raise UserError(
+            f"{pattern} matches {len(paths)} files that are no images; "
+            "give one video, or many clips with --batch boxes.csv"
+        )
     raise UserError(f"nothing matches {pattern}; check the pattern (and quote it)")
 
 
@@ -153,7 +157,8 @@ def _images_in(folder: Path) -> list[Path]:
         raise UserError(
             f"the folder {folder} holds no images, only {len(files)} other files; give a folder "
             f"with {', '.join(sorted(IMAGE_SUFFIXES))} files, or a video file"
-            if files else f"the folder {folder} holds no images; it has no files at all"
+            if files
+            else f"the folder {folder} holds no images; it has no files at all"
         )
     return sorted(images, key=natural_order)
 
@@ -180,8 +185,10 @@ class SteadySize:
             return image
         if size != self._last:
             self._last = size
-            self._say(f"{self._name}: the size changes to {size[0]} x {size[1]} at frame {index}; "
-                      f"frames are scaled to {self._size[0]} x {self._size[1]}")
+            self._say(
+                f"{self._name}: the size changes to {size[0]} x {size[1]} at frame {index}; "
+                f"frames are scaled to {self._size[0]} x {self._size[1]}"
+            )
         return np.asarray(cv2.resize(image, self._size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
@@ -212,8 +219,10 @@ class ImageFiles:
             return Frame(self._steady(image, index), index, index / self.fps, time.monotonic())
         self.ended = True
         if not self._delivered:
-            raise UserError(f"none of the {len(self._paths)} images of {self.name} can be read; "
-                            "they are damaged or no images")
+            raise UserError(
+                f"none of the {len(self._paths)} images of {self.name} can be read; "
+                "they are damaged or no images"
+            )
         return None
 
     def _load(self, path: Path) -> Image | None:
@@ -261,8 +270,11 @@ class VideoFile:
         capture = cv2.VideoCapture(self._where)
         if not capture.isOpened() or capture.get(cv2.CAP_PROP_FRAME_WIDTH) <= 0:
             shown = "what comes from stdin" if self._piped else self._where
-            hint = ("an mp4 can be piped only when it was made for streaming; send mkv, ts or avi"
-                    if self._piped else "it is no video, is damaged, or its codec is unknown")
+            hint = (
+                "an mp4 can be piped only when it was made for streaming; send mkv, ts or avi"
+                if self._piped
+                else "it is no video, is damaged, or its codec is unknown"
+            )
             raise UserError(f"{shown} cannot be read as a video: {hint}")
         return capture
 
@@ -296,12 +308,15 @@ class VideoFile:
         if self._cut_short():
             raise UserError(
                 f"{self._where} is damaged or cut off: it ends after frame {self._next - 1}, "
-                f"and its header promises {self.frame_count} frames; the frames before are kept")
+                f"and its header promises {self.frame_count} frames; the frames before are kept"
+            )
         if self._first_error and self._log:
             count = self._log.count - self._errors_before
-            self._say(f"{self._where} is damaged: the decoder reported {count} errors from about "
-                      f"frame {self._first_error - 1} on ({self._log.first}); pictures may be "
-                      "wrong there")
+            self._say(
+                f"{self._where} is damaged: the decoder reported {count} errors from about "
+                f"frame {self._first_error - 1} on ({self._log.first}); pictures may be "
+                "wrong there"
+            )
 
     def _cut_short(self) -> bool:
         """Fewer frames and less time than promised; either alone is how some files are made."""

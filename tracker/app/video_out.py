@@ -74,11 +74,20 @@ class VideoOut:
         height, width = image.shape[:2]
         self._size = width, height
         self._process = subprocess.Popen(
-            [sys.executable, encoder.__file__, str(self.path), str(width), str(height),
-             repr(self.fps)],
-            stdin=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
+            [
+                sys.executable,
+                encoder.__file__,
+                str(self.path),
+                str(width),
+                str(height),
+                repr(self.fps),
+            ],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
             env={**os.environ, "OPENCV_FFMPEG_LOGLEVEL": "-8", "OPENCV_LOG_LEVEL": "SILENT"},
-            start_new_session=True)  # what kills our group must not kill it
+            start_new_session=True,
+        )  # what kills our group must not kill it
         if sys.platform == "linux" and self._process.stdin is not None:
             with contextlib.suppress(OSError):  # fewer turns between the processes a frame
                 fcntl.fcntl(self._process.stdin, fcntl.F_SETPIPE_SZ, 1 << 20)
@@ -88,7 +97,7 @@ class VideoOut:
         left = image.data.cast("B")
         try:
             while left:
-                left = left[self._process.stdin.write(left):]
+                left = left[self._process.stdin.write(left) :]
         except OSError:
             raise UserError(f"{self.path} cannot be written: {self._reason()}") from None
         self.frames += 1

@@ -32,24 +32,40 @@ class Key(enum.Enum):
 
 # Arrow keys of waitKeyEx: X11 key symbols (Qt, GTK), Windows, macOS.
 _KEYS = {
-    27: Key.ESCAPE, 9: Key.TAB,
-    0xFF51: Key.LEFT, 0xFF52: Key.UP, 0xFF53: Key.RIGHT, 0xFF54: Key.DOWN,
-    0x250000: Key.LEFT, 0x260000: Key.UP, 0x270000: Key.RIGHT, 0x280000: Key.DOWN,
-    63234: Key.LEFT, 63232: Key.UP, 63235: Key.RIGHT, 63233: Key.DOWN,
+    27: Key.ESCAPE,
+    9: Key.TAB,
+    0xFF51: Key.LEFT,
+    0xFF52: Key.UP,
+    0xFF53: Key.RIGHT,
+    0xFF54: Key.DOWN,
+    0x250000: Key.LEFT,
+    0x260000: Key.UP,
+    0x270000: Key.RIGHT,
+    0x280000: Key.DOWN,
+    63234: Key.LEFT,
+    63232: Key.UP,
+    63235: Key.RIGHT,
+    63233: Key.DOWN,
 }
 
 
 @dataclass(frozen=True)
 class KeyPress:
+    """A key that is not a character."""
+
     key: Key
 
 
 @dataclass(frozen=True)
 class Char:
+    """A character that was typed."""
+
     char: str
 
 
 class MouseKind(enum.Enum):
+    """What the mouse did."""
+
     PRESS = enum.auto()
     MOVE = enum.auto()
     RELEASE = enum.auto()

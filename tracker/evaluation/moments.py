@@ -111,7 +111,7 @@ def draw_boxes(image: Image, boxes: list[tuple[Box, tuple[int, int, int]]]) -> I
     view: Image = np.asarray(cv2.resize(part, size, interpolation=way), dtype=np.uint8)
     for (x, y, w, h), tint in boxes:
         corners = np.array([x - left, y - top, x + w - left, y + h - top]) * scale
-        x1, y1, x2, y2 = (int(round(v)) for v in np.clip(corners, -9999, 9999))
+        x1, y1, x2, y2 = (round(v) for v in np.clip(corners, -9999, 9999))
         cv2.rectangle(view, (x1, y1), (x2, y2), (0, 0, 0), 4)
         cv2.rectangle(view, (x1, y1), (x2, y2), tint, 2)
     return view

@@ -185,7 +185,7 @@ class OpenCVTracker:
         if self._used:
             self._tracker = self._make()
         self._used = True
-        x, y, w, h = (int(round(v)) for v in box)
+        x, y, w, h = (round(v) for v in box)
         self._box: Box = box
         self._tracker.init(image, (x, y, max(w, 1), max(h, 1)))
 

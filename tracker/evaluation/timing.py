@@ -191,6 +191,7 @@ def from_argument(text: str) -> TimingJob:
 
 
 def main() -> int:
+    """Time one tracker in this process and print its figures as json."""
     print(json.dumps(run(from_argument(sys.argv[1]))))
     return 0
 

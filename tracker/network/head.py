@@ -49,6 +49,7 @@ class BoxHead(nn.Module):
         self.score = nn.Conv2d(channels, 1, 1)
         self.sides = nn.Conv2d(channels, 4, 1)
         nn.init.normal_(self.score.weight, std=0.01)
+        assert self.score.bias is not None and self.sides.bias is not None
         nn.init.constant_(self.score.bias, -4.0)  # few cells are the target
         nn.init.normal_(self.sides.weight, std=0.01)
         nn.init.constant_(self.sides.bias, 0.7)  # half of a 64 px target is exp(.7) cells

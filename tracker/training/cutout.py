@@ -29,7 +29,8 @@ def object_mask(track: Track, frame: int, shape: tuple[int, int]) -> Mask:
         centre, axes = (round(x + w / 2), round(y + h / 2)), (round(w / 2), round(h / 2))
         cv2.ellipse(mask, centre, axes, 0, 0, 360, 255, -1)
         soft = max(1.0, min(w, h) / 24)
-    return np.asarray(cv2.GaussianBlur(mask, (0, 0), soft), dtype=np.float32) / 255
+    softened: Mask = cv2.GaussianBlur(mask, (0, 0), soft).astype(np.float32) / np.float32(255)
+    return softened
 
 
 def paste(
@@ -66,7 +67,9 @@ def beside(
     w, h = target[2] - target[0], target[3] - target[1]
     factor = float(np.sqrt(w * h / (box[2] * box[3])) * np.exp(rng.uniform(-0.35, 0.35)))
     for _ in range(tries):
-        matrix = crop_matrix(box, size, size / factor, Jitter(0, 0, 0.1, 12), rng, rng.random() < 0.5)
+        matrix = crop_matrix(
+            box, size, size / factor, Jitter(0, 0, 0.1, 12), rng, rng.random() < 0.5
+        )
         reach = 0.5 * (w + h)
         angle, distance = rng.uniform(0, 2 * np.pi), rng.uniform(0.7, 2.2) * reach
         middle = np.array([target[0] + target[2], target[1] + target[3]]) / 2

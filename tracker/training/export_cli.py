@@ -86,7 +86,7 @@ def restore_network(content: dict[str, Any], weights: str, path: Path) -> SiamFC
         load_weights(network, content[weights], path)
     except (KeyError, TypeError) as error:
         raise UserError(f"{path} is not a checkpoint of a training run ({error})") from None
-    return network.eval()  # type: ignore[return-value]
+    return network.eval()
 
 
 def read_tuned(path: Path) -> dict[str, Any]:
