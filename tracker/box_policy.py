@@ -22,6 +22,7 @@ from tracker.runtime import SearchOutput
 from tracker.spec import BoxPolicy, ModelSpec
 
 Array = NDArray[np.float32]
+_NEIGHBOURS = np.ones((3, 3), np.uint8)
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def decide(
     scale = size / region.side
     width, height = boxes[2] - boxes[0], boxes[3] - boxes[1]
     penalty = size_penalty(width, height, last[2] * scale, last[3] * scale, policy.penalty)
-    ranked = (1 - policy.window) * (score * penalty) + policy.window * cosine_window(len(score))
+    ranked = (1 - policy.window) * (score * penalty) + _weighed(policy.window, len(score))
     best = int(ranked.argmax())
     row, column = divmod(best, score.shape[1])
     x1, y1, x2, y2 = (float(v) for v in boxes[:, row, column])
@@ -104,10 +105,11 @@ def rivals(
         least: score that a peak needs.
     """
     score = output.score[index]
-    if output.boxes is None or output.identity is None or float(np.median(score)) >= least:
-        return []
+    high = score >= least
+    if output.boxes is None or output.identity is None or 2 * np.count_nonzero(high) >= high.size:
+        return []  # half of the response is high: it tells nothing apart
     corners = output.boxes[index]
-    peaks = (score >= least) & (score >= cv2.dilate(score, np.ones((3, 3), np.uint8)))
+    peaks = high & (score >= cv2.dilate(score, _NEIGHBOURS))
     x1, y1, x2, y2 = (float(v) for v in region.to_crop(chosen, spec.search_size))
     found = []
     for row, column in np.argwhere(peaks)[:8]:
@@ -132,6 +134,11 @@ def size_penalty(width: Array, height: Array, w: float, h: float, strength: floa
     worse = np.maximum(change, 1 / change) * np.maximum(aspect, 1 / aspect)
     result: Array = np.exp(np.float32(-strength) * (worse - 1))
     return result
+
+
+@lru_cache(maxsize=8)
+def _weighed(share: float, count: int) -> Array:
+    return share * cosine_window(count)
 
 
 @lru_cache(maxsize=8)
@@ -178,7 +185,13 @@ def pooled_identity(
 
 
 def _cover(low: float, high: float, cells: int, stride: int) -> Array:
-    edges = np.arange(cells, dtype=np.float32) * stride
-    covered = np.minimum(high, edges + stride) - np.maximum(low, edges)
-    result: Array = (np.clip(covered, 0, stride) / stride).astype(np.float32)
+    starts, ends = _edges(cells, stride)
+    covered = np.minimum(high, ends) - np.maximum(low, starts)
+    result: Array = np.maximum(covered, 0) / np.float32(stride)
     return result
+
+
+@lru_cache(maxsize=8)
+def _edges(cells: int, stride: int) -> tuple[Array, Array]:
+    starts = np.arange(cells, dtype=np.float32) * stride
+    return starts, starts + stride

@@ -28,12 +28,29 @@ class Region:
         """The region as (x, y, w, h)."""
         return self.cx - self.side / 2, self.cy - self.side / 2, self.side, self.side
 
+    def aligned(self, size: int) -> Region:
+        """The nearest region that starts and ends on pixels, which is the fastest to cut.
+
+        It moves by at most 1 % of its side; a smaller one than that allows stays as it is.
+
+        Args:
+            size: pixels a side of the crop; regions of n times that size are aligned to
+                the blocks of pixels that ``cut`` averages.
+        """
+        block = 2 ** _halvings(self.side, size)
+        if self.side < 50 * block:
+            return self
+        side = round(self.side / block) * block
+        x0, y0, _, _ = self.box
+        return Region(round(x0) + side / 2, round(y0) + side / 2, float(side))
+
     def to_crop(self, box: Box, size: int) -> NDArray[np.float32]:
         """Corners x1 y1 x2 y2 of a frame box in a crop of ``size`` pixels."""
         x0, y0, _, _ = self.box
         x, y, w, h = box
         corners = np.array([x - x0, y - y0, x + w - x0, y + h - y0], dtype=np.float32)
-        return corners * np.float32(size / self.side)
+        corners *= np.float32(size / self.side)
+        return corners
 
     def to_frame(self, cx: float, cy: float, w: float, h: float, size: int) -> Box:
         """A box given by middle and size in crop pixels, as (x, y, w, h) of the frame."""
@@ -49,23 +66,27 @@ def mean_colour(image: Image) -> Colour:
 
 
 def cut(image: Image, region: Region, size: int, fill: Colour, out: Image | None = None) -> Image:
-    """Resample a region of the frame to ``size`` x ``size`` pixels.
+    """Resample a region of the frame to ``size`` x ``size`` pixels, bilinear.
 
     What lies outside the frame becomes ``fill`` (Bertinetto et al. 2016, section 3.1: the
-    mean colour). The frame is not padded. Regions more than twice as large as the crop
-    are averaged first, so that detail does not turn into noise.
+    mean colour). The frame is not padded. Regions at least twice as large as the crop are
+    averaged first, so that detail does not turn into noise.
 
     Args:
         image: HxWx3 uint8 BGR.
-        region: where to look.
+        region: where to look; inside the frame an ``aligned`` one takes a third of the time.
         size: pixels a side of the result.
         fill: BGR outside of the frame.
         out: array (size, size, 3) uint8 to write into.
     """
     x0, y0, side, _ = region.box
-    factor = int(side / size)
-    if factor >= 2:
-        image, x0, y0, side = _shrink(image, x0, y0, side, factor)
+    halvings = _halvings(side, size)
+    if halvings:
+        image, x0, y0, side = _shrink(image, x0, y0, side, halvings)
+    inner = _view(image, x0, y0, side)
+    if inner is not None:
+        result = cv2.resize(inner, (size, size), out, interpolation=cv2.INTER_LINEAR)
+        return np.asarray(result, dtype=np.uint8)
     step = side / size
     # pixel centres: (x + 1/2) = x0 + (u + 1/2) step
     offset_x, offset_y = x0 + step / 2 - 0.5, y0 + step / 2 - 0.5
@@ -77,17 +98,37 @@ def cut(image: Image, region: Region, size: int, fill: Colour, out: Image | None
     return np.asarray(result, dtype=np.uint8)
 
 
+def _halvings(side: float, size: int) -> int:
+    """How often a region can be halved and is still at least as large as its crop."""
+    return max(math.frexp(side / size)[1] - 1, 0)
+
+
+def _view(image: Image, x0: float, y0: float, side: float) -> Image | None:
+    """The square as a view, if it is one of whole pixels inside of the frame."""
+    x, y, n = int(x0), int(y0), int(side)
+    if (x, y, n) != (x0, y0, side) or min(x, y) < 0:
+        return None
+    part = image[y : y + n, x : x + n]
+    return part if part.shape[:2] == (n, n) and n else None
+
+
 def _shrink(
-    image: Image, x0: float, y0: float, side: float, factor: int
+    image: Image, x0: float, y0: float, side: float, halvings: int
 ) -> tuple[Image, float, float, float]:
-    """The part of the frame under the region, averaged over factor x factor pixels."""
+    """The part of the frame under the region, ``halvings`` times half as large.
+
+    OpenCV averages 2 x 2 pixels several times as fast as any other number.
+    """
+    factor = 2**halvings
     height, width = image.shape[:2]
-    left, top = max(int(x0) - factor, 0), max(int(y0) - factor, 0)
-    right = min(int(x0 + side) + 2 * factor, width)
-    bottom = min(int(y0 + side) + 2 * factor, height)
+    left, top = max(math.floor(x0) - factor, 0), max(math.floor(y0) - factor, 0)
+    right = min(math.floor(x0 + side) + 2 * factor, width)
+    bottom = min(math.floor(y0 + side) + 2 * factor, height)
     columns, rows = max((right - left) // factor, 1), max((bottom - top) // factor, 1)
     part = image[top : top + rows * factor, left : left + columns * factor]
     if part.size == 0:  # the region misses the frame: any picture far away will do
         return image[:1, :1], (x0 - width) / factor, (y0 - height) / factor, side / factor
-    small = cv2.resize(part, (columns, rows), interpolation=cv2.INTER_AREA)
-    return np.asarray(small), (x0 - left) / factor, (y0 - top) / factor, side / factor
+    for left_over in reversed(range(halvings)):
+        half = (columns << left_over, rows << left_over)
+        part = np.asarray(cv2.resize(part, half, interpolation=cv2.INTER_AREA), np.uint8)
+    return part, (x0 - left) / factor, (y0 - top) / factor, side / factor

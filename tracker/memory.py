@@ -7,8 +7,6 @@ like somebody who stood beside it?" often can.
 
 from __future__ import annotations
 
-from collections import deque
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,7 +26,7 @@ class Memory:
     def __init__(self, first: Array) -> None:
         self.first = first
         self._recent: Array | None = None
-        self._rivals: deque[Array] = deque(maxlen=RIVALS)
+        self._rivals = np.empty((0, len(first)), np.float32)
 
     def similarity(self, identity: Array) -> float:
         """Cosine similarity with the target: with the exemplar, or with how it looked since.
@@ -42,7 +40,7 @@ class Memory:
 
     def rival_similarity(self, identity: Array) -> float:
         """Cosine similarity with the nearest rival, -1 while none is known."""
-        return max((float(r @ identity) for r in self._rivals), default=-1.0)
+        return float((self._rivals @ identity).max()) if len(self._rivals) else -1.0
 
     def remember_target(self, identity: Array, rate: float = 0.05) -> None:
         """Move the later look towards what was just seen; only to be called while sure."""
@@ -63,4 +61,4 @@ class Memory:
         for identity in identities:
             known = self.rival_similarity(identity) > DUPLICATE
             if not known and float(self.first @ identity) < own:
-                self._rivals.append(identity)
+                self._rivals = np.vstack([self._rivals, identity])[-RIVALS:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import time
 from collections.abc import Sequence
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from tracker.crop import Region, cut
 from tracker.image import Image
-from tracker.runtime import Network, SearchOutput
+from tracker.runtime import Array, Network, SearchOutput
 from tracker.target import Target
 
 Request = tuple[Target, list[Region]]
@@ -29,6 +30,8 @@ class Searcher:
         self.network = network
         self.timings: dict[str, float] = {}
         self._buffer = np.empty((0, 0, 0, 3), np.uint8)
+        self._rows: list[Array] = []
+        self._joined: Array | None = None
 
     def begin(self) -> None:
         """Start the clock of a new frame."""
@@ -62,11 +65,10 @@ class Searcher:
         return self._buffer[:count]
 
     def _run(self, requests: Sequence[Request], crops: Image) -> SearchOutput:
-        if len(requests) == 1:
+        if len(requests) == 1:  # one row serves every crop
             return self.network.search(requests[0][0].exemplar.embedding, crops)
         if self.network.spec.kind == "box":
-            rows = [t.exemplar.embedding for t, regions in requests for _ in regions]
-            return self.network.search(np.concatenate(rows), crops)
+            return self.network.search(self._embeddings(requests), crops)
         # SiamFC's exemplar is the kernel of one convolution: a pass for each target
         start, scores = 0, []
         for target, regions in requests:
@@ -74,3 +76,11 @@ class Searcher:
             scores.append(self.network.search(target.exemplar.embedding, part).score)
             start += len(regions)
         return SearchOutput(np.concatenate(scores))
+
+    def _embeddings(self, requests: Sequence[Request]) -> Array:
+        """One row for each crop; joined anew only when a target or its exemplar changed."""
+        rows = [t.exemplar.embedding for t, regions in requests for _ in regions]
+        same = len(rows) == len(self._rows) and all(map(operator.is_, rows, self._rows))
+        if self._joined is None or not same:
+            self._rows, self._joined = rows, np.concatenate(rows)
+        return self._joined

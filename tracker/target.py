@@ -77,13 +77,14 @@ class Target:
         if spec.kind == "response":
             self.regions = scale_policy.search_regions(spec, self.box)
         elif self.lost:
-            near = box_policy.search_region(spec, self.box)
+            near = box_policy.search_region(spec, self.box).aligned(spec.search_size)
             if self._rescan is None:
                 self._rescan = Rescan(near, width, height)
             self.regions = self._rescan.next()
         else:
             self._rescan = None
-            self.regions = [box_policy.search_region(spec, self._expected(spec))]
+            region = box_policy.search_region(spec, self._expected(spec))
+            self.regions = [region.aligned(spec.search_size)]
         return self.regions
 
     def _expected(self, spec: ModelSpec) -> Box:
@@ -108,7 +109,8 @@ class Target:
         )
         if best.score < spec.presence.doubt:
             return None
-        return box_policy.search_region(spec, self._plausible(best.box))
+        found = box_policy.search_region(spec, self._plausible(best.box))
+        return found.aligned(spec.search_size)
 
     def take(self, spec: ModelSpec, output: SearchOutput, index: int) -> TrackResult:
         """Decide this frame from the network's answers.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tracker import crop as crop_room
 from tracker.crop import Region, cut, mean_colour
 
 FILL = (10.0, 20.0, 30.0)
@@ -91,3 +93,40 @@ def test_to_the_crop_and_back(x: float, y: float, w: float, h: float, side: floa
 
 def test_mean_colour_of_a_plain_frame() -> None:
     assert mean_colour(np.full((700, 900, 3), (1, 2, 3), np.uint8)) == (1.0, 2.0, 3.0)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.floats(0, 1200), st.floats(0, 700), st.floats(20, 700))
+def test_the_short_way_of_aligned_regions_shows_the_same(cx: float, cy: float, side: float) -> None:
+    """Inside the frame they are cut by another routine, which must not move anything."""
+    photo = np.random.default_rng(1).integers(0, 256, (23, 40, 3), dtype=np.uint8)
+    image = cv2.resize(photo, (1280, 720), interpolation=cv2.INTER_CUBIC)
+    region = Region(cx, cy, side).aligned(64)
+    with pytest.MonkeyPatch.context() as patch:
+        short = cut(image, region, 64, FILL)
+        patch.setattr(crop_room, "_view", lambda *args: None)
+        long = cut(image, region, 64, FILL)
+    # at the rim the long way mixes in what lies outside
+    difference = np.abs(short.astype(int) - long.astype(int))[1:-1, 1:-1]
+    assert difference.max() <= 2
+
+
+@given(st.floats(-500, 5000), st.floats(-500, 5000), st.floats(1, 9000))
+def test_aligning_moves_a_region_by_at_most_a_hundredth(cx: float, cy: float, side: float) -> None:
+    region = Region(cx, cy, side)
+    moved = region.aligned(256)
+    bound = 0.0101 * side
+    assert abs(moved.side - side) <= bound
+    for axis in (0, 1):
+        assert abs(moved.box[axis] - region.box[axis]) <= bound
+        if moved is not region:
+            assert moved.box[axis] == round(moved.box[axis])
+
+
+def test_an_aligned_region_of_a_large_frame_takes_the_short_way() -> None:
+    image = np.random.default_rng(2).integers(0, 256, (2160, 3840, 3), dtype=np.uint8)
+    for side in (150.3, 611.7, 1300.2, 1999.9):
+        region = Region(1900.4, 1080.6, side).aligned(256)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(cv2, "warpAffine", None)
+            assert cut(image, region, 256, FILL).shape == (256, 256, 3)
