@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from tracker import datasets
 from tracker.annotations import read_boxes
 from tracker.errors import UserError
-from tracker import datasets
 from tracker.frames import VIDEO_SUFFIXES, Pictures, Video, picture_paths
 from tracker.geometry import FloatArray, context_side
 from tracker.training.tracks import EncodedFrames, Image, Track

@@ -12,9 +12,9 @@ from torch.utils.data import default_collate
 
 from tracker.annotations import check_start, read_boxes
 from tracker.errors import UserError
-from tracker.frames import Video
 from tracker.evaluation.metrics import one_pass
 from tracker.evaluation.verification import roc
+from tracker.frames import Video
 from tracker.geometry import FloatArray
 from tracker.network.losses import corner_iou
 from tracker.siamese_tracker import SiameseTracker

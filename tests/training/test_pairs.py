@@ -1,0 +1,214 @@
+"""Crops and pairs against plain geometry, and what a pair must be a function of."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+from tests.training.data import picture, tiny_sampler, tiny_source
+from tracker.crop import Region, cut
+from tracker.training.crops import Jitter, crop_matrix, exemplar_side, map_box, warp
+from tracker.training.cutout import beside, mask_corners, object_mask, paste
+from tracker.training.pairs import PairOptions, PairSampler
+from tracker.training.sheet import show_pairs
+from tracker.training.tracks import Source
+
+STILL = Jitter(0, 0)
+BOX = np.array([30.0, 22.0, 24.0, 30.0], np.float32)
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def test_crop_without_jitter_is_the_online_trackers() -> None:
+    """Training and tracking must see the same pixels."""
+    image = picture(1, 200, 160)
+    for box in (BOX, np.array([60.0, 40, 90, 70], np.float32)):
+        side = exemplar_side(box)
+        matrix = crop_matrix(box, 127, side, STILL, rng(), flip=False)
+        mine = warp(image, matrix, 127, np.zeros((127, 127, 3), np.uint8))
+        x, y, w, h = (float(v) for v in box)
+        region = Region(x + w / 2, y + h / 2, side)
+        theirs = cut(image, region, 127, (0.0, 0.0, 0.0))
+        inside = theirs.any(2) & mine.any(2)
+        assert inside.mean() > 0.8
+        assert np.abs(mine.astype(int) - theirs)[inside].max() <= 2
+        assert map_box(matrix, box).tolist() == pytest.approx(
+            region.to_crop((x, y, w, h), 127).tolist(), abs=1e-3
+        )
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("seed", range(6))
+def test_map_box_holds_the_turned_ellipse(flip: bool, seed: int) -> None:
+    matrix = crop_matrix(BOX, 256, 120, Jitter(40, 0.2, 0.2, 15), rng(seed), flip)
+    x, y, w, h = BOX
+    turn = np.linspace(0, 2 * np.pi, 3601)
+    points = np.stack([x + w / 2 + w / 2 * np.cos(turn), y + h / 2 + h / 2 * np.sin(turn)])
+    moved = matrix[:, :2] @ points + matrix[:, 2:]
+    expected = [*moved.min(1), *moved.max(1)]
+    np.testing.assert_allclose(map_box(matrix, BOX), expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_warp_puts_pixels_where_map_box_says(seed: int) -> None:
+    image = np.zeros((120, 110, 3), np.uint8)
+    x, y, w, h = (int(v) for v in BOX)
+    image[y : y + h, x : x + w] = 255
+    matrix = crop_matrix(BOX, 200, 90, Jitter(30, 0.2, 0.1, 0), rng(seed), flip=seed % 2 == 1)
+    crop = warp(image, matrix, 200, np.zeros((200, 200, 3), np.uint8))
+    rows, columns = np.nonzero(crop[:, :, 0] > 127)
+    found = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+    np.testing.assert_allclose(map_box(matrix, BOX), found, atol=0.8)
+
+
+def test_warp_of_a_large_target_averages() -> None:
+    noise = rng().integers(0, 255, (800, 800, 3)).astype(np.uint8)
+    box = np.array([200.0, 200, 400, 400], np.float32)
+    matrix = crop_matrix(box, 64, exemplar_side(box), STILL, rng(), flip=False)
+    crop = warp(noise, matrix, 64, np.zeros((64, 64, 3), np.uint8))
+    assert crop[8:-8, 8:-8].std() < 20  # a bilinear sample alone keeps about 50
+
+
+def test_outside_of_the_picture_shows_the_background() -> None:
+    image, background = np.full((40, 40, 3), 200, np.uint8), picture(5, 128, 128)
+    matrix = crop_matrix(np.array([0.0, 0, 20, 20], np.float32), 128, 80, STILL, rng(), False)
+    crop = warp(image, matrix, 128, background)
+    # the picture's corner lies at (48, 48) of the crop
+    assert np.array_equal(crop[:46, :46], background[:46, :46])
+    assert (crop[52:100, 52:100] == 200).all()
+
+
+def test_pair_is_a_function_of_its_number() -> None:
+    a, b = tiny_sampler(seed=5), tiny_sampler(seed=5)
+    for index in (7, 3, 7, 100000):
+        first, second = a.pair(index), b.pair(index)
+        assert np.array_equal(first.search, second.search)
+        assert np.array_equal(first.exemplar, second.exemplar)
+        assert (first.track, first.shown, first.positive) == (
+            second.track, second.shown, second.positive,
+        )  # fmt: skip
+        b.pair(1)
+    assert not np.array_equal(a.pair(1).search, tiny_sampler(seed=6).pair(1).search)
+
+
+def test_negatives_show_another_object_at_the_asked_rate() -> None:
+    sampler = PairSampler([tiny_source(4, 2)], PairOptions(64, 128, negative=0.4, shift=10), 0)
+    pairs = [sampler.pair(i) for i in range(80)]
+    assert all(p.positive == (p.track == p.shown) for p in pairs)
+    assert 0.22 < np.mean([not p.positive for p in pairs]) < 0.58
+
+
+def test_one_track_alone_has_no_negatives() -> None:
+    sampler = PairSampler([tiny_source(1)], PairOptions(64, 128, negative=1.0, shift=10), 0)
+    assert all(sampler.pair(i).positive for i in range(10))
+
+
+def test_confused_tracks_become_negatives() -> None:
+    options = PairOptions(64, 128, negative=1.0, hard=1.0, shift=10)
+    sampler = PairSampler([tiny_source(5, 2)], options, 0)
+    before = {sampler._draw_negative(2, rng(i)) for i in range(40)}
+    sampler.confused[2] = 4
+    after = {sampler._draw_negative(2, rng(i)) for i in range(40)}
+    assert before == {0, 1, 3, 4}
+    assert after == {4}
+    others = [p for p in map(sampler.pair, range(12)) if p.track == 2]
+    assert others and all(p.shown == 4 for p in others)
+
+
+def test_weights_of_sources() -> None:
+    first, second = tiny_source(1, 1), tiny_source(3, 1)
+    sources = [Source("a", first.tracks, 3.0), Source("b", second.tracks, 1.0)]
+    sampler = PairSampler(sources, PairOptions(32, 64, negative=0, shift=4), 0)
+    tracks = [sampler._draw_track(rng(i)) for i in range(400)]
+    assert 0.68 < np.mean([t == 0 for t in tracks]) < 0.82
+
+
+def test_frame_gap() -> None:
+    sampler = PairSampler([tiny_source(1, 12)], PairOptions(32, 64, max_gap=2, shift=4), 0)
+    frames = [sampler._draw_frames(sampler.tracks[0], rng(i)) for i in range(100)]
+    gaps = [abs(a - b) for a, b in frames]
+    assert set(gaps) == {0, 1, 2}
+
+
+def test_plain_pairs_change_no_pixel() -> None:
+    """Validation: what is shown is the picture, moved and nothing else."""
+    source = tiny_source(1, 1)
+    sampler = PairSampler([source], PairOptions(64, 128, shift=0).plain(), 0)
+    pair = sampler.pair(3)
+    box = source.tracks[0].boxes[0]
+    image = cv2.imdecode(source.tracks[0].frames[0].data, 1)
+    matrix = crop_matrix(box, 128, exemplar_side(box) * 2, STILL, rng(), False)
+    expected = warp(image, matrix, 128, pair.search)
+    # the border of the picture is blended with what lies outside
+    assert (pair.search != expected).any(2).mean() < 0.02
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"negative": 1.2}, {"paste": -0.1}, {"shift": 128}, {"max_gap": -1}, {"grey": 2}]
+)
+def test_options_out_of_range(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=r"found|negative"):
+        PairOptions(128, 256, **wrong)  # type: ignore[arg-type]
+
+
+def test_shift_stays_within_its_limit() -> None:
+    sampler = PairSampler([tiny_source(1, 1)], PairOptions(64, 128, shift=20).plain(), 0)
+    middles = []
+    for index in range(60):
+        x1, y1, x2, y2 = sampler.pair(index).search_box
+        middles.append([(x1 + x2) / 2 - 64, (y1 + y2) / 2 - 64])
+    reach = np.abs(middles).max(0)
+    assert (reach <= 20.001).all()
+    assert (reach > 15).all()
+
+
+def test_paste_and_mask() -> None:
+    track = tiny_source(1, 1).tracks[0]
+    mask = object_mask(track, 0, (80, 96))
+    x, y, w, h = track.boxes[0]
+    assert mask[int(y + h / 2), int(x + w / 2)] == pytest.approx(1, abs=0.01)
+    assert mask[int(y) - 4, int(x) - 4] == pytest.approx(0, abs=0.01)
+    area = np.pi / 4 * w * h
+    assert float(mask.sum()) == pytest.approx(float(area), rel=0.15)
+    canvas, image = np.zeros((100, 100, 3), np.uint8), np.full((80, 96, 3), 200, np.uint8)
+    matrix = np.array([[1.0, 0, 10], [0, 1.0, 5]])
+    pasted, alpha = paste(canvas, image, mask, matrix)
+    corners = mask_corners(alpha)
+    assert corners is not None
+    np.testing.assert_allclose(corners, [x + 10, y + 5, x + w + 10, y + h + 5], atol=2)
+    assert (pasted[alpha < 0.01] <= 2).all()
+    assert mask_corners(np.zeros((5, 5), np.float32)) is None
+
+
+def test_distractors_lie_beside_the_target() -> None:
+    target = np.array([100.0, 100, 150, 160], np.float32)
+    placed = 0
+    for seed in range(30):
+        matrix = beside(BOX, target, 256, rng(seed))
+        if matrix is None:
+            continue
+        placed += 1
+        box = map_box(matrix, BOX)
+        overlap = np.clip(
+            np.minimum(box[2:], target[2:]) - np.maximum(box[:2], target[:2]), 0, None
+        )
+        assert overlap.prod() < 0.1 * 50 * 60
+        assert 0.3 < (box[2:] - box[:2]).prod() / (50 * 60) < 3
+    assert placed > 15
+
+
+def test_sheet_of_pairs(tmp_path) -> None:
+    from tracker.errors import UserError
+
+    path = tmp_path / "deep" / "pairs.png"
+    show_pairs(tiny_sampler(), 5, path)
+    sheet = cv2.imread(str(path))
+    assert sheet.shape[0] > 256 and sheet.shape[1] > 384
+    assert sheet.std() > 20
+    with pytest.raises(UserError, match="exists"):
+        show_pairs(tiny_sampler(), 5, path)
