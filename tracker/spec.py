@@ -16,6 +16,7 @@ from tracker.errors import UserError
 
 METADATA_KEY = "siamtrack"
 FORMAT = 1
+PRECISIONS = ("fp32", "fp16", "int8")
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,7 @@ class ModelSpec:
         online: parameters of the decision.
         presence: thresholds of the states.
         training: free record: data, command, seed, hours, pairs.
+        precision: of the search graph, one of ``PRECISIONS``.
     """
 
     name: str
@@ -112,6 +114,7 @@ class ModelSpec:
     online: BoxPolicy | ScalePolicy
     presence: PresencePolicy
     training: dict[str, Any] = field(default_factory=dict)
+    precision: str = "fp32"
 
     def to_json(self, role: str) -> str:
         """Metadata text for the graph of ``role`` (``exemplar`` or ``search``)."""
@@ -135,6 +138,9 @@ class ModelSpec:
             kind = str(data["kind"])
             if kind not in ("box", "response"):
                 raise ValueError(f"unknown kind {kind!r}")
+            precision = str(data.get("precision", "fp32"))
+            if precision not in PRECISIONS:
+                raise ValueError(f"unknown precision {precision!r}")
             spec = ModelSpec(
                 name=str(data["name"]),
                 kind=kind,
@@ -147,6 +153,7 @@ class ModelSpec:
                 else _numbers(ScalePolicy, data["online"]),
                 presence=_numbers(PresencePolicy, data["presence"]),
                 training=dict(data.get("training", {})),
+                precision=precision,
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise UserError(

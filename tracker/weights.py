@@ -115,3 +115,16 @@ def write_sums(folder: Path, names: list[str]) -> None:
     partial = path.with_name(SUMS + ".partial")
     partial.write_text("".join(lines), encoding="utf-8")
     partial.replace(path)
+
+
+def write_model(files: ModelFiles, stem: Path) -> None:
+    """Write both graphs as ``stem.<role>.onnx`` and list them in ``SHA256SUMS``."""
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    names = []
+    for role, content in (("exemplar", files.exemplar), ("search", files.search)):
+        path = stem.with_name(f"{stem.name}.{role}.onnx")
+        partial = path.with_name(path.name + ".partial")
+        partial.write_bytes(content)
+        partial.replace(path)
+        names.append(path.name)
+    write_sums(stem.parent, names)

@@ -22,7 +22,8 @@ from tracker.runtime import OnnxNetwork
 from tracker.spec import METADATA_KEY, BoxPolicy, ModelSpec, PresencePolicy, ScalePolicy
 from tracker.training.deploy import deployed_graphs
 from tracker.training.simplify import simplify
-from tracker.weights import ROLES, ModelFiles, write_sums
+from tracker.weights import ROLES, ModelFiles
+from tracker.weights import write_model as write_model
 
 OPSET = 17
 TOLERANCE = 2e-3  # of scores 0..1 and, in crop pixels over the stride, of boxes
@@ -104,19 +105,6 @@ def export(network: SiamFC | Kestrel, spec: ModelSpec, crops: NDArray[np.uint8])
     return files
 
 
-def write_model(files: ModelFiles, stem: Path) -> None:
-    """Write both graphs as ``stem.<role>.onnx`` and list them in ``SHA256SUMS``."""
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    names = []
-    for role, content in (("exemplar", files.exemplar), ("search", files.search)):
-        path = stem.with_name(f"{stem.name}.{role}.onnx")
-        partial = path.with_name(path.name + ".partial")
-        partial.write_bytes(content)
-        partial.replace(path)
-        names.append(path.name)
-    write_sums(stem.parent, names)
-
-
 def _export_graph(graphs: dict[str, nn.Module], spec: ModelSpec, role: str) -> bytes:
     e, s = spec.exemplar_size, spec.search_size
     exemplar = torch.zeros(2, e, e, 3, dtype=torch.uint8)
@@ -139,7 +127,8 @@ def _export_graph(graphs: dict[str, nn.Module], spec: ModelSpec, role: str) -> b
             axes["embedding"] = {0: "targets"}
     buffer = io.BytesIO()
     torch.onnx.export(
-        graphs[role], inputs, buffer, input_names=input_names, output_names=output_names,
+        graphs[role], inputs, buffer,  # type: ignore[arg-type]
+        input_names=input_names, output_names=output_names,
         dynamic_axes=axes, opset_version=OPSET, dynamo=False, do_constant_folding=True,
     )  # fmt: skip
     model = onnx.load_from_string(simplify(buffer.getvalue()))
@@ -160,7 +149,7 @@ def compare(network: SiamFC | Kestrel, runtime: OnnxNetwork, crops: NDArray[np.u
         crops[:, middle : middle + spec.exemplar_size, middle : middle + spec.exemplar_size]
     )
     quarter = spec.exemplar_size / 4
-    boxes = np.tile(np.float32([quarter, quarter, 3 * quarter, 3 * quarter]), (len(crops), 1))
+    boxes = np.tile(np.array([quarter, quarter, 3 * quarter, 3 * quarter], np.float32), (len(crops), 1))
     for count in (1, 3):
         z, b, x = exemplars[:count], boxes[:count], crops[:count]
         embedding, identity = runtime.embed(z, b)
