@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
-"""Time trackers on a real clip, end to end: decode, crop, network, decision, drawing.
+r"""Time trackers on a real clip, end to end: decode, crop, network, decision, drawing.
 
     python tools/benchmark.py --video clip.mp4 --init-box 120,80,60,40 --trackers kestrel,csrt
     python tools/benchmark.py --data ../shared/data/val --only otb/David --trackers kestrel,kcf
-    python tools/benchmark.py --video clip.mp4 --init-box 120,80,60,40 --trackers kestrel \\
+    python tools/benchmark.py --video clip.mp4 --init-box 120,80,60,40 --trackers kestrel \
         --device cuda --memory-frames 10000 --json speed.json
+    python tools/benchmark.py --data ../shared/data/val --only otb/Car4 --threads 1,2 \
+        --trackers kestrel,kestrel-int8,nanotrack-v2,csrt,kcf --nanotrack-dir nanotrack/ \
+        --accuracy results/ope/summary.json --table speed.md --plot speed.svg
 
 Each tracker runs in a process of its own, in alternating rounds. Frames/s is the number of
 frames over the sum of their times. Let nothing else run meanwhile.
@@ -22,28 +25,24 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tracker import datasets  # noqa: E402
-from tracker.cli import parse_box, run_main  # noqa: E402
-from tracker.errors import UserError  # noqa: E402
-from tracker.evaluation import machine, opponents, speed  # noqa: E402
-from tracker.evaluation.results_io import write_atomic  # noqa: E402
-from tracker.evaluation.timing import TimingJob  # noqa: E402
-from tracker.frames import Video  # noqa: E402
-from tracker.results import Box  # noqa: E402
+from tracker import datasets
+from tracker.cli import parse_box, run_main
+from tracker.errors import UserError
+from tracker.evaluation import machine, opponents, speed, tradeoff
+from tracker.evaluation.results_io import write_atomic
+from tracker.evaluation.timing import TimingJob
+from tracker.frames import Video
+from tracker.results import Box
 
 
 def main() -> int:
     args = parse_arguments()
-    if args.json and args.json.exists() and not args.overwrite:
-        raise UserError(f"{args.json}: this file exists; give another name, or --overwrite")
+    for path in (args.json, args.table, args.plot):
+        if path and path.exists() and not args.overwrite:
+            raise UserError(f"{path}: this file exists; give another name, or --overwrite")
     video, box = find_clip(args)
-    options = opponents.Options(args.device, args.threads, args.nanotrack_dir, args.opencv_models)
-    jobs = {
-        opponents.label(name): TimingJob(
-            name, options, str(video), box, args.frames, 0.0, args.memory_frames
-        )
-        for name in args.trackers
-    }
+    accuracy = tradeoff.read_accuracy(args.accuracy) if args.accuracy else {}
+    jobs = make_jobs(args, video, box)
     header = describe_run(args, video, box)
     for name, value in header.items():
         print(f"{name + ':':<24}{value}")
@@ -67,7 +66,39 @@ def main() -> int:
         write_atomic(args.json, json.dumps(record, indent=1))
     if not speeds:
         raise UserError("nothing was measured: no tracker could be run")
+    write_tradeoff(args, [
+        tradeoff.Point(opponents.label(jobs[name].tracker), jobs[name].options.threads, figures,
+                       accuracy.get(opponents.label(jobs[name].tracker), {}))
+        for name, figures in speeds.items()
+    ], header)  # fmt: skip
     return 0
+
+
+def make_jobs(args: argparse.Namespace, video: Path, box: Box) -> dict[str, TimingJob]:
+    """One for each tracker and number of threads, by the name in tables."""
+    jobs = {}
+    for name in args.trackers:
+        for threads in args.threads:
+            options = opponents.Options(
+                args.device, threads, args.nanotrack_dir, args.opencv_models
+            )
+            label = opponents.label(name)
+            label += f" ({threads})" if len(args.threads) > 1 else ""
+            jobs[label] = TimingJob(
+                name, options, str(video), box, args.frames, 0.0, args.memory_frames
+            )
+    return jobs
+
+
+def write_tradeoff(
+    args: argparse.Namespace, points: list[tradeoff.Point], header: dict[str, str]
+) -> None:
+    """The table for the docs, with what it was measured on, and the plot."""
+    if args.table:
+        said = "".join(f"- {name}: {value}\n" for name, value in header.items())
+        write_atomic(args.table, f"{tradeoff.markdown_table(points)}\n{said}")
+    if args.plot:
+        write_atomic(args.plot, tradeoff.plot(points))
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -89,11 +120,20 @@ def parse_arguments() -> argparse.Namespace:
     add("--rounds", type=positive, default=3, help="alternating rounds (default: 3)")
     add("--memory-frames", type=int, default=0, help="further updates to watch memory over")
     add("--device", default="auto", help="for our models: auto, cpu, cuda, ...")
-    add("--threads", type=positive, help="threads a tracker may use (default: its own choice)")
+    add(
+        "--threads",
+        type=lambda text: [positive(t) for t in text.split(",")],
+        default=[None],
+        help="threads a tracker may use, or several numbers to compare: 1,2 "
+        "(default: its own choice)",
+    )
     add("--nanotrack-dir", help="folder with NanoTrack's ONNX files")
     add("--opencv-models", help="folder with the ONNX files of OpenCV's Vit and DaSiamRPN")
     add("--json", type=Path, help="also write all figures here")
-    add("--overwrite", action="store_true", help="replace that file")
+    add("--accuracy", type=Path, help="summary.json of tools/evaluate.py, for table and plot")
+    add("--table", type=Path, help="write a table in Markdown here")
+    add("--plot", type=Path, help="write a plot of accuracy against speed here (SVG)")
+    add("--overwrite", action="store_true", help="replace these files")
     add("--quiet", action="store_true", help="say nothing while measuring")
     args = parser.parse_args()
     if args.data is None and (args.video is None or args.init_box is None):
@@ -132,7 +172,7 @@ def describe_run(args: argparse.Namespace, video: Path, box: Box) -> dict[str, s
         "command": shlex.join(["python", *sys.argv]),
         "clip": f"{video.name}, {image.shape[1]} x {image.shape[0]}, box {box[2]:g} x {box[3]:g}",
         "frames": f"{args.frames} in each of {args.rounds} alternating rounds",
-        "threads": str(args.threads or "each tracker's own choice"),
+        "threads": ", ".join(str(t or "each tracker's own choice") for t in args.threads),
         "device": args.device,
         **machine.describe(),
         "load before": f"{load:.1f}",

@@ -34,7 +34,7 @@ def colour(index: int) -> str:
 
 def curves(rows: Mapping[str, DatasetScore], order: list[str]) -> str:
     """Success, precision and normalised precision of a data set, best tracker first."""
-    figure = _figure(12.6, 3.9)
+    figure = make_figure(12.6, 3.9)
     panels = (
         ("Success", "overlap threshold", OVERLAP_THRESHOLDS, "success", "AUC"),
         ("Precision", "centre error, pixels", DISTANCE_THRESHOLDS, "precision", "at 20 px"),
@@ -67,7 +67,7 @@ def curves(rows: Mapping[str, DatasetScore], order: list[str]) -> str:
             title_fontsize=8,
             framealpha=0.85,
         )
-    return _svg(figure)
+    return to_svg(figure)
 
 
 def sequence_bars(
@@ -82,7 +82,7 @@ def sequence_bars(
 
     keys = sorted(keys, key=rank)
     bar = 0.84 / len(order)
-    figure = _figure(12.6, 0.9 + len(keys) * (0.12 + 0.075 * len(order)))
+    figure = make_figure(12.6, 0.9 + len(keys) * (0.12 + 0.075 * len(order)))
     axes = figure.add_subplot()
     for index, tracker in enumerate(order):
         found = scores.get(tracker, {})
@@ -92,7 +92,7 @@ def sequence_bars(
     axes.set_yticks(range(len(keys)), [k.partition("/")[2] for k in keys])
     axes.set(xlim=(0, 1), ylim=(-0.5, len(keys) - 0.5), xlabel="success AUC")
     axes.legend(loc="lower right", fontsize=8, framealpha=0.9)
-    return _svg(figure)
+    return to_svg(figure)
 
 
 def attribute_radar(
@@ -104,7 +104,7 @@ def attribute_radar(
         return ""
     counts = {n: max(f[n][1] for f in by_attribute.values() if n in f) for n in names}
     angles = np.linspace(0, 2 * np.pi, len(names), endpoint=False)
-    figure = _figure(8.6, 5.6)
+    figure = make_figure(8.6, 5.6)
     axes = figure.add_subplot(projection="polar")
     axes.set_theta_offset(np.pi / 2)  # type: ignore[attr-defined]
     axes.set_theta_direction(-1)  # type: ignore[attr-defined]
@@ -127,13 +127,13 @@ def attribute_radar(
     axes.set_ylim(0, min(1.0, math.ceil(top * 10 + 0.2) / 10))
     axes.set_rlabel_position(180 / len(names))  # type: ignore[attr-defined]
     axes.legend(loc="center left", bbox_to_anchor=(1.22, 0.5), fontsize=9, frameon=False)
-    return _svg(figure)
+    return to_svg(figure)
 
 
 def differences(comparisons: list[Comparison], order: list[str]) -> str:
     """Paired differences with their intervals; those that hold zero are hollow."""
     rows = list(reversed(comparisons))
-    figure = _figure(12.6, 0.9 + 0.34 * len(rows))
+    figure = make_figure(12.6, 0.9 + 0.34 * len(rows))
     axes = figure.add_subplot()
     for place, row in enumerate(rows):
         tint = colour(order.index(row.opponent))
@@ -144,7 +144,7 @@ def differences(comparisons: list[Comparison], order: list[str]) -> str:
     axes.axvline(0, color="#333333", linewidth=1)
     axes.set_yticks(range(len(rows)), [f"{c.dataset}: against {c.opponent}" for c in rows])
     axes.set(ylim=(-0.6, len(rows) - 0.4), xlabel=f"AUC of {rows[0].tracker} minus the other's")
-    return _svg(figure)
+    return to_svg(figure)
 
 
 def timeline(score_by_tracker: Mapping[str, SequenceScore], order: list[str]) -> str:
@@ -155,7 +155,7 @@ def timeline(score_by_tracker: Mapping[str, SequenceScore], order: list[str]) ->
     shades.set_bad("#e3e6ea")
     rows = [t for t in order if t in score_by_tracker]
     length = max(len(score_by_tracker[t].overlaps) for t in rows)
-    figure = _figure(12.6, 0.75 + 0.42 * len(rows))
+    figure = make_figure(12.6, 0.75 + 0.42 * len(rows))
     axes = figure.add_subplot()
     for place, tracker in enumerate(reversed(rows)):
         score = score_by_tracker[tracker]
@@ -171,7 +171,7 @@ def timeline(score_by_tracker: Mapping[str, SequenceScore], order: list[str]) ->
                       solid_capstyle="butt")  # fmt: skip
     axes.set_yticks(range(len(rows)), list(reversed(rows)))
     axes.set(xlim=(0, length), ylim=(-0.55, len(rows) - 0.45), xlabel="frame")
-    return _svg(figure)
+    return to_svg(figure)
 
 
 def spans(mask: np.ndarray) -> list[tuple[int, int]]:
@@ -180,7 +180,8 @@ def spans(mask: np.ndarray) -> list[tuple[int, int]]:
     return [(int(a), int(b)) for a, b in zip(edges[0::2], edges[1::2], strict=True)]
 
 
-def _figure(width: float, height: float) -> Figure:
+def make_figure(width: float, height: float) -> Figure:
+    """An empty figure, inches; UserError without matplotlib."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
@@ -191,7 +192,8 @@ def _figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _svg(figure: Figure) -> str:
+def to_svg(figure: Figure) -> str:
+    """A figure in the report's look, as text that starts with ``<svg``."""
     from matplotlib import rc_context
 
     for axes in figure.axes:

@@ -1,0 +1,63 @@
+"""The table and the plot of accuracy against speed."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+
+from tracker.errors import UserError
+from tracker.evaluation import speed
+from tracker.evaluation.tradeoff import Point, markdown_table, plot, read_accuracy
+
+
+def figures(milliseconds: float, **told: str) -> speed.Speed:
+    times = [milliseconds / 1000] * 4
+    stages = {"update": times, "total": times, "crop": [t * 0.1 for t in times],
+              "network": [t * 0.8 for t in times], "decide": [t * 0.1 for t in times]}  # fmt: skip
+    return speed.summarise([{"startup": 0.5, "stages": stages, "told": told}])
+
+
+def points() -> list[Point]:
+    ours = figures(4, precision="fp32", threads="2")
+    return [
+        Point("kestrel", 1, ours, {"otb": 0.6123, "uav": 0.5}),
+        Point("kestrel", 2, figures(2, precision="fp32"), {"otb": 0.6123, "uav": 0.5}),
+        Point("csrt", None, figures(30), {"otb": 0.53}),
+    ]
+
+
+def test_the_table_has_what_is_known_and_dashes_for_the_rest() -> None:
+    head, rule, *rows = markdown_table(points()).splitlines()
+    assert head.startswith("| tracker | precision | threads | AUC otb | AUC uav |")
+    assert {line.count("|") for line in (head, rule, *rows)} == {head.count("|")}
+    first = [cell.strip() for cell in rows[0].split("|")]
+    assert first[1:6] == ["kestrel", "fp32", "1", "0.612", "0.500"]
+    assert "4.00 / 4.00" in first and "250" in first and "20 %" in first
+    last = [cell.strip() for cell in rows[2].split("|")]
+    assert last[1:6] == ["csrt", "-", "own", "0.530", "-"]
+
+
+def test_accuracy_is_read_from_a_summary(tmp_path: Path) -> None:
+    rows = {"otb": {"kestrel": {"auc": {"mean": 0.61}}}, "uav": {"csrt": {"auc": {"mean": 0.4}}}}
+    path = tmp_path / "summary.json"
+    path.write_text(json.dumps({"datasets": rows}))
+    assert read_accuracy(path) == {"kestrel": {"otb": 0.61}, "csrt": {"uav": 0.4}}
+    for text in ("{}", "[]", "no json", '{"datasets": {"otb": {"kestrel": {}}}}'):
+        path.write_text(text)
+        with pytest.raises(UserError, match=r"summary\.json cannot be read"):
+            read_accuracy(path)
+    with pytest.raises(UserError, match="cannot be read"):
+        read_accuracy(tmp_path / "missing.json")
+
+
+def test_the_plot_names_every_tracker_in_a_panel_for_each_data_set() -> None:
+    pytest.importorskip("matplotlib")
+    text = plot(points())
+    ElementTree.fromstring(text)
+    for word in ("otb", "uav", "kestrel, 1", "kestrel, 2", "csrt", "success AUC"):
+        assert word in text
+    with pytest.raises(UserError, match="--accuracy"):
+        plot([Point("kestrel", 1, figures(4), {})])
