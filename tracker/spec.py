@@ -74,19 +74,22 @@ class PresencePolicy:
         doubt: score below which it counts as missing in this frame.
         patience: missing frames in a row before it is lost.
         return_score: score that a candidate needs to be taken up again.
-        same: cosine similarity of identities from which it is the same object.
+        same: cosine similarity of identities that a candidate needs to be taken up again.
+        match: cosine similarity from which two patches show one object, where nothing else
+            is known of them (``same_object``).
         different: cosine similarity below which it is another object.
         drop: it is another object, too, when its similarity is so much below the usual one;
         rival_margin: or when it is so much more like a remembered look-alike.
     """
 
     sure: float = 0.5
-    doubt: float = 0.3
+    doubt: float = 0.25
     patience: int = 4
-    return_score: float = 0.6
-    same: float = 0.65
-    different: float = 0.3
-    drop: float = 0.2
+    return_score: float = 0.5
+    same: float = 0.4
+    match: float = 0.65
+    different: float = 0.2
+    drop: float = 0.35
     rival_margin: float = 0.12
 
 

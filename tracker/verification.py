@@ -90,11 +90,10 @@ def same_object(
 
     Args:
         patch_a, patch_b, model, device: as of ``similarity``.
-        threshold: cosine similarity from which they do; ``None`` takes the one that was
-            calibrated for the model.
+        threshold: cosine similarity from which they do; ``None`` takes the model's own.
     """
     if threshold is None:
-        threshold = _network(str(model) if model else None, device).spec.presence.same
+        threshold = _network(str(model) if model else None, device).spec.presence.match
     return similarity(patch_a, patch_b, "cosine", model, device) >= threshold
 
 
