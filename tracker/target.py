@@ -24,6 +24,9 @@ from tracker.spec import BoxPolicy, ModelSpec
 Array = NDArray[np.float32]
 
 
+RETURN_CHANGE = 1.8  # a target comes back at most so many times larger or smaller
+
+
 @dataclass
 class Target:
     """State of one target; it holds no past frames.
@@ -48,6 +51,7 @@ class Target:
     frame_size: tuple[int, int]
     regions: list[Region] = field(default_factory=list)
     response: Array | None = None
+    _usual_size: tuple[float, float] | None = None
     _velocity: tuple[float, float] = (0.0, 0.0)
     _rescan: Rescan | None = None
 
@@ -140,7 +144,8 @@ class Target:
         """
         self.regions, self.response = [region], output.score[index]
         candidate = box_policy.strongest(spec, output, index, region)
-        if len(taken) and float(iou(candidate.box, taken).max()) > 0.5:
+        claimed = len(taken) > 0 and float(iou(candidate.box, taken).max()) > 0.5
+        if claimed or not self._alike_in_shape(candidate.box):
             return self.still_lost()
         return self._accept(candidate)
 
@@ -156,6 +161,8 @@ class Target:
             rival = self.memory.rival_similarity(candidate.identity)
         state = self.presence.update(candidate.score, similarity, rival)
         self.exemplar.count(sure=state is State.TRACKING)
+        if state is State.TRACKING:
+            self._get_used_to(candidate.box)
         if state is not State.LOST:
             self._move_to(candidate.box)
         else:
@@ -186,6 +193,18 @@ class Target:
             spec, output, index, candidate.box, self.regions[0], spec.presence.sure
         )
         self.memory.remember_rivals(others, candidate.identity)
+
+    def _get_used_to(self, box: Box) -> None:
+        old = self._usual_size or (box[2], box[3])
+        self._usual_size = 0.9 * old[0] + 0.1 * box[2], 0.9 * old[1] + 0.1 * box[3]
+
+    def _alike_in_shape(self, box: Box) -> bool:
+        """Whether a lost target, of the size that it usually had of late, can look so."""
+        if self._usual_size is None:
+            return True
+        w, h = box[2] / self._usual_size[0], box[3] / self._usual_size[1]
+        size, aspect = float(np.sqrt(max(w * h, 1e-9))), w / max(h, 1e-9)
+        return 1 / RETURN_CHANGE < size < RETURN_CHANGE and 0.5 < aspect < 2
 
     def _plausible(self, box: Box) -> Box:
         """A found box, of a size that the lost target can have grown or shrunk to."""
