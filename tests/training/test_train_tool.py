@@ -1,0 +1,178 @@
+"""``tools/train.py`` as a person meets it: mistakes, sheets, a first run, and going on."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from pathlib import Path
+
+import cv2
+import pytest
+
+from tests.conftest import ROOT
+from tracker.errors import UserError
+from tracker.training.requirements import require
+
+
+def tool(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, *args: object
+) -> tuple[int, str]:
+    """Run a tool in this process; its exit status and what it said on stderr."""
+    monkeypatch.setenv("MALLOC_TOP_PAD_", "1")  # do not start again
+    monkeypatch.setattr(sys, "argv", [f"tools/{name}.py", *map(str, args)])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(ROOT / "tools" / f"{name}.py"), run_name="__main__")
+    return int(end.value.code or 0), capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["train", "export"])
+def test_without_torch_there_is_one_sentence(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    status, said = tool(monkeypatch, capsys, name, "--help")
+    assert status == 2
+    assert said == (
+        "error: training and export need the package torch, which is not installed; "
+        "run: pip install 'siamtrack[train]'\n"
+    )
+
+
+def test_require_names_the_first_that_is_missing() -> None:
+    require("json", "csv")
+    with pytest.raises(UserError, match="the package no_such_thing"):
+        require("json", "no_such_thing")
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    pytest.importorskip("torch")
+    from tests.training.data import write_clip
+
+    write_clip(tmp_path / "data" / "a", seed=1)
+    write_clip(tmp_path / "data" / "b", seed=2)
+    return tmp_path / "data"
+
+
+SMALL = (
+    "--init", "none", "--channels", "8", "--tower-depth", "1", "--frozen", "6", "--batch", "2",
+    "--autocast", "none", "--workers", "0", "--quiet", "--threads", "1", "--log-every", "1",
+)  # fmt: skip
+
+
+def test_run_validate_stop_and_go_on(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("onnx")
+    from tracker.training.checkpoint import load_checkpoint
+    from tracker.training.log import read_table
+    from tracker.training.record import training_record
+
+    out = tmp_path / "run"
+    common = ("--data", f"{data}@2", "--out", out, *SMALL, "--pairs", "6", "--seed", "5")
+    checks = ("--val", data, "--val-pairs", "4", "--val-every", "2")
+    status, said = tool(monkeypatch, capsys, "train", *common, *checks, "--max-minutes", "0.000001")
+    assert status == 0
+    assert "the network waited for pairs in" in said
+    status, said = tool(monkeypatch, capsys, "train", *common)
+    assert status == 2
+    assert "exists; go on with --resume" in said
+    status, said = tool(monkeypatch, capsys, "train", *common, *checks, "--resume")
+    assert status == 0
+    content = load_checkpoint(out / "checkpoint.pt")
+    assert content["step"] == 3
+    assert [r["step"] for r in read_table(out / "log.csv")] == ["1", "2", "3"]
+    figures = read_table(out / "validation.csv")
+    assert [r["step"] for r in figures] == ["2", "3"]
+    assert figures[0].keys() == {"step", "loss", "iou", "identity_auc"}
+    record = training_record(content)
+    assert record["seed"] == 5
+    assert record["pairs"] == 6
+    assert record["data"] == [{"name": "data@2", "weight": 2.0, "tracks": 2, "pictures": 8}]
+    assert len(record["commands"]) == 2
+    assert str(tmp_path) not in str(record)  # nothing of this machine's folders
+    assert record["settings"] == {"channels": 8, "tower_depth": 1}
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ((), "--data names what to train on"),
+        (("--data", "{data}"), "--out names the folder of the run"),
+        (("--data", "{data}", "--toy"), "--toy renders its own data"),
+        (("--data", "no/where", "--out", "{out}"), "there is no training data at no/where"),
+        (("--data", "{data}", "--out", "{out}", "--resume"), "to go on from"),
+        (("--data", "{data}", "--out", "{out}", "--init", "no.pt"), "there is no checkpoint at"),
+        (("--data", "{data}", "--out", "{out}", "--similarity", "dot"), "not an option of kestrel"),
+        (("--data", "{data}", "--out", "{out}", "--trunk-lr", "1,2"), "takes 1 or 6 factors"),
+        (("--data", "{data}", "--out", "{out}", "--frozen", "7"), "a stem and 5 stages"),
+        (("--data", "{data}", "--out", "{out}", "--shift", "200"), "options of the pairs"),
+        (
+            ("--data", "{data}", "--out", "{out}", "--unfreeze-at", "0.5:2", "--unfreeze-at",
+             "0.2:0"), "in the order of its shares",
+        ),
+        (
+            ("--data", "{data}", "--out", "{out}", "--network", "siamfc", "--mine-every", "9"),
+            "SiamFC has none",
+        ),
+        (("--data", "{data}", "--val-clip", "no.mp4", "--out", "{out}"), "there is no clip no.mp4"),
+        (("--data", "{data}", "--show-pairs", "many", "x.png"), "takes a number of 1 to 400"),
+    ],
+)  # fmt: skip
+def test_mistakes(
+    args: tuple[str, ...],
+    message: str,
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    filled = [a.format(data=data, out=tmp_path / "out") for a in args]
+    status, said = tool(monkeypatch, capsys, "train", *filled, "--quiet")
+    assert status == 2
+    assert said.startswith("error: ") and said.count("\n") == 1
+    assert message in said
+
+
+@pytest.mark.parametrize(
+    "args", [("--lr", "fast"), ("--pairs", "0"), ("--grey", "2"), ("--unfreeze-at", "3")]
+)
+def test_options_that_are_no_numbers(
+    args: tuple[str, ...],
+    data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    status, said = tool(monkeypatch, capsys, "train", "--data", data, *args)
+    assert status == 2
+    assert "found" in said or "needed" in said
+
+
+def test_checkpoint_of_another_network(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    status, _ = tool(
+        monkeypatch, capsys, "train", "--data", data, "--out", out, *SMALL, "--pairs", "2"
+    )
+    assert status == 0
+    path = out / "checkpoint.pt"
+    for extra, message in (
+        (("--network", "siamfc"), "is of a kestrel, not of a siamfc"),
+        (("--channels", "16"), "of another build of the network"),
+    ):
+        status, said = tool(
+            monkeypatch, capsys, "train", "--data", data, "--out", tmp_path / "new", "--quiet",
+            "--init", path, *extra,
+        )  # fmt: skip
+        assert (status, said.count("\n")) == (2, 1)
+        assert message in said
+
+
+def test_sheet(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "pairs.png"
+    status, _ = tool(monkeypatch, capsys, "train", "--data", data, "--show-pairs", "3", path)
+    assert status == 0
+    assert cv2.imread(str(path)) is not None
