@@ -69,7 +69,7 @@ def gif(frames: list[Image.Image], fps: float) -> bytes:
 
 def webp(frames: list[Image.Image], fps: float, quality: int) -> bytes:
     """An animated WebP."""
-    return _saved(frames, "WEBP", fps, quality=quality, method=6)
+    return _saved(frames, "WEBP", fps, quality=quality, method=4)
 
 
 def _saved(frames: list[Image.Image], form: str, fps: float, **options: int) -> bytes:
