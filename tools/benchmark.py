@@ -7,7 +7,7 @@ r"""Time trackers on a real clip, end to end: decode, crop, network, decision, d
         --device cuda --memory-frames 10000 --json speed.json
     python tools/benchmark.py --data ../shared/data/val --only otb/Car4 --threads 1,2 \
         --trackers kestrel,kestrel-int8,nanotrack-v2,csrt,kcf --nanotrack-dir nanotrack/ \
-        --accuracy results/ope/summary.json --table speed.md --plot speed.svg
+        --accuracy results/summary.json --table speed.md --plot speed.svg
 
 Each tracker runs in a process of its own, in alternating rounds. Frames/s is the number of
 frames over the sum of their times. Let nothing else run meanwhile.

@@ -118,8 +118,8 @@ def parse_arguments() -> argparse.Namespace:
     add("--float-first", type=int, default=3, metavar="N",
         help="layers at the start to keep in float32 (default: 3)")  # fmt: skip
     add("--sensitivity", action="store_true", help="also print what each layer costs; minutes")
-    add("--percentile", type=float, default=99.999,
-        help="share of a tensor's values that its range holds, percent (default: 99.999)")  # fmt: skip
+    add("--percentile", type=float, default=99.99,
+        help="percent of a tensor's values that its range holds (default: 99.99)")  # fmt: skip
     add("--reduce-range", action="store_true", help="7-bit weights, for processors without VNNI")
     add("--threads", type=int, help="threads of the float32 model")
     add("--seed", type=int, default=0, help="of the choice of crops")

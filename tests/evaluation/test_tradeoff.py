@@ -57,7 +57,16 @@ def test_the_plot_names_every_tracker_in_a_panel_for_each_data_set() -> None:
     pytest.importorskip("matplotlib")
     text = plot(points())
     ElementTree.fromstring(text)
-    for word in ("otb", "uav", "kestrel, 1", "kestrel, 2", "csrt", "success AUC"):
+    for word in (
+        "otb",
+        "uav",
+        "kestrel",
+        "csrt",
+        "1 thread",
+        "2 threads",
+        "own choice",
+        "success AUC",
+    ):
         assert word in text
     with pytest.raises(UserError, match="--accuracy"):
         plot([Point("kestrel", 1, figures(4), {})])

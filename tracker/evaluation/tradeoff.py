@@ -7,12 +7,17 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tracker.errors import UserError
 from tracker.evaluation import plots
 from tracker.evaluation.speed import Speed
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 STAGES = ("crop", "network", "decide")
+MARKS = "osD^v"
 
 
 @dataclass(frozen=True)
@@ -90,18 +95,42 @@ def plot(points: list[Point]) -> str:
     datasets = list(dict.fromkeys(name for p in points for name in p.auc))
     if not datasets:
         raise UserError("a plot needs --accuracy with a summary.json that has these trackers")
+    figure = plots.make_figure(4.6 * len(datasets) + 1.4, 3.6)  # it says if matplotlib is missing
+    from matplotlib.lines import Line2D
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
     names = list(dict.fromkeys(p.name for p in points))
     threads = list(dict.fromkeys(p.threads for p in points))
-    figure = plots.make_figure(4.6 * len(datasets) + 1.4, 3.6)
     for place, dataset in enumerate(datasets):
         axes = figure.add_subplot(1, len(datasets), place + 1)
-        for point in (p for p in points if dataset in p.auc):
-            x, y = point.speed.update_fps, point.auc[dataset]
-            axes.plot(x, y, "osD^v"[threads.index(point.threads) % 5], markersize=8,
-                      color=plots.colour(names.index(point.name)))  # fmt: skip
-            label = point.name if len(threads) == 1 else f"{point.name}, {point.threads}"
-            axes.annotate(label, (x, y), (5, 5), textcoords="offset points", fontsize=8)
+        for name in names:
+            own = [p for p in points if p.name == name and dataset in p.auc]
+            if own:
+                _draw(axes, own, dataset, plots.colour(names.index(name)), threads)
         axes.set_xscale("log")
-        axes.margins(0.22)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.margins(0.18)
         axes.set(title=dataset, xlabel="frames a second, tracker alone", ylabel="success AUC")
+    if len(threads) > 1:
+        handles = [
+            Line2D([], [], color="#555555", marker=MARKS[i % len(MARKS)], linestyle="",
+                   label="own choice" if n is None else f"{n} thread{'s' * (n > 1)}")
+            for i, n in enumerate(threads)
+        ]  # fmt: skip
+        figure.legend(handles=handles, loc="outside right upper", frameon=False)
     return plots.to_svg(figure)
+
+
+def _draw(
+    axes: Axes, points: list[Point], dataset: str, colour: str, threads: list[int | None]
+) -> None:
+    """One tracker: a mark for each number of threads, and its name at the fastest."""
+    places = sorted((p.speed.update_fps, threads.index(p.threads)) for p in points)
+    auc = points[0].auc[dataset]
+    axes.plot([x for x, _ in places], [auc] * len(places), color=colour, linewidth=1)
+    for x, number in places:
+        axes.plot(x, auc, MARKS[number % len(MARKS)], markersize=7, color=colour)
+    axes.annotate(points[0].name, (places[-1][0], auc), (0, 7), textcoords="offset points",
+                  fontsize=8, ha="center")  # fmt: skip

@@ -7,9 +7,11 @@ it is. Whether it is good enough is for ``tools/evaluate.py`` to say, not for th
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 import hashlib
+import io
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -169,9 +171,10 @@ def _calibrate(content: bytes, feeds: Sequence[Feed], percentile: float) -> Any:
             calibrate_method=CalibrationMethod.MinMax if minmax else CalibrationMethod.Percentile,
             extra_options={} if minmax else {"percentile": percentile, "num_bins": 2048},
         )
-        for start in range(0, len(feeds), CHUNK):
-            calibrator.collect_data(_Reader(feeds[start : start + CHUNK]))
-        return calibrator.compute_data()
+        with contextlib.redirect_stdout(io.StringIO()):  # it talks for every chunk
+            for start in range(0, len(feeds), CHUNK):
+                calibrator.collect_data(_Reader(feeds[start : start + CHUNK]))
+            return calibrator.compute_data()
 
 
 class _Reader:
