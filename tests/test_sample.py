@@ -100,7 +100,6 @@ def test_a_model_that_ships_follows_the_target_until_it_leaves(track, truth):
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(reason="today's weights take a mast for the target that has left", strict=True)
 def test_the_default_model_says_that_it_is_gone_and_finds_it_again(track, truth):
     model, results = track
     if model != DEFAULT_MODEL:

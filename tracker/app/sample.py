@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from tracker.assets import sample_clip
 from tracker.cli import parse_box
 from tracker.errors import UserError
 from tracker.results import Box
-
-ASSETS = Path(__file__).resolve().parent.parent / "assets"
 
 
 def load_sample() -> tuple[Path, Box]:
@@ -18,7 +17,7 @@ def load_sample() -> tuple[Path, Box]:
     Raises:
         UserError: the installation lacks it.
     """
-    clip, boxes = ASSETS / "sample.mp4", ASSETS / "sample.txt"
+    clip, boxes = sample_clip()
     try:
         first = boxes.read_text(encoding="utf-8").split("\n", 1)[0]
         if not clip.is_file():

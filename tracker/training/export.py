@@ -149,7 +149,8 @@ def compare(network: SiamFC | Kestrel, runtime: OnnxNetwork, crops: NDArray[np.u
         crops[:, middle : middle + spec.exemplar_size, middle : middle + spec.exemplar_size]
     )
     quarter = spec.exemplar_size / 4
-    boxes = np.tile(np.array([quarter, quarter, 3 * quarter, 3 * quarter], np.float32), (len(crops), 1))
+    middle_box = np.array([quarter, quarter, 3 * quarter, 3 * quarter], np.float32)
+    boxes = np.tile(middle_box, (len(crops), 1))
     for count in (1, 3):
         z, b, x = exemplars[:count], boxes[:count], crops[:count]
         embedding, identity = runtime.embed(z, b)
