@@ -32,7 +32,7 @@ def small_model() -> ModelFiles:
     constants = {
         "mean": np.float32(127), "zero": np.float32(0), "six": np.float32(6),
         "stem": weight(16, 3, 3, 3) * np.float32(0.025), "stem_b": weight(16),
-        "deep": weight(16, 1, 3, 3), "deep_b": weight(16), 
+        "deep": weight(16, 1, 3, 3), "deep_b": weight(16),
         "plain": weight(16, 16, 1, 1), "plain_b": weight(16),
         "score_w": weight(1, 16, 1, 1), "score_b": np.float32([-0.5]),
         "sides_w": weight(4, 16, 1, 1) * np.float32(0.2), "sides_b": np.float32([0.5] * 4),
