@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ ROOT = Path(__file__).resolve().parent.parent
 LOOPBACK = ("127.", "::1", "localhost", "ip6-localhost", "0.0.0.0")
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+# A shell that starts the tests in the background ignores ctrl-c for all of them, and programs
+# inherit that: the ones started here get it back.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # CI draws the same cases every time; by hand, every run draws new ones.
 settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
 settings.register_profile("dev", deadline=None, print_blob=True)
