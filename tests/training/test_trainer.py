@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -153,6 +154,15 @@ def test_seeds_repeat(tmp_path: Path) -> None:
     assert found[0] == found[1] != found[2]
 
 
+def test_worker_starts_although_opencv_has_threads(tmp_path: Path) -> None:
+    """A validation before and between rounds uses OpenCV's pool in the process that forks."""
+    cv2.setNumThreads(2)
+    noise = np.random.default_rng(0).integers(0, 255, (900, 900, 3)).astype(np.uint8)
+    cv2.warpAffine(noise, np.eye(2, 3), (900, 900))
+    run = trainer(tmp_path, dataclasses.replace(QUICK, pairs=4, workers=1))
+    assert run.run()
+
+
 def test_time_limit_stops_and_is_resumable(tmp_path: Path) -> None:
     run = trainer(tmp_path, dataclasses.replace(QUICK, max_minutes=1e-9))
     assert not run.run()
@@ -283,7 +293,8 @@ def test_two_processes_equal_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     moved = 0
     start = tiny_like(contents[0])
     for name, value in contents[0]["model"].items():
-        way, apart = (value - start[name]).double(), value - contents[1]["model"][name]
+        way = value.double() - start[name]
+        apart = value.double() - contents[1]["model"][name]
         assert float(apart.norm()) <= 0.01 * float(way.norm()) + 1e-5, name
         moved += float(way.norm()) > 1e-3
     assert moved > 20  # or the comparison says nothing

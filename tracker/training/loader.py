@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterator
 
+import cv2
 import torch
 from torch.utils.data import DataLoader, Sampler
 
@@ -52,6 +53,8 @@ class PairLoader:
 
     def batches(self, start: int, stop: int) -> Iterator[Batch]:
         """The batches of steps ``start`` .. ``stop - 1``, made with the sampler as it is now."""
+        # A forked process that inherits OpenCV's pool of threads waits for them for ever.
+        cv2.setNumThreads(1)
         loader: DataLoader[Batch] = DataLoader(
             PairDataset(self.sampler, stop * self.batch),
             batch_sampler=StepSampler(start, stop, self.batch),

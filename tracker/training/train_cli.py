@@ -171,8 +171,8 @@ def validations(
         parts.append(PairValidation(sampler, args.val_pairs, losses))
     parts += [ClipValidation.open(path) for path in args.val_clip]
     if args.toy:
-        for number in range(3):
-            frames, boxes = render_clip(90, seed=(987, number))
+        for number in range(4):
+            frames, boxes = render_clip(60, seed=(987, number), step=1.5)
             parts.append(ClipValidation(f"shape{number}", lambda f=frames: f, boxes[-1]))  # type: ignore[misc]
     return Validations(parts) if parts else None
 

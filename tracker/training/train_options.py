@@ -80,7 +80,7 @@ def _add_run(g: Any) -> None:
 def _add_optimisation(g: Any) -> None:
     d = OptimOptions()
     g.add_argument("--optimiser", choices=("adamw", "sgd"), default=d.optimiser)
-    g.add_argument("--lr", type=_amount, default=d.lr, help="peak rate of new layers")
+    g.add_argument("--lr", type=_amount, help=f"peak rate of new layers ({d.lr:g})")
     g.add_argument(
         "--trunk-lr",
         type=_factors,
@@ -99,8 +99,7 @@ def _add_optimisation(g: Any) -> None:
     g.add_argument(
         "--frozen",
         type=_amount_whole,
-        default=3,
-        help="parts of Kestrel's trunk that do not learn: 0 none, 1 the stem, 6 all",
+        help="parts of Kestrel's trunk that do not learn: 0 none, 1 the stem, 6 all (3)",
     )
     g.add_argument(
         "--unfreeze-at",
@@ -176,13 +175,17 @@ def fill_defaults(args: argparse.Namespace) -> None:
     toy = args.toy
     args.pairs = args.pairs or (TOY["pairs"] if toy else 100_000)
     args.batch = args.batch or (TOY["batch"] if toy else 32)
+    args.lr = args.lr if args.lr is not None else (TOY_LR if toy else OptimOptions.lr)
+    if args.frozen is None:
+        args.frozen = TOY["frozen"] if toy else RunOptions.frozen
     if toy:
         args.out = args.out or Path("runs/toy")
-        args.log_every = min(args.log_every, 25)
+        args.log_every, args.val_every = min(args.log_every, 25), min(args.val_every, 100)
 
 
 # Two minutes on two cores.
-TOY: dict[str, int] = {"pairs": 2400, "batch": 16}
+TOY: dict[str, int] = {"pairs": 2800, "batch": 16, "frozen": 4}
+TOY_LR = 2e-3
 
 
 def network_settings(args: argparse.Namespace) -> dict[str, Any]:
