@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import warnings
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -62,7 +63,11 @@ def main() -> int:
     network = restore_network(content, args.weights, args.checkpoint)
     tuned = read_tuned(args.online) if args.online else content.get("tuned") or {}
     spec = tuned_spec(network, training_record(content), tuned, str(args.online))
-    files = export(network, spec, comparison_crops(network, content, args.crops))
+    crops = comparison_crops(network, content, args.crops)
+    with warnings.catch_warnings():
+        # torch's exporter warns of itself and of shape checks; the comparison is what counts
+        warnings.simplefilter("ignore")
+        files = export(network, spec, crops)
     try:
         write_model(files, args.out)
     except OSError as error:
