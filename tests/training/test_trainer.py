@@ -263,7 +263,6 @@ def test_kill_leaves_a_checkpoint_that_loads(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.long  # one of its processes was once seen to hang at its end
 def test_two_processes_equal_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """``torchrun`` with two gloo processes: losses and weights of one with the same batch."""
     write_clip(tmp_path / "data" / "a", seed=1)

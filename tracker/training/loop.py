@@ -122,7 +122,7 @@ class Trainer:
         self.optimiser = make_optimiser(network, options.optim)
         self.average = MovingAverage(network, options.optim.ema)
         self.bare = make_objective(network, options.loss)
-        self.objective = self._spread(self.bare)
+        self.objective = self.bare
         half = options.autocast == "fp16"
         self.scaler = torch.amp.GradScaler(device.type, enabled=half)
         self.miner = ConfusionMiner(len(sampler.tracks)) if options.mine_every else None
@@ -204,6 +204,7 @@ class Trainer:
             total=options.steps * options.batch, initial=self.step * options.batch,
             unit="pair", disable=options.quiet or process_rank() != 0, mininterval=5,
         )  # fmt: skip
+        self.objective = self._spread(self.bare)
         try:
             with StopRequest() as stop:
                 while self.step < options.steps:
@@ -223,6 +224,8 @@ class Trainer:
                             return self.step >= options.steps
         finally:
             bar.close()
+            # What spreads gradients must not outlive the process group: see leave_processes.
+            self.objective = self.bare
             if self._whole:
                 self.save()
         return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 import torch
@@ -29,8 +30,13 @@ def join_processes(batch: int) -> None:
 
 
 def leave_processes() -> None:
-    """Undo ``join_processes``."""
+    """Undo ``join_processes``.
+
+    Nothing may hold the group any more: DistributedDataParallel would drop the last hold on it
+    with Python's lock taken, and wait for ever for a thread of gloo that waits for that lock.
+    """
     if dist.is_initialized():
+        gc.collect()  # DistributedDataParallel is part of reference cycles
         dist.destroy_process_group()
 
 
