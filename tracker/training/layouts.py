@@ -29,7 +29,7 @@ def read_got10k(folder: Path) -> Read:
     """GOT-10k layout: a folder a clip, with pictures and ``groundtruth.txt``.
 
     An optional ``others.txt`` names boxes of like objects in each frame, as
-    ``x,y,w,h;x,y,w,h``.
+    ``x,y,w,h;x,y,w,h``: such clips, of one crowd, are hard negatives of each other.
     """
     # not "**", which passes linked folders over
     depths = ("", "*/", "*/*/")
@@ -45,7 +45,9 @@ def _read_got10k_clip(clip: Path) -> Track:
             f"{clip} has {len(frames)} pictures but {len(boxes)} lines in groundtruth.txt; "
             "they must be equal"
         )
-    return Track(frames, boxes, None, (), _read_others(clip / "others.txt", len(frames)))
+    others = _read_others(clip / "others.txt", len(frames))
+    category = clip.parent.name if others else None
+    return Track(frames, boxes, category, (), others)
 
 
 def _read_others(path: Path, count: int) -> tuple[NDArray[np.float32], ...]:

@@ -134,7 +134,7 @@ class PairSampler:
         negative = rng.random() < self.options.negative and len(self.tracks) > 1
         first, second = self._draw_frames(track, rng)
         flip = bool(rng.random() < self.options.flip)
-        exemplar, exemplar_box = self._exemplar(track, first, flip, rng)
+        exemplar, exemplar_box = self._exemplar(number, first, flip, rng)
         shown = self._draw_negative(number, rng) if negative else number
         if negative:
             track = self.tracks[shown]
@@ -169,14 +169,15 @@ class PairSampler:
         return other if other != number else (number + 1) % len(self.tracks)
 
     def _exemplar(
-        self, track: Track, frame: int, flip: bool, rng: Generator
+        self, number: int, frame: int, flip: bool, rng: Generator
     ) -> tuple[Image, NDArray[np.float32]]:
+        track = self.tracks[number]
         size, box = self.options.exemplar_size, track.boxes[frame]
         image = read_image(track.frames[frame])
         distort = self.options.distort
         jitter = Jitter(4 * distort, 0.05 * distort)
         matrix = crop_matrix(box, size, exemplar_side(box), jitter, rng, flip)
-        return warp(image, matrix, size, self._fill(image, size, rng)), map_box(matrix, box)
+        return warp(image, matrix, size, self._fill(image, size, number, rng)), map_box(matrix, box)
 
     def _search(
         self, exemplar: int, shown: int, frame: int, flip: bool, rng: Generator
@@ -191,7 +192,7 @@ class PairSampler:
         matrix = crop_matrix(box, size, side, jitter, rng, flip)
         corners = map_box(matrix, box)
         if track.polygons and rng.random() < self.options.paste:
-            background = square_fill(self._other_picture(rng), size, rng)
+            background = square_fill(self._other_picture(shown, rng), size, rng)
             mask = object_mask(track, frame, image.shape[:2])
             canvas, alpha = paste(background, image, mask, matrix)
             tight = mask_corners(alpha)
@@ -200,14 +201,14 @@ class PairSampler:
             else:
                 canvas = warp(image, matrix, size, background)
         else:
-            canvas = warp(image, matrix, size, self._fill(image, size, rng))
+            canvas = warp(image, matrix, size, self._fill(image, size, shown, rng))
         if rng.random() < self.options.distractor:
             canvas = self._add_distractors(canvas, corners, exemplar, rng)
         if shown == exemplar and rng.random() < self.options.occluder:
-            canvas = self._occlude(canvas, corners, rng)
+            canvas = self._occlude(canvas, corners, shown, rng)
         return canvas, corners
 
-    def _fill(self, image: Image, size: int, rng: Generator) -> Image:
+    def _fill(self, image: Image, size: int, number: int, rng: Generator) -> Image:
         """What stands outside the picture: mostly another one, now and then a flat colour.
 
         At run time a frame's border is flat, so that must have been seen; a network that
@@ -215,10 +216,12 @@ class PairSampler:
         """
         if rng.random() < 0.15:
             return np.full((size, size, 3), image.mean((0, 1)), np.uint8)
-        return square_fill(self._other_picture(rng), size, rng)
+        return square_fill(self._other_picture(number, rng), size, rng)
 
-    def _other_picture(self, rng: Generator) -> Image:
-        track = self.tracks[self._draw_track(rng)]
+    def _other_picture(self, number: int, rng: Generator) -> Image:
+        """A picture of another track: the target itself must not stand in its surroundings."""
+        other = self._draw_track(rng)
+        track = self.tracks[other if other != number else (number + 1) % len(self.tracks)]
         return read_image(track.frames[int(rng.integers(len(track.frames)))])
 
     def _add_distractors(
@@ -239,7 +242,9 @@ class PairSampler:
                 canvas, _ = paste(canvas, image, mask, matrix)
         return canvas
 
-    def _occlude(self, canvas: Image, target: NDArray[np.float32], rng: Generator) -> Image:
+    def _occlude(
+        self, canvas: Image, target: NDArray[np.float32], number: int, rng: Generator
+    ) -> Image:
         """Hide up to a half of the target behind a piece of another picture."""
         x1, y1, x2, y2 = target
         w, h = rng.uniform(0.25, 0.7) * (x2 - x1), rng.uniform(0.25, 0.7) * (y2 - y1)
@@ -248,7 +253,7 @@ class PairSampler:
         c, d = min(int(left + w), canvas.shape[1]), min(int(top + h), canvas.shape[0])
         if c - a < 2 or d - b < 2:
             return canvas
-        piece = square_fill(self._other_picture(rng), 64, rng)
+        piece = square_fill(self._other_picture(number, rng), 64, rng)
         canvas = canvas.copy()
         canvas[b:d, a:c] = cv2.resize(piece, (c - a, d - b))
         return canvas
