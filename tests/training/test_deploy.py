@@ -46,7 +46,7 @@ def test_the_kernel_answers_as_the_network(kestrel: Kestrel, targets: int, crops
     expected = SearchGraph(kestrel)(embedding, images[:crops])
     graphs = deployed_graphs(kestrel)
     kernel, same = graphs["exemplar"](exemplars[:targets], boxes[:targets])
-    assert kernel.shape == (targets, 16, 113)
+    assert kernel.shape == (targets, 16, kestrel.feature_channels + 1)
     torch.testing.assert_close(same, identity, rtol=1e-4, atol=1e-5)
     for found, wanted in zip(graphs["search"](kernel, images[:crops]), expected, strict=True):
         torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-3)

@@ -226,7 +226,7 @@ def test_cells_look_at_their_own_middle() -> None:
             nn.init.constant_(module.weight, 1 / module.weight[0].numel())
     # large, so that no border cuts off what the cell sees
     x = torch.zeros(1, 3, 512, 512, dtype=torch.float64, requires_grad=True)
-    response = trunk(x + 1e-3)
+    _, response = trunk(x + 1e-3)
     (gradient,) = torch.autograd.grad(response[0, :, 15, 16].sum(), x)
     weight = gradient[0].sum(0)
     places = torch.arange(512, dtype=torch.float64) + 0.5

@@ -77,7 +77,7 @@ class InvertedResidual(nn.Module):
 
 
 class EfficientNetLiteTrunk(nn.Module):
-    """EfficientNet-Lite0 up to stride 16: 112 channels, every size a multiple of 16.
+    """EfficientNet-Lite0 up to stride 16: 112 channels there, and 40 at stride 8.
 
     Tan & Le 2019, "EfficientNet", in the Lite form (no squeeze-excitation, ReLU6).
     All convolutions pad symmetrically but the last with stride two, which pads at the
@@ -85,6 +85,7 @@ class EfficientNetLiteTrunk(nn.Module):
     """
 
     out_channels = 112
+    fine_channels = 40
     stride = 16
     # (repeats, kernel, stride, expansion, input channels, output channels) of a stage
     stage_table = (
@@ -106,12 +107,18 @@ class EfficientNetLiteTrunk(nn.Module):
             stages.append(nn.Sequential(*blocks))
         self.stages = nn.ModuleList(stages)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, 3, H, W) normalised RGB -> (B, 112, H / 16, W / 16)."""
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 3, H, W) normalised RGB -> (B, 40, H / 8, W / 8) and (B, 112, H / 16, W / 16).
+
+        H and W are multiples of 16.
+        """
         x = nn.functional.hardtanh(self.stem(x), 0.0, 6.0, inplace=True)
-        for stage in self.stages:
+        for stage in self.stages[:3]:
             x = stage(x)
-        return x
+        fine = x
+        for stage in self.stages[3:]:
+            x = stage(x)
+        return fine, x
 
     def freeze_stages(self, count: int) -> None:
         """Stop learning in the stem and the first ``count - 1`` stages (0: learn all)."""

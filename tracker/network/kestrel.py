@@ -5,6 +5,9 @@ correlation, Yan et al. 2021, "Alpha-Refine") and by a pooled vector that weighs
 channels of the search embedding (as depth-wise correlation of a 1x1 kernel, Li et al.
 2019, "SiamRPN++"). The exemplar graph is told the target's box inside its crop: target
 and surroundings are then told apart by what the user drew, not by position alone.
+
+What the trunk has at stride 8 joins its last features: sides are placed, and look-alikes told
+apart, by detail that stride 16 has lost.
 """
 
 from __future__ import annotations
@@ -43,6 +46,7 @@ class Kestrel(nn.Module):
         channels: of the neck, the fused response and the towers.
         identity_channels: length of the verification embedding.
         tower_depth: separable blocks a tower.
+        detail_channels: of what is taken from stride 8.
     """
 
     name = "kestrel"
@@ -51,14 +55,26 @@ class Kestrel(nn.Module):
     stride = 16
 
     def __init__(
-        self, channels: int = 96, identity_channels: int = 64, tower_depth: int = 4
+        self,
+        channels: int = 96,
+        identity_channels: int = 64,
+        tower_depth: int = 4,
+        detail_channels: int = 48,
     ) -> None:
         super().__init__()
         self.cells = self.exemplar_size // self.stride
         self.preprocess = Preprocess()
         self.trunk = EfficientNetLiteTrunk()
+        self.detail = nn.Sequential(
+            # as the trunk's own last step: a cell looks at its own middle
+            nn.ZeroPad2d((0, 1, 0, 1)),
+            nn.Conv2d(self.trunk.fine_channels, detail_channels, 3, 2, bias=False),
+            SharedBatchNorm2d(detail_channels),
+            nn.ReLU(inplace=True),
+        )
+        self.feature_channels = self.trunk.out_channels + detail_channels
         self.neck = nn.Sequential(
-            nn.Conv2d(self.trunk.out_channels, channels, 1, bias=False),
+            nn.Conv2d(self.feature_channels, channels, 1, bias=False),
             SharedBatchNorm2d(channels),
         )
         self.inside = CellGate(channels, 1.0)
@@ -71,11 +87,16 @@ class Kestrel(nn.Module):
         self.fuse_norm = SharedBatchNorm2d(channels)
         self.head = BoxHead(channels, tower_depth, self.stride)
         self.identity = nn.Sequential(
-            nn.Conv2d(self.trunk.out_channels, 128, 1, bias=False),
+            nn.Conv2d(self.feature_channels, 128, 1, bias=False),
             SharedBatchNorm2d(128),
             nn.ReLU(inplace=True),
             nn.Conv2d(128, identity_channels, 1),
         )
+
+    def features(self, image: Tensor) -> Tensor:
+        """uint8 BGR (B, H, W, 3) -> (B, feature_channels, H / 16, W / 16), of either branch."""
+        fine, deep = self.trunk(self.preprocess(image))
+        return torch.cat([deep, self.detail(fine)], 1)
 
     def exemplar(self, image: Tensor, box: Tensor) -> tuple[Tensor, Tensor]:
         """Embed the target.
@@ -88,7 +109,7 @@ class Kestrel(nn.Module):
             Embedding (B, 66, C): 64 cells, their mean inside the box, a hint of the
             box's shape. Identity (B, D): the unit verification vector.
         """
-        features = self.trunk(self.preprocess(image))
+        features = self.features(image)
         mask = box_coverage(box, self.cells, self.stride)
         cells = self.neck(features).flatten(2).transpose(1, 2)  # (B, 64, C)
         weight = mask.flatten(1)[:, :, None]
@@ -106,7 +127,7 @@ class Kestrel(nn.Module):
             embedding: (1 or B, 66, C) of ``exemplar``.
             image: uint8 BGR (B, 256, 256, 3).
         """
-        features = self.trunk(self.preprocess(image))
+        features = self.features(image)
         embedded = self.neck(features)
         rows = embedding[:, :-1]
         pooled = rows[:, -1][:, :, None, None]

@@ -114,8 +114,8 @@ class KestrelSearch(nn.Module):
 
     def forward(self, embedding: Tensor, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         net = self.network
-        features = net.trunk(net.preprocess(image))
-        flat = features.reshape(-1, net.trunk.out_channels, self.cells**2)
+        features = net.features(image)
+        flat = features.reshape(-1, net.feature_channels, self.cells**2)
         kernel, bias = embedding[:, :, :-1], embedding[:, :, -1:]
         fused = F.relu(torch.matmul(kernel, flat) + bias)
         # sizes as constants: only the batch is left to be found while running
