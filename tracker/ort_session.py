@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,9 @@ from tracker.errors import UserError
 
 CPU = "CPUExecutionProvider"
 _WARNING, _FATAL = 2, 4
+# A tensor that lies in another file names it under the key "location": field 1 of a
+# StringStringEntryProto, 8 bytes long; tag and length may be written longer than need be.
+_OUTSIDE = re.compile(rb"(?:\x0a|\x8a\x80*\x00)(?:\x08|\x88\x80*\x00)location")
 
 
 class DeviceFailed(UserError):
@@ -30,10 +34,15 @@ def open_session(
 
     Raises:
         DeviceFailed: the device cannot run it.
-        UserError: ONNX Runtime cannot read it.
+        UserError: ONNX Runtime cannot read it, or it refers to other files.
     """
     import onnxruntime as ort
 
+    if _OUTSIDE.search(content):
+        raise UserError(
+            f"{what} keeps weights in another file, which is not opened; "
+            "save the model as one file, or export it again"
+        )
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -49,7 +58,7 @@ def open_session(
             session = _create(content, options, wanted)
         except Exception as error:
             _open(content, what, options)  # is it the file's fault, or the device's?
-            raise DeviceFailed(f"device {device.name} does not work ({_said(error)})") from None
+            raise DeviceFailed(f"device {device.name} does not work ({said(error)})") from None
     first = wanted[0] if isinstance(wanted[0], str) else wanted[0][0]
     if first not in session.get_providers():
         raise DeviceFailed(f"device {device.name} does not work (ONNX Runtime left {first} out)")
@@ -61,7 +70,7 @@ def _open(content: bytes, what: str, options: Any) -> Any:
         return _create(content, options, [CPU])
     except Exception as error:
         raise UserError(
-            f"{what} cannot be loaded by ONNX Runtime ({_said(error)}); fetch or export it again"
+            f"{what} cannot be loaded by ONNX Runtime ({said(error)}); fetch or export it again"
         ) from None
 
 
@@ -72,7 +81,7 @@ def _create(content: bytes, options: Any, providers: list[Provider]) -> Any:
     return ort.InferenceSession(content, options, providers=providers, enable_fallback=0)
 
 
-def _said(error: Exception) -> str:
+def said(error: Exception) -> str:
     """The first line of an error; ONNX Runtime raises a dozen unrelated classes."""
     return (str(error).splitlines() or [type(error).__name__])[0][:160]
 

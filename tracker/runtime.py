@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,13 +16,15 @@ from numpy.typing import NDArray
 from tracker.devices import Device, choose_device
 from tracker.errors import UserError
 from tracker.gpu_search import GpuSearch
+from tracker.graph_checks import check_graph
 from tracker.image import Image
-from tracker.ort_session import DeviceFailed, open_session
+from tracker.ort_session import DeviceFailed, open_session, said
 from tracker.spec import METADATA_KEY, ModelSpec
 from tracker.threads import default_threads
 from tracker.weights import ModelFiles, read_model
 
 Array = NDArray[np.float32]
+_FAR = np.float32(1e4)  # no cell is so far from its crop, no response so strong
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,8 @@ class OnnxNetwork:
         self, files: ModelFiles, device: Device, threads: int = 0, spinning: bool = True
     ) -> None:
         self.device, self.digest, self.threads = device, files.digest, threads or default_threads()
-        where = str(files.folder / files.name)
+        where = self._where = str(files.folder / files.name)
+        self._process = os.getpid()
         self._exemplar, self.spec = self._open(files.exemplar, "exemplar", where, 1, False)
         self._search, other = self._open(files.search, "search", where, self.threads, spinning)
         if other.pair != self.spec.pair:
@@ -89,21 +93,69 @@ class OnnxNetwork:
         what = f"the {role} graph of {where}"
         session = open_session(content, what, self.device, threads, spinning)
         text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY, "")
-        return session, ModelSpec.from_json(text, role, what)
+        spec = ModelSpec.from_json(text, role, what)
+        check_graph(session, spec, role, what)
+        return session, spec
 
     def embed(self, crops: Image, boxes: Array) -> tuple[Array, Array | None]:
         """See ``Network.embed``."""
         feeds: dict[str, Any] = {"image": crops}
         if self.spec.kind == "box":
             feeds["box"] = boxes
-        outputs = self._exemplar.run(None, feeds)
+        outputs = self._run("exemplar", self._exemplar.run, None, feeds)
         return outputs[0], outputs[1] if len(outputs) > 1 else None
 
     def search(self, embedding: Array, crops: Image) -> SearchOutput:
         """See ``Network.search``."""
         if self._gpu is not None:
-            return SearchOutput(*self._gpu.run(embedding, crops))
-        return SearchOutput(*self._search.run(None, {"embedding": embedding, "image": crops}))
+            outputs = self._run("search", self._gpu.run, embedding, crops)
+        else:
+            feeds = {"embedding": embedding, "image": crops}
+            outputs = self._run("search", self._search.run, None, feeds)
+        return sound(SearchOutput(*outputs), self.spec)
+
+    def _run(self, role: str, run: Callable[..., list[Array]], *feeds: Any) -> list[Array]:
+        if os.getpid() != self._process:  # its threads stayed behind: it would wait for ever
+            raise RuntimeError(
+                "this tracker was made before the process was forked and cannot work in the "
+                "copy; make trackers in the process that uses them"
+            )
+        try:
+            return run(*feeds)
+        except Exception as error:  # ONNX Runtime raises a dozen unrelated classes
+            raise UserError(
+                f"the {role} graph of {self._where} failed ({said(error)}); "
+                "fetch or export it again"
+            ) from None
+
+
+def sound(output: SearchOutput, spec: ModelSpec) -> SearchOutput:
+    """The output itself if it is one that the decision can use, else the nearest that is.
+
+    A damaged model, or an overflow in half precision, must not turn into a box that is not
+    finite. Looking costs some microseconds; anything else is only done when it is needed.
+    """
+    score, boxes, identity = output.score, output.boxes, output.identity
+    if spec.kind == "response":
+        if abs(score.max()) < _FAR and abs(score.min()) < _FAR:
+            return output
+        return SearchOutput(np.clip(np.nan_to_num(score, nan=-_FAR), -_FAR, _FAR))
+    assert boxes is not None
+    fine = (
+        score.min() >= 0
+        and score.max() <= 1
+        and boxes.min() > -_FAR
+        and boxes.max() < _FAR
+        and bool((boxes[:, 2:] > boxes[:, :2]).all())
+        and (identity is None or bool(np.isfinite(identity.sum())))
+    )
+    if fine:
+        return output
+    boxes = np.clip(np.nan_to_num(boxes), -_FAR, _FAR)
+    boxes[:, 2:] = np.maximum(boxes[:, 2:], boxes[:, :2] + np.float32(1e-2))
+    if identity is not None:
+        identity = np.clip(np.nan_to_num(identity), -_FAR, _FAR)
+    return SearchOutput(np.clip(np.nan_to_num(score, nan=0.0), 0, 1), boxes, identity)
 
 
 _open_networks: WeakValueDictionary[tuple[object, ...], OnnxNetwork] = WeakValueDictionary()

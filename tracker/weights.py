@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from tracker.errors import UserError
+from tracker.files import lock, write_atomic
 
 DEFAULT_MODEL = "kestrel"
 SUMS = "SHA256SUMS"
@@ -58,18 +62,22 @@ def read_model(model: str | Path | None = None) -> ModelFiles:
         UserError: missing files, or a file that differs from its ``SHA256SUMS``.
     """
     stem = _stem(model)
-    contents = {}
-    for role in ROLES:
-        path = stem.with_name(f"{stem.name}.{role}.onnx")
-        if not path.is_file():
-            known = ", ".join(available_models()) or "none"
-            raise UserError(
-                f"there is no model file {path}; give a path to an export or one of: {known}"
-            )
-        contents[role] = path.read_bytes()
+    contents = {role: _read_graph(stem.parent / f"{stem.name}.{role}.onnx") for role in ROLES}
     _check_sums(stem.parent, {f"{stem.name}.{role}.onnx": c for role, c in contents.items()})
     digest = hashlib.sha256(contents["exemplar"] + contents["search"]).hexdigest()
     return ModelFiles(stem.name, contents["exemplar"], contents["search"], digest, stem.parent)
+
+
+def _read_graph(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):
+        known = ", ".join(available_models()) or "none"
+        raise UserError(
+            f"there is no model file {path}; give a path to an export or one of: {known}"
+        ) from None
+    except OSError as error:
+        raise UserError(f"the model file {path} cannot be read ({error.strerror})") from None
 
 
 def _stem(model: str | Path | None) -> Path:
@@ -100,31 +108,53 @@ def _check_sums(folder: Path, contents: dict[str, bytes]) -> None:
 
 def read_sums(path: Path) -> dict[str, str]:
     """``{file name: hex digest}`` of a file in the form of ``sha256sum``."""
-    lines = path.read_text(encoding="utf-8").splitlines()
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror})") from None
     pairs = [line.split(maxsplit=1) for line in lines if line.strip()]
     return {name.lstrip("*"): digest for digest, name in (p for p in pairs if len(p) == 2)}
 
 
 def write_sums(folder: Path, names: list[str]) -> None:
-    """Set the entries of ``names`` in the folder's ``SHA256SUMS``, keeping the others."""
+    """Set the entries of ``names`` in the folder's ``SHA256SUMS``, keeping the others.
+
+    Raises:
+        UserError: it cannot be written.
+    """
     path = folder / SUMS
-    sums = read_sums(path) if path.is_file() else {}
-    for name in names:
-        sums[name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
-    lines = [f"{digest}  {name}\n" for name, digest in sorted(sums.items())]
-    partial = path.with_name(SUMS + ".partial")
-    partial.write_text("".join(lines), encoding="utf-8")
-    partial.replace(path)
+    with _alone_in(folder):  # or two exports at once would drop each other's entries
+        sums = read_sums(path) if path.is_file() else {}
+        for name in names:
+            sums[name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        lines = [f"{digest}  {name}\n" for name, digest in sorted(sums.items())]
+        write_atomic(path, "".join(lines))
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Wait until no other program writes the folder's sums."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:  # Windows opens no folders
+        yield
+        return
+    try:
+        lock(descriptor, wait=True)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def write_model(files: ModelFiles, stem: Path) -> None:
-    """Write both graphs as ``stem.<role>.onnx`` and list them in ``SHA256SUMS``."""
-    stem.parent.mkdir(parents=True, exist_ok=True)
+    """Write both graphs as ``stem.<role>.onnx`` and list them in ``SHA256SUMS``.
+
+    Raises:
+        UserError: they cannot be written.
+    """
     names = []
     for role, content in (("exemplar", files.exemplar), ("search", files.search)):
         path = stem.with_name(f"{stem.name}.{role}.onnx")
-        partial = path.with_name(path.name + ".partial")
-        partial.write_bytes(content)
-        partial.replace(path)
+        write_atomic(path, content)
         names.append(path.name)
     write_sums(stem.parent, names)

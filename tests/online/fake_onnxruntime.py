@@ -127,10 +127,10 @@ class Session:
         return self.bindings[-1]
 
     def run(self, names: Any, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
-        """Each output is filled with its batch row's mean pixel, but boxes are squares."""
+        """Each output is its batch row's mean pixel, 0..1; boxes are squares."""
         self.runs += 1
         count = len(feeds["image"])
-        means = feeds["image"].reshape(count, -1).mean(1).astype(np.float32)
+        means = (feeds["image"].reshape(count, -1).mean(1) / 255).astype(np.float32)
         answers = {
             name: np.broadcast_to(means.reshape(-1, *[1] * (len(s) - 1)), (count, *s[1:])).copy()
             for name, s in OUTPUTS[self.role].items()

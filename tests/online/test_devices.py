@@ -157,8 +157,8 @@ def test_on_a_gpu_a_frame_costs_one_copy_and_one_run(machine: Machine) -> None:
     for value in (10, 20, 30):
         buffer[:] = value
         output = network.search(embedding, buffer)
-        assert output.score.shape == (1, 16, 16) and (output.score == value).all()
-        assert output.identity is not None and (output.identity == value).all()
+        assert output.score.shape == (1, 16, 16) and (output.score == np.float32(value / 255)).all()
+        assert output.identity is not None and (output.identity == np.float32(value / 255)).all()
     assert session.runs == 3 and len(session.bindings) == 1
     assert {(device, index) for device, index, _ in OrtValue.copies} == {("cuda", 1)}
     sent = [shape for _, _, shape in OrtValue.copies]
@@ -171,7 +171,7 @@ def test_answers_from_a_gpu_are_not_overwritten_by_the_next_frame(machine: Machi
     embedding = np.zeros((1, 66, 4), np.float32)
     first = network.search(embedding, crops(10))
     network.search(embedding, crops(20))
-    assert (first.score == 10).all()
+    assert (first.score == np.float32(10 / 255)).all()
 
 
 def test_another_embedding_or_batch_is_sent_and_no_more_are_kept_than_targets(
@@ -184,7 +184,7 @@ def test_another_embedding_or_batch_is_sent_and_no_more_are_kept_than_targets(
         (binding,) = session.bindings
         assert (binding.inputs["embedding"].array == number).all()
     output = network.search(embedding, crops(1, 2))
-    assert output.score.shape == (2, 16, 16) and (output.score[1] == 2).all()
+    assert output.score.shape == (2, 16, 16) and (output.score[1] == np.float32(2 / 255)).all()
     assert network._gpu is not None and len(network._gpu._embeddings) <= 16
 
 

@@ -6,10 +6,8 @@ the time that ``init`` took. Files appear whole or not at all.
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from tracker.errors import UserError
+from tracker.files import write_atomic as write_atomic
 from tracker.geometry import FloatArray
 
 HEADER = ("frame", "x", "y", "w", "h", "score", "state", "seconds")
@@ -47,27 +46,6 @@ class Track:
         """Updates per second: their number over the sum of their times (``init`` left out)."""
         total = float(self.seconds[1:].sum())
         return (len(self.seconds) - 1) / total if total > 0 else float("nan")
-
-
-def write_atomic(path: Path, data: str | bytes) -> None:
-    """Write a file so that it is there whole or not at all, also after a crash.
-
-    Raises:
-        UserError: the disk is full, or the place cannot be written to.
-    """
-    raw = data.encode() if isinstance(data, str) else data
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(part, "wb") as file:
-            file.write(raw)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-        raise UserError(f"{path}: the result cannot be written ({error.strerror})") from None
 
 
 def track_to_csv(track: Track) -> str:

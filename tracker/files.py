@@ -1,0 +1,77 @@
+"""Files that are there whole or not at all, and that two programs never write at once."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+
+from tracker.errors import UserError
+
+if sys.platform != "win32":
+    import fcntl
+
+
+def write_atomic(path: Path, data: str | bytes) -> None:
+    """Write a file so that it is there whole or not at all, also after a crash.
+
+    Raises:
+        UserError: the disk is full, or the place cannot be written to.
+    """
+    raw = data.encode() if isinstance(data, str) else data
+    part = partial_name(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(part, "wb") as file:
+            file.write(raw)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise UserError(f"{path}: the result cannot be written ({error.strerror})") from None
+
+
+def partial_name(path: Path) -> Path:
+    """Where a file is written before it is moved to ``path``; another one for each process."""
+    return path.with_name(f".{path.name}.{os.getpid()}.part")
+
+
+def open_alone(path: Path, overwrite: bool) -> int:
+    """Open a file for writing that nobody else writes to; returns its descriptor.
+
+    The lock (where the system has one) lives as long as the descriptor and its copies in
+    other processes. What was in the file is left to the caller.
+
+    Raises:
+        UserError: it exists (without ``overwrite``), another program writes to it, or it
+            cannot be made.
+    """
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
+    try:
+        # not only a look before: another program may make it in between
+        descriptor = os.open(path, flags if overwrite else flags | os.O_EXCL, 0o666)
+    except FileExistsError:
+        raise UserError(
+            f"{path} exists; add --overwrite to replace it, or give another name"
+        ) from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be written ({error.strerror})") from None
+    if not lock(descriptor):
+        os.close(descriptor)
+        raise UserError(f"{path} is being written by another program; give another name")
+    return descriptor
+
+
+def lock(descriptor: int, wait: bool = False) -> bool:
+    """Take a file or folder for this program alone; False when another one has it."""
+    if sys.platform != "win32":
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            return False
+        except OSError:  # a file system without locks
+            pass
+    return True
