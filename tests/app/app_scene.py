@@ -95,7 +95,8 @@ class ColourSession:
     A target is lost while fewer than 30 pixels of its colour are seen.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, live: bool = False) -> None:
+        self.live = live
         self._next = 11  # not 1: the application must not mix its ids with ours
         self._colours: dict[int, np.ndarray] = {}
         self._boxes: dict[int, Box] = {}

@@ -14,7 +14,7 @@ import app_scene
 import cv2
 import pytest
 
-from tracker.app import cli
+from tracker.app import cli, sources
 from tracker.app.window import Closed
 from tracker.errors import UserError
 from tracker.geometry import iou
@@ -345,3 +345,28 @@ def test_torch_is_not_imported(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout == "False False\n"
+
+
+@pytest.mark.parametrize("pace", [False, True])
+def test_a_session_knows_whether_frames_come_at_the_pace_of_a_camera(
+    clip, tmp_path, monkeypatch, pace
+):
+    opened = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sources.VideoFile, "live", pace)
+    monkeypatch.setattr(cli, "Prefetch", lambda source: source)
+    cli.run(
+        ["--video", str(clip), "--init-box", "30,60,40,40", "--no-display", "--quiet"]
+        + ["--results", "out.csv", "--max-frames", "2"],
+        make_session=lambda live: opened.append(live) or app_scene.ColourSession(live),
+    )
+    assert opened == [pace]
+
+
+def test_the_choice_of_device_is_said_once(clip, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    arguments = ["--video", str(clip), "--init-box", "30,60,40,40", "--no-display"]
+    cli.run([*arguments, "--results", "a.csv", "--max-frames", "2"])
+    assert capsys.readouterr().err.count("running on") == 1
+    cli.run([*arguments, "--results", "b.csv", "--max-frames", "2", "--quiet"])
+    assert "running on" not in capsys.readouterr().err

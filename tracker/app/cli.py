@@ -160,10 +160,18 @@ def _positive(text: str) -> int:
 
 
 def _session_maker(args: argparse.Namespace) -> MakeSession:
-    def make() -> TargetSession:
-        from tracker import Session
+    said: set[str] = set()
 
-        session: TargetSession = Session(model=args.model, device=args.device, threads=args.threads)
+    def make(live: bool) -> TargetSession:
+        from tracker import Session
+        from tracker.runtime import open_network
+
+        network = open_network(args.model, args.device, args.threads, live)
+        reason = network.device.reason
+        if reason and reason not in said and not args.quiet:
+            print(reason, file=sys.stderr, flush=True)
+        said.add(reason)
+        session: TargetSession = Session(network)
         return session
 
     return make
@@ -223,7 +231,7 @@ class Job:
             )
             stack.callback(recorder.close)
             results = self._results(source, args.results, stack)
-            follower = self._follower(first, boxes, results)
+            follower = self._follower(first, boxes, results, source.live)
             if make_screen:
                 self._play(make_screen, source, first, follower, recorder, stack)
             else:
@@ -294,8 +302,9 @@ class Job:
         first: Frame,
         boxes: Sequence[tuple[Box, str | None]],
         results: ResultsWriter | None,
+        live: bool,
     ) -> Follower:
-        follower = Follower(self.make_session(), results)
+        follower = Follower(self.make_session(live), results)
         for box, label in boxes:
             try:
                 follower.add(first, box, label)
@@ -382,7 +391,7 @@ class Job:
             results = stack.enter_context(
                 ResultsWriter(results_path, form, overwrite=True, rewinds=source.can_seek)
             )
-            follower = self._follower(first, clip.boxes, results)
+            follower = self._follower(first, clip.boxes, results, source.live)
             total = source.frame_count
             return run_headless(
                 source,

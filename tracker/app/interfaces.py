@@ -46,4 +46,5 @@ class TargetSession(Protocol):
     def debug(self, target_id: int, /) -> DebugView | None: ...
 
 
-MakeSession = Callable[[], TargetSession]
+MakeSession = Callable[[bool], TargetSession]
+"""Told whether frames come at the pace of a camera, makes the session of a source."""
