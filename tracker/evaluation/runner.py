@@ -9,22 +9,16 @@ that an interrupt at any moment costs only the sequences that were under way.
 from __future__ import annotations
 
 import datetime
+import functools
 import hashlib
 import json
-import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tracker.datasets import Sequence
 from tracker.errors import UserError
-from tracker.evaluation import opponents, protocols
+from tracker.evaluation import opponents, pool, protocols
 from tracker.evaluation.results_io import Track, read_track, track_to_csv, write_atomic
 from tracker.evaluation.vot import Anchor, anchor_frames
 
@@ -185,7 +179,7 @@ def _save(job: Job, track: Track, size: tuple[int, int], workers: int) -> None:
 
 
 def run_all(
-    jobs: list[Job], workers: int, on_frames: Callable[[int], None] | None = None
+    jobs: list[Job], workers: int, on_frames: Callable[[int], object] | None = None
 ) -> Iterator[Outcome]:
     """Run the jobs, one sequence a process at a time, and yield outcomes as they come.
 
@@ -207,53 +201,7 @@ def run_all(
             tell(job.frames - done)
             yield outcome
         return
-    waiting = list(reversed(jobs))
-    while waiting:
-        yield from _run_pool(waiting, workers, tell)
-
-
-def _run_pool(waiting: list[Job], workers: int, tell: Callable[[int], None]) -> Iterator[Outcome]:
-    """Work off ``waiting`` from its end; returns early when a worker process died."""
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker)
-    running: dict[Future[Outcome], Job] = {}
-    try:
-        broken = False
-        while running or (waiting and not broken):
-            while waiting and len(running) < workers and not broken:
-                job = waiting.pop()
-                running[pool.submit(run_job, job, None, workers)] = job
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                job = running.pop(future)
-                try:
-                    outcome = future.result()
-                except BrokenProcessPool:
-                    broken = True
-                    reason = "its process died (a crash in native code, or out of memory)"
-                    outcome = Outcome(job, None, None, reason)
-                tell(job.frames)
-                yield outcome
-    finally:
-        _stop(pool)
-
-
-def _stop(pool: ProcessPoolExecutor) -> None:
-    """End the workers at once: what they had not finished is not wanted."""
-    processes: dict[int, Any] = dict(getattr(pool, "_processes", None) or {})
-    pool.shutdown(wait=False, cancel_futures=True)
-    for process in processes.values():
-        process.terminate()
-
-
-def _begin_worker() -> None:
-    # ctrl-c reaches the whole group; the parent alone decides what to do
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        sentinel = parent
-
-        def leave_with_parent() -> None:
-            sentinel.join()
-            os._exit(1)  # the parent was killed: nobody waits for the result
-
-        threading.Thread(target=leave_with_parent, daemon=True).start()
+    task = functools.partial(run_job, on_frame=None, workers=workers)
+    for job, answer in pool.run(task, jobs, workers):
+        tell(job.frames)
+        yield answer or Outcome(job, None, None, pool.DIED)
