@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tracker import datasets
 from tracker.cli import parse_box, run_main
 from tracker.errors import UserError
-from tracker.evaluation import machine, opponents, speed, tradeoff
+from tracker.evaluation import machine, opponents, options, speed, tradeoff
 from tracker.evaluation.results_io import write_atomic
 from tracker.evaluation.timing import TimingJob
 from tracker.frames import Video
@@ -79,13 +79,11 @@ def make_jobs(args: argparse.Namespace, video: Path, box: Box) -> dict[str, Timi
     jobs = {}
     for name in args.trackers:
         for threads in args.threads:
-            options = opponents.Options(
-                args.device, threads, args.nanotrack_dir, args.opencv_models
-            )
+            given = options.tracker_options(args, threads)
             label = opponents.label(name)
             label += f" ({threads})" if len(args.threads) > 1 else ""
             jobs[label] = TimingJob(
-                name, options, str(video), box, args.frames, 0.0, args.memory_frames
+                name, given, str(video), box, args.frames, 0.0, args.memory_frames
             )
     return jobs
 
@@ -108,27 +106,18 @@ def parse_arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("--video", type=Path, help="clip to play; with --init-box")
     add("--init-box", type=parse_box, help="x,y,w,h of the target in the first frame")
-    add("--data", type=Path, help="instead of a clip: a folder of annotated clips")
-    add("--only", help="which of them, such as otb/David (default: the first)")
-    add(
-        "--trackers",
-        default=["kestrel"],
-        type=lambda text: [t for t in text.split(",") if t],
-        help="names as in tools/evaluate.py; the first is compared with the others",
-    )
-    add("--frames", type=positive, default=300, help="timed frames a round (default: 300)")
-    add("--rounds", type=positive, default=3, help="alternating rounds (default: 3)")
+    options.add_data(parser, required=False)
+    options.add_trackers(parser, default=["kestrel"])
+    add("--frames", type=options.positive, default=300, help="timed frames a round (default: 300)")
+    add("--rounds", type=options.positive, default=3, help="alternating rounds (default: 3)")
     add("--memory-frames", type=int, default=0, help="further updates to watch memory over")
-    add("--device", default="auto", help="for our models: auto, cpu, cuda, ...")
     add(
         "--threads",
-        type=lambda text: [positive(t) for t in text.split(",")],
+        type=lambda text: [options.positive(t) for t in text.split(",")],
         default=[None],
         help="threads a tracker may use, or several numbers to compare: 1,2 "
         "(default: its own choice)",
     )
-    add("--nanotrack-dir", help="folder with NanoTrack's ONNX files")
-    add("--opencv-models", help="folder with the ONNX files of OpenCV's Vit and DaSiamRPN")
     add("--json", type=Path, help="also write all figures here")
     add("--accuracy", type=Path, help="summary.json of tools/evaluate.py, for table and plot")
     add("--table", type=Path, help="write a table in Markdown here")
@@ -141,20 +130,13 @@ def parse_arguments() -> argparse.Namespace:
     return args
 
 
-def positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"a whole number above 0 is needed, found {text}")
-    return value
-
-
 def find_clip(args: argparse.Namespace) -> tuple[Path, Box]:
     """The clip and the box that starts the tracker."""
     if args.data is None:
         if not args.video.is_file():
             raise UserError(f"{args.video}: there is no such video file")
         return args.video.resolve(), args.init_box
-    sequences = datasets.load(args.data, only=[args.only] if args.only else [])
+    sequences = datasets.load(args.data, args.kind, args.only)
     clips = [s for s in sequences if isinstance(s.source, Video)]
     if not clips:
         raise UserError(f"{args.data}: speed is measured on video files, and there is none here")

@@ -18,7 +18,6 @@ import datetime
 import json
 import os
 import shlex
-import signal
 import sys
 from pathlib import Path
 
@@ -29,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tracker import datasets
 from tracker.cli import run_main
 from tracker.errors import UserError
-from tracker.evaluation import embedders, machine, opponents, runner, shortterm
+from tracker.evaluation import embedders, machine, opponents, options, runner, shortterm
 from tracker.evaluation.report import write_report
 from tracker.evaluation.results_io import FORMATS, toolkit_files, write_atomic
 from tracker.evaluation.summary import (
@@ -46,7 +45,7 @@ PROTOCOLS = {"ope": runner.ONE_PASS, "vot": runner.ANCHORS, "vot-supervised": ru
 
 def main() -> int:
     args = parse_arguments()
-    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    options.stop_politely()
     sequences = datasets.load(args.data, args.kind, args.only)
     if args.protocol == VERIFICATION:
         return verify(sequences, args)
@@ -77,21 +76,9 @@ def parse_arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--data", required=True, type=Path, help="root of a data set, or a folder of clips")
-    add(
-        "--kind",
-        default="auto",
-        choices=["auto", *sorted(datasets.KINDS)],
-        help="its layout, where it is not recognised",
-    )
-    add(
-        "--trackers",
-        required=True,
-        type=lambda text: [t for t in text.split(",") if t],
-        help="names or models, comma-separated; the first is compared with the others. "
-        f"Known: {', '.join((*opponents.OWN_MODELS, *opponents.OPENCV, *opponents.NANOTRACK))}, "
-        "identity, a model's path, module:Class",
-    )
+    options.add_data(parser)
+    options.add_trackers(parser)
+    options.add_jobs(parser)
     add("--out", type=Path, default=Path("results"), help="folder of results (default: results)")
     add(
         "--protocol",
@@ -100,22 +87,11 @@ def parse_arguments() -> argparse.Namespace:
         help="one pass (default), VOT2022's anchors, VOT's older one with resets, or "
         "whether a model knows the same object again (thumbnail is the baseline)",
     )
-    add(
-        "--only",
-        default=[],
-        type=lambda text: [t for t in text.split(",") if t],
-        help="sequences or folders: otb/David,uav",
-    )
-    add("--max-frames", type=positive, help="quick look; kept apart from whole clips")
-    add("--jobs", type=positive, default=1, help="processes, one sequence each (default: 1)")
-    add("--device", default="auto", help="for our models: auto, cpu, cuda, ...")
-    add("--threads", type=positive, help="threads a tracker may use (default: cores / jobs)")
-    add("--nanotrack-dir", help="folder with NanoTrack's ONNX files (nanotrackv2/, nanotrackv3/)")
-    add("--opencv-models", help="folder with the ONNX files of OpenCV's Vit and DaSiamRPN")
+    add("--max-frames", type=options.positive, help="quick look; kept apart from whole clips")
     add(
         "--formats",
         default=[],
-        type=lambda text: [t for t in text.split(",") if t],
+        type=options.names,
         help=f"also write results for public toolkits, under toolkits/: {','.join(FORMATS)}",
     )
     add("--seed", type=int, default=0, help="of the pairs of --protocol verification")
@@ -128,30 +104,19 @@ def parse_arguments() -> argparse.Namespace:
         parser.error(f"unknown format {unknown[0]!r}; known: {', '.join(FORMATS)}")
     if args.max_frames and args.protocol != "ope":
         parser.error("--max-frames goes with --protocol ope: VOT's figures need whole runs")
-    if args.threads is None:
-        args.threads = max(1, machine.usable_cores() // args.jobs)
+    options.share_threads(args)
     return args
-
-
-def positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"a whole number above 0 is needed, found {text}")
-    return value
-
-
-def options_of(args: argparse.Namespace) -> opponents.Options:
-    return opponents.Options(args.device, args.threads, args.nanotrack_dir, args.opencv_models)
 
 
 def find_trackers(args: argparse.Namespace) -> tuple[dict[str, str], list[str]]:
     """Identity of each tracker that can be built here, and sentences on those that cannot."""
     found: dict[str, str] = {}
     problems: list[str] = []
+    given = options.tracker_options(args, args.threads)
     for name in args.trackers:
         try:
-            opponents.build(name, options_of(args))
-            found[name] = opponents.identity_of(name, options_of(args))
+            opponents.build(name, given)
+            found[name] = opponents.identity_of(name, given)
         except opponents.Unavailable as reason:
             problems.append(str(reason))
     labels = [opponents.label(name) for name in found]
@@ -169,9 +134,10 @@ def make_jobs(
     args: argparse.Namespace,
 ) -> list[runner.Job]:
     anchors = shortterm.anchors_of(sequence) if protocol == runner.ANCHORS else [None]
+    given = options.tracker_options(args, args.threads)
     return [
         runner.make_job(
-            name, options_of(args), identity, sequence, args.out, protocol, anchor, args.max_frames
+            name, given, identity, sequence, args.out, protocol, anchor, args.max_frames
         )
         for anchor in anchors
     ]
@@ -259,9 +225,10 @@ def verify(sequences: list[datasets.Sequence], args: argparse.Namespace) -> int:
     """Table and json of same-or-not questions; quick, so that nothing is kept for later."""
     found: dict[str, embedders.Embedder] = {}
     problems = []
+    given = options.tracker_options(args, args.threads)
     for name in args.trackers:
         try:
-            found[opponents.label(name)] = embedders.build_embedder(name, options_of(args))
+            found[opponents.label(name)] = embedders.build_embedder(name, given)
         except opponents.Unavailable as reason:
             problems.append(str(reason))
     if not found:

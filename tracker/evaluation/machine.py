@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from importlib import metadata
 from pathlib import Path
+
+from tracker.threads import usable_cores
 
 
 def describe() -> dict[str, str]:
@@ -21,13 +22,6 @@ def describe() -> dict[str, str]:
     for package in ("onnxruntime-gpu", "onnxruntime"):
         described |= _version(package)
     return described
-
-
-def usable_cores() -> int:
-    """Cores that this process may use (containers and taskset lower it)."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def processor_name() -> str:

@@ -1,0 +1,80 @@
+"""Options that the tools of evaluation share, so that they read the same everywhere."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+from pathlib import Path
+
+from tracker import datasets
+from tracker.evaluation import opponents
+from tracker.threads import usable_cores
+
+
+def positive(text: str) -> int:
+    """Argparse type: a whole number above 0."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"a whole number above 0 is needed, found {text}")
+    return value
+
+
+def names(text: str) -> list[str]:
+    """Argparse type: words between commas."""
+    return [word for word in text.split(",") if word]
+
+
+def add_data(parser: argparse.ArgumentParser, required: bool = True) -> None:
+    """``--data``, ``--kind``, ``--only``: annotated clips, as ``datasets.load`` takes them."""
+    add = parser.add_argument
+    add("--data", required=required, type=Path, help="root of a data set, or a folder of clips")
+    add("--kind", default="auto", choices=["auto", *sorted(datasets.KINDS)],
+        help="its layout, where it is not recognised")  # fmt: skip
+    add("--only", default=[], type=names, help="sequences or folders: otb/David,uav")
+
+
+def add_trackers(parser: argparse.ArgumentParser, default: list[str] | None = None) -> None:
+    """``--trackers`` and what building them needs, but for threads; see ``tracker_options``."""
+    add = parser.add_argument
+    known = (*opponents.OWN_MODELS, *opponents.OPENCV, *opponents.NANOTRACK)
+    add("--trackers", default=default, required=default is None, type=names,
+        help="names or models, comma-separated; the first is compared with the others. "
+        f"Known: {', '.join(known)}, identity, a model's path, module:Class")  # fmt: skip
+    add_device(parser)
+    add("--nanotrack-dir", help="folder with NanoTrack's ONNX files (nanotrackv2/, nanotrackv3/)")
+    add("--opencv-models", help="folder with the ONNX files of OpenCV's Vit and DaSiamRPN")
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """``--device``."""
+    parser.add_argument("--device", default="auto", help="for our models: auto, cpu, cuda, ...")
+
+
+def tracker_options(args: argparse.Namespace, threads: int | None) -> opponents.Options:
+    """What ``add_trackers`` brought, for ``opponents.build``."""
+    return opponents.Options(args.device, threads, args.nanotrack_dir, args.opencv_models)
+
+
+def add_jobs(parser: argparse.ArgumentParser) -> None:
+    """``--jobs`` and ``--threads``, which share the cores; see ``share_threads``."""
+    add = parser.add_argument
+    add("--jobs", type=positive, default=1, help="processes, one sequence each (default: 1)")
+    add("--threads", type=positive, help="threads a tracker may use (default: cores / jobs)")
+
+
+def share_threads(args: argparse.Namespace) -> None:
+    """Where no ``--threads`` was given, each job gets its share of the cores."""
+    if args.threads is None:
+        args.threads = max(1, usable_cores() // args.jobs)
+
+
+def stop_politely() -> None:
+    """Let a request to end (SIGTERM) end the command as ctrl-c does: what was done is kept."""
+
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
