@@ -8,6 +8,7 @@ compared on the same draws (paired), which takes out how hard the clips are.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,3 +75,33 @@ def verdict(difference: Interval, sequences: int) -> str:
     if not difference.excludes_zero:
         return "no difference shown"
     return "better" if difference.low > 0 else "worse"
+
+
+def grouped_interval(
+    values: ArrayLike,
+    groups: Sequence[str],
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Interval:
+    """Interval of the mean over groups of the means within them.
+
+    Sequences are drawn within their group, since the groups are not a sample of anything.
+
+    Raises:
+        ValueError: no values, or another number of groups.
+    """
+    v = np.asarray(values, dtype=np.float64)
+    if not len(v) or len(v) != len(groups):
+        raise ValueError(f"{len(v)} values in {len(groups)} groups")
+    rng = np.random.default_rng(seed)
+    means, draws = [], np.zeros(resamples)
+    names = sorted(set(groups))
+    for name in names:
+        own = v[[g == name for g in groups]]
+        means.append(float(own.mean()))
+        draws += own[rng.integers(0, len(own), size=(resamples, len(own)))].mean(axis=1)
+    low, high = np.quantile(draws / len(names), [(1 - level) / 2, (1 + level) / 2])
+    if len(v) == 1:
+        low = high = math.nan
+    return Interval(math.fsum(means) / len(means), float(low), float(high))

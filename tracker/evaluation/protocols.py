@@ -21,7 +21,7 @@ INITIALISED_STATE, FAILED_STATE, SKIPPED_STATE = "initialised", "failed", "skipp
 
 
 @dataclass
-class _Recorder:
+class Recorder:
     """Collects one row a frame."""
 
     frames: list[int] = field(default_factory=list)
@@ -76,7 +76,7 @@ def run_with_resets(
 
     A new start waits for a frame with truth; frames without truth cannot fail.
     """
-    rows = _Recorder()
+    rows = Recorder()
     wait, size = 0, (0, 0)
     started = False
     for index, image in zip(range(len(sequence)), _frames(sequence), strict=False):
@@ -106,7 +106,7 @@ def run_with_resets(
 def _run_along(
     tracker: Tracker, sequence: Sequence, frames: range, on_frame: OnFrame | None
 ) -> tuple[Track, tuple[int, int]]:
-    rows, size = _Recorder(), (0, 0)
+    rows, size = Recorder(), (0, 0)
     for index, image in zip(frames, sequence.source.read(frames), strict=True):
         if not rows.frames:
             size = (image.shape[1], image.shape[0])
@@ -139,6 +139,11 @@ def _follow(tracker: Tracker, image: Image, previous: Box) -> tuple[TrackResult,
     answer = tracker.update(image)
     seconds = time.perf_counter() - start
     return as_result(answer, previous), seconds
+
+
+def first_box(sequence: Sequence) -> Box:
+    """The box that starts a tracker."""
+    return _box(sequence.truth[0])
 
 
 def _box(row: np.ndarray) -> Box:

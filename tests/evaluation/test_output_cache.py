@@ -1,0 +1,118 @@
+"""Answers of a network that are kept: the same from the network, from memory and from a file."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tracker.crop import Region
+from tracker.errors import UserError
+from tracker.evaluation.lockstep import Grid
+from tracker.evaluation.output_cache import OutputCache
+from tracker.runtime import SearchOutput
+
+
+def output(seed: int) -> SearchOutput:
+    rng = np.random.default_rng(seed)
+    return SearchOutput(
+        rng.random((1, 4, 4), np.float32),
+        rng.random((1, 4, 4, 4), np.float32) * 256,
+        rng.standard_normal((1, 8, 4, 4), np.float32),
+    )
+
+
+def same(a: SearchOutput, b: SearchOutput) -> bool:
+    parts = [(a.score, b.score), (a.boxes, b.boxes), (a.identity, b.identity)]
+    return all((x is y is None) or np.array_equal(x, y) for x, y in parts)
+
+
+def never() -> SearchOutput:
+    raise AssertionError("the network was asked for what is known")
+
+
+HERE, THERE = Region(40.0, 30.0, 90.0), Region(40.5, 30.0, 90.0)
+
+
+def test_one_place_is_computed_once_a_frame_and_counted():
+    cache = OutputCache()
+    first = cache.answer(HERE, b"z", lambda: output(1))
+    assert cache.answer(Region(40.0, 30.0, 90.0), b"z", never) is first
+    # another place, another exemplar and another frame are other questions
+    assert not same(cache.answer(THERE, b"z", lambda: output(2)), first)
+    assert not same(cache.answer(HERE, b"y", lambda: output(3)), first)
+    cache.begin(1)
+    assert not same(cache.answer(HERE, b"z", lambda: output(4)), first)
+    assert (cache.asked, cache.computed) == (5, 4)
+
+
+def test_answers_are_those_of_the_network():
+    given = output(5)
+    found = OutputCache().answer(HERE, b"z", lambda: given)
+    assert np.array_equal(found.score, given.score) and np.array_equal(found.boxes, given.boxes)
+    assert found.identity.dtype == np.float32
+    np.testing.assert_allclose(found.identity, given.identity, rtol=1e-3, atol=1e-4)
+
+
+def test_a_file_gives_back_the_same_to_the_last_bit(tmp_path):
+    path = tmp_path / "otb" / "clip.outputs"
+    cache = OutputCache(path)
+    first = []
+    for frame in range(3):
+        cache.begin(frame)
+        first.append(cache.answer(HERE, b"z", lambda frame=frame: output(frame)))
+    cache.flush()
+    again = OutputCache(path)
+    for frame in range(3):
+        again.begin(frame)
+        assert same(again.answer(HERE, b"z", never), first[frame])
+    assert (again.asked, again.computed) == (3, 0)
+    new = again.answer(THERE, b"z", lambda: output(9))
+    again.flush()
+    third = OutputCache(path)
+    third.begin(2)
+    assert same(third.answer(THERE, b"z", never), new)
+    assert same(third.answer(HERE, b"z", never), first[2])
+
+
+def test_a_response_without_boxes(tmp_path):
+    path = tmp_path / "clip.outputs"
+    cache = OutputCache(path)
+    cache.answer(HERE, b"z", lambda: SearchOutput(np.full((1, 17, 17), -3.5, np.float32)))
+    cache.flush()
+    found = OutputCache(path).answer(HERE, b"z", never)
+    assert found.boxes is None and found.identity is None and found.score[0, 3, 3] == -3.5
+
+
+def test_a_record_cut_short_is_dropped_and_what_follows_is_whole(tmp_path):
+    path = tmp_path / "clip.outputs"
+    cache = OutputCache(path)
+    kept = cache.answer(HERE, b"z", lambda: output(1))
+    cache.answer(THERE, b"z", lambda: output(2))
+    cache.flush()
+    path.write_bytes(path.read_bytes()[:-100])
+    second = OutputCache(path)
+    assert same(second.answer(HERE, b"z", never), kept)
+    again = second.answer(THERE, b"z", lambda: output(2))
+    second.flush()
+    third = OutputCache(path)
+    assert same(third.answer(HERE, b"z", never), kept)
+    assert same(third.answer(THERE, b"z", never), again)
+
+
+def test_a_foreign_file_is_refused(tmp_path):
+    path = tmp_path / "clip.outputs"
+    path.write_text("mine")
+    with pytest.raises(UserError, match="not a file of cached outputs"):
+        OutputCache(path)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_grid_moves_a_region_by_at_most_half_a_step(seed):
+    rng, grid = np.random.default_rng(seed), Grid(0.04, 0.03)
+    for _ in range(200):
+        region = Region(*rng.uniform(-50, 1500, 2), float(rng.uniform(8, 2000)))
+        near = grid.nearest(region)
+        assert abs(near.side / region.side - 1) <= 0.0205
+        assert abs(near.cx - region.cx) <= 0.0151 * near.side
+        assert abs(near.cy - region.cy) <= 0.0151 * near.side
+        assert grid.nearest(near) == near

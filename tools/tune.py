@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+r"""Search the online parameters of a model on annotated clips, with cross-validation over clips.
+
+    python tools/tune.py --model kestrel --data ../shared/data/val --jobs 2 --out runs/tune \
+        --search window=.2:.5 --search penalty=.02,.05,.1,.2 --search size_rate=.3:.7
+    python tools/tune.py --model kestrel --data ../shared/data/val --presence-weight .2 \
+        --search doubt=.15:.35 --search patience=2,4,8 --out runs/tune-presence
+    python tools/export.py --checkpoint runs/mine/checkpoint.pt --online runs/tune/tuned.json \
+        --out weights/mine
+    python tools/tune.py --model kestrel --start runs/tune/tuned.json --write weights/kestrel \
+        --overwrite
+
+The folder gets tuned.json (parameters as tools/export.py takes them), report.json (all figures)
+and scores.jsonl (what was run: it is not run again, so that an interrupted search goes on).
+Parameters change only where the gain on clips that a choice has not seen is clear of chance.
+The last form searches nothing: it writes parameters into graphs that exist, without torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from tracker import datasets
+from tracker.cli import run_main
+from tracker.errors import UserError
+from tracker.evaluation import options, tuning_report
+from tracker.evaluation.lockstep import Grid
+from tracker.evaluation.tuning_runs import How
+from tracker.files import write_atomic
+from tracker.weights import ROLES, read_model, write_model
+
+
+def main() -> int:
+    args = parse_arguments()
+    options.stop_politely()
+    if args.write:
+        refuse_existing(args, [args.write.with_name(f"{args.write.name}.{r}.onnx") for r in ROLES])
+    parameters = tuning_report.read_parameters(args.start) if args.start else {}
+    if not args.search:
+        return write(args, parameters, {"from": str(args.start)})
+    results = [args.out / name for name in ("tuned.json", "report.json")]
+    refuse_existing(args, results)
+    sequences = [s for s in datasets.load(args.data, args.kind, args.only) if s.judged]
+    how = How(
+        args.model, args.device, args.threads, tuning_report.flat(parameters),
+        Grid(args.grid_side, args.grid_centre), args.cache, args.max_frames,
+    )  # fmt: skip
+    plan = tuning_report.Plan(
+        tuple(args.search), args.steps, args.method, args.rounds, args.folds, args.seed,
+        args.presence_weight, args.jobs, args.quiet,
+    )  # fmt: skip
+    outcome = tuning_report.tune(how, plan, sequences, args.out / "scores.jsonl")
+    write_atomic(results[0], json.dumps(outcome.kept, indent=1))
+    write_atomic(results[1], json.dumps(outcome.record, indent=1))
+    print(outcome.text)
+    print(f"\nparameters: {results[0]}\nfigures:    {results[1]}")
+    if args.write and outcome.gained:
+        return write(args, outcome.kept, outcome.notes)
+    if args.write:
+        print(f"{args.write} was not written: nothing was gained")
+    return 0
+
+
+def write(
+    args: argparse.Namespace, parameters: dict[str, dict[str, Any]], notes: dict[str, Any]
+) -> int:
+    """Write the model with other parameters; its graphs stay as they are."""
+    from tracker.training.requirements import require
+
+    require("onnx")
+    from tracker.training.stamp import stamp
+
+    write_model(stamp(read_model(args.model), parameters, notes), args.write)
+    print(f"written: {', '.join(f'{args.write}.{role}.onnx' for role in ROLES)}")
+    return 0
+
+
+def refuse_existing(args: argparse.Namespace, paths: list[Path]) -> None:
+    existing = [p for p in paths if p.exists()]
+    if existing and not args.overwrite:
+        raise UserError(f"{existing[0]} exists; give --overwrite, or another name")
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--model", default="kestrel", help="name or path of the model (default: kestrel)")
+    options.add_data(parser, required=False)
+    add("--search", action="append", default=[], metavar="NAME=VALUES",
+        help="window=.2,.3,.4 or a range window=.1:.5 (with a third number: of how many values); "
+        "once for each online parameter or threshold of the states")  # fmt: skip
+    add("--steps", type=options.positive, default=5, help="values of a range (default: 5)")
+    add("--method", choices=("coordinate", "grid"), default="coordinate",
+        help="one parameter after the other (default), or all combinations")  # fmt: skip
+    add("--rounds", type=options.positive, default=2,
+        help="over the parameters, for coordinate (default: 2)")  # fmt: skip
+    add("--folds", type=options.positive, default=5, help="of cross-validation (default: 5)")
+    add("--presence-weight", type=float, default=0.0, metavar="W",
+        help="the objective is AUC minus W times the share of frames with a wrong 'lost' and of "
+        "absent frames without it (default: 0)")  # fmt: skip
+    add("--start", type=Path, metavar="JSON", help="parameters to start from, of an earlier search")
+    add("--max-frames", type=options.positive, help="only so many frames of each clip")
+    add("--cache", type=Path, metavar="FOLDER",
+        help="keep the network's answers here, 38 kB each: GBs for a whole search")  # fmt: skip
+    add("--grid-side", type=share, default=0.03, metavar="SHARE",
+        help="search regions are rounded to sides that differ so much (default: 0.03)")  # fmt: skip
+    add("--grid-centre", type=share, default=0.03, metavar="SHARE",
+        help="and to centres so much of a side apart (default: 0.03)")  # fmt: skip
+    options.add_device(parser)
+    options.add_jobs(parser)
+    add("--out", type=Path, default=Path("runs/tune"), help="folder (default: runs/tune)")
+    add("--write", type=Path, metavar="STEM",
+        help="also write the model with the new parameters, such as weights/kestrel")  # fmt: skip
+    add("--seed", type=int, default=0, help="of folds and intervals")
+    add("--overwrite", action="store_true", help="replace earlier results (their runs are kept)")
+    add("--quiet", action="store_true", help="no progress bar")
+    args = parser.parse_args()
+    if args.search and args.data is None:
+        parser.error("--search needs --data with annotated clips")
+    if not args.search and not (args.start and args.write):
+        parser.error("give --search, or --start and --write to write parameters into graphs")
+    options.share_threads(args)
+    return args
+
+
+def share(text: str) -> float:
+    value = float(text)
+    if not 0.0005 <= value <= 0.25:
+        raise argparse.ArgumentTypeError(f"a share of 0.0005 to 0.25 is needed, found {text}")
+    return value
+
+
+if __name__ == "__main__":
+    run_main(main)

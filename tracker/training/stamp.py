@@ -1,0 +1,46 @@
+"""Other online parameters for graphs that exist: only their record is written anew."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from typing import Any
+
+import onnx
+
+from tracker.spec import METADATA_KEY, ModelSpec
+from tracker.weights import ROLES, ModelFiles
+
+
+def stamp(
+    files: ModelFiles, parameters: dict[str, dict[str, Any]], notes: dict[str, Any]
+) -> ModelFiles:
+    """The same graphs with other parameters in their records.
+
+    Args:
+        files: both graphs.
+        parameters: ``{"online": {...}, "presence": {...}}``; what is not named stays.
+        notes: where they come from; kept in the training record under ``tuned``.
+
+    Raises:
+        UserError: metadata that is not this project's, or values out of range.
+        TypeError: a parameter that the model does not have.
+    """
+    graphs = []
+    for role, content in zip(ROLES, (files.exemplar, files.search), strict=True):
+        model = onnx.load_from_string(content)
+        where = f"the {role} graph of {files.name}"
+        entry = next((p for p in model.metadata_props if p.key == METADATA_KEY), None)
+        spec = ModelSpec.from_json(entry.value if entry else "", role, where)
+        changed = dataclasses.replace(
+            spec,
+            online=dataclasses.replace(spec.online, **parameters.get("online", {})),
+            presence=dataclasses.replace(spec.presence, **parameters.get("presence", {})),
+            training={**spec.training, "tuned": notes},
+        )
+        assert entry is not None  # from_json refused it otherwise
+        entry.value = changed.to_json(role)
+        ModelSpec.from_json(entry.value, role, where)
+        graphs.append(bytes(model.SerializeToString()))
+    digest = hashlib.sha256(graphs[0] + graphs[1]).hexdigest()
+    return ModelFiles(files.name, graphs[0], graphs[1], digest, files.folder)
