@@ -2,21 +2,45 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from tracker.results import State
 from tracker.spec import PresencePolicy
 
 USUAL_RATE = 0.05  # how fast the usual similarity follows a changing look
 
 
+@dataclass(frozen=True)
+class Evidence:
+    """What one frame says of a target.
+
+    Attributes:
+        score: raw similarity of the candidate, 0..1.
+        sharpness: 0..1, how far its peak stands out from the rest of the response.
+        similarity: cosine of its identity with the target's; ``None`` if unknown.
+        rival: cosine of its identity with the nearest known look-alike.
+        visible: share of the target's usual area that is inside of the frame, 1 away from
+            the frame's edges.
+    """
+
+    score: float
+    sharpness: float = 1.0
+    similarity: float | None = None
+    rival: float = -1.0
+    visible: float = 1.0
+
+
 class Presence:
     """Follows the evidence of one target.
 
-    A frame is *missing* when the score falls below ``doubt``, or when the candidate is
-    another object: its identity is ``different``, or is suddenly less like the target than
-    usual (``drop``), or is more like a known look-alike (``rival_margin``). A frame that is
-    not missing and reaches ``sure`` makes the target tracked; ``patience`` missing frames
-    in a row make it lost; what lies between is uncertain. A lost target is taken up again
-    with ``return_score`` and an identity that is the ``same``.
+    A frame is *missing* when the score falls below ``doubt`` (below ``gone`` it counts
+    twice), when too little of the target is ``visible`` at the frame's edge, or when the
+    candidate is another object: its identity is ``different``, or is suddenly less like the
+    target than usual (``drop``), or is more like a known look-alike (``rival_margin``). A
+    frame that is not missing, reaches ``sure`` and has a ``sharp`` response makes the target
+    tracked; ``patience`` missing frames in a row make it lost; what lies between is
+    uncertain. A lost target is taken up again with ``return_score`` and an identity that is
+    the ``same``.
     """
 
     def __init__(self, policy: PresencePolicy) -> None:
@@ -25,35 +49,42 @@ class Presence:
         self._missing = 0
         self._usual = -1.0
 
-    def update(self, score: float, similarity: float | None = None, rival: float = -1.0) -> State:
-        """Take in one frame's evidence and return the state.
-
-        Args:
-            score: raw similarity of the candidate, 0..1.
-            similarity: cosine of its identity with the target's; ``None`` if unknown.
-            rival: cosine of its identity with the nearest known look-alike.
-        """
+    def update(self, evidence: Evidence) -> State:
+        """Take in one frame's evidence and return the state."""
+        policy = self.policy
         if self.state is State.LOST:
-            if self._returned(score, similarity, rival):
+            if self._returned(evidence):
                 self.state, self._missing = State.TRACKING, 0
             return self.state
-        policy = self.policy
-        missing = score < policy.doubt or self._other(similarity, rival)
-        self._missing = self._missing + 1 if missing else 0
+        missing = self._is_missing(evidence)
+        if missing:
+            self._missing += 2 if evidence.score < policy.gone else 1
+        else:
+            self._missing = 0
         if self._missing >= policy.patience:
             self.state = State.LOST
-        elif score >= policy.sure and not missing:
+        elif evidence.score >= policy.sure and evidence.sharpness >= policy.sharp and not missing:
             self.state = State.TRACKING
-            self._get_used_to(similarity)
+            self._get_used_to(evidence.similarity)
         else:
             self.state = State.UNCERTAIN
         return self.state
 
-    def _returned(self, score: float, similarity: float | None, rival: float) -> bool:
-        known = similarity is None or (
-            similarity >= self.policy.same and similarity + self.policy.rival_margin / 2 >= rival
+    def _is_missing(self, evidence: Evidence) -> bool:
+        policy = self.policy
+        return (
+            evidence.score < policy.doubt
+            or evidence.visible < policy.visible
+            or self._other(evidence.similarity, evidence.rival)
         )
-        return score >= self.policy.return_score and known
+
+    def _returned(self, evidence: Evidence) -> bool:
+        policy, similarity = self.policy, evidence.similarity
+        known = similarity is None or (
+            similarity >= policy.same and similarity + policy.rival_margin / 2 >= evidence.rival
+        )
+        there = evidence.visible >= policy.visible
+        return evidence.score >= policy.return_score and known and there
 
     def _other(self, similarity: float | None, rival: float) -> bool:
         if similarity is None:

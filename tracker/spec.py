@@ -71,8 +71,12 @@ class PresencePolicy:
 
     Attributes:
         sure: score from which the target is tracked.
+        sharp: sharpness of the response (``box_policy.sharpness``) below which nothing is sure.
         doubt: score below which it counts as missing in this frame.
+        gone: score below which the frame counts for two missing ones.
         patience: missing frames in a row before it is lost.
+        visible: share of its usual area below which a target at the frame's edge is leaving,
+            and missing.
         return_score: score that a candidate needs to be taken up again.
         same: cosine similarity of identities that a candidate needs to be taken up again.
         match: cosine similarity from which two patches show one object, where nothing else
@@ -83,8 +87,11 @@ class PresencePolicy:
     """
 
     sure: float = 0.5
+    sharp: float = 0.3
     doubt: float = 0.25
+    gone: float = 0.05
     patience: int = 4
+    visible: float = 0.4
     return_score: float = 0.5
     same: float = 0.4
     match: float = 0.65

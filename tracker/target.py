@@ -15,7 +15,7 @@ from tracker.exemplar import Exemplar
 from tracker.geometry import check_box, clip_box, iou
 from tracker.image import Image
 from tracker.memory import Memory
-from tracker.presence import Presence
+from tracker.presence import Evidence, Presence
 from tracker.redetection import Rescan
 from tracker.results import Box, State, TrackResult
 from tracker.runtime import Network, SearchOutput
@@ -25,6 +25,7 @@ Array = NDArray[np.float32]
 
 
 RETURN_CHANGE = 1.8  # a target comes back at most so many times larger or smaller
+EDGE = 0.01  # of the frame's sides: what comes so near to its edge may be cut off by it
 
 
 @dataclass
@@ -151,7 +152,7 @@ class Target:
 
     def still_lost(self) -> TrackResult:
         """The answer for a frame in which nothing looked like the target."""
-        self.presence.update(0.0, None)
+        self.presence.update(Evidence(0.0))
         return TrackResult(self.box, 0.0, self.presence.state, None)
 
     def _accept(self, candidate: Candidate) -> TrackResult:
@@ -159,7 +160,10 @@ class Target:
         if self.memory is not None and candidate.identity is not None:
             similarity = self.memory.similarity(candidate.identity)
             rival = self.memory.rival_similarity(candidate.identity)
-        state = self.presence.update(candidate.score, similarity, rival)
+        visible = self._visible(candidate.box)
+        state = self.presence.update(
+            Evidence(candidate.score, candidate.sharpness, similarity, rival, visible)
+        )
         self.exemplar.count(sure=state is State.TRACKING)
         if state is State.TRACKING:
             self._get_used_to(candidate.box)
@@ -195,8 +199,22 @@ class Target:
         self.memory.remember_rivals(others, candidate.identity)
 
     def _get_used_to(self, box: Box) -> None:
+        """Follow the usual size; slowly at the frame's edge, which cuts off what leaves."""
         old = self._usual_size or (box[2], box[3])
-        self._usual_size = 0.9 * old[0] + 0.1 * box[2], 0.9 * old[1] + 0.1 * box[3]
+        rate = 0.02 if self._at_edge(box) else 0.1
+        self._usual_size = (1 - rate) * old[0] + rate * box[2], (1 - rate) * old[1] + rate * box[3]
+
+    def _at_edge(self, box: Box) -> bool:
+        (x, y, w, h), (width, height) = box, self.frame_size
+        dx, dy = EDGE * width, EDGE * height
+        return x < dx or y < dy or x + w > width - dx or y + h > height - dy
+
+    def _visible(self, box: Box) -> float:
+        """Share of the usual area that is inside of the frame; 1 away from its edges."""
+        if self._usual_size is None or not self._at_edge(box):
+            return 1.0
+        _, _, w, h = clip_box(box, *self.frame_size)
+        return min(w * h / max(self._usual_size[0] * self._usual_size[1], 1e-9), 1.0)
 
     def _alike_in_shape(self, box: Box) -> bool:
         """Whether a lost target, of the size that it usually had of late, can look so."""

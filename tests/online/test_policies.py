@@ -23,7 +23,7 @@ from tracker.box_policy import (
 )
 from tracker.crop import Region
 from tracker.memory import Memory
-from tracker.presence import Presence
+from tracker.presence import Evidence, Presence
 from tracker.redetection import CROPS_A_FRAME, Rescan
 from tracker.results import State
 from tracker.runtime import SearchOutput
@@ -119,27 +119,35 @@ def test_rivals_are_peaks_apart_from_the_target() -> None:
     assert len(found) == 1, "the peak at (8, 9) touches the target, the one at (2, 2) does not"
 
 
-POLICY = PresencePolicy(sure=0.5, doubt=0.2, patience=3, return_score=0.6, same=0.7,
-                        different=0.3, drop=0.25, rival_margin=0.05)  # fmt: skip
+POLICY = PresencePolicy(
+    sure=0.5, sharp=0.4, doubt=0.2, gone=0.05, patience=3, visible=0.5,
+    return_score=0.6, same=0.7, different=0.3, drop=0.25, rival_margin=0.05,
+)  # fmt: skip
 T, U, L = State.TRACKING, State.UNCERTAIN, State.LOST
+
+
+def seen(score: float, similarity: float | None = None, rival: float = -1.0) -> Evidence:
+    return Evidence(score, similarity=similarity, rival=rival)
 
 
 @pytest.mark.parametrize(
     ("evidence", "states"),
     [
-        ([0.9, 0.4, 0.9], [T, U, T]),  # doubt passes
-        ([0.1, 0.1, 0.3, 0.1, 0.1], [U, U, U, U, U]),  # not in a row
-        ([0.1, 0.1, 0.1, 0.3, 0.55, 0.6], [U, U, L, L, L, T]),  # hysteresis on return
-        ([(0.9, 0.9)] + [(0.9, 0.6)] * 3 + [(0.9, 0.7)], [T, U, U, L, T]),  # not as usual
-        ([(0.9, 0.9)] + [(0.9, 0.7)] * 3, [T, T, T, T]),
-        ([(0.9, 0.1)] * 3 + [(0.9, 0.6), (0.9, 0.7)], [U, U, L, L, T]),  # another object
-        ([(0.9, 0.8, 0.9)] * 3 + [(0.9, 0.8, 0.83), (0.9, 0.8, 0.82)], [U, U, L, L, T]),  # a rival
+        ([seen(0.9), seen(0.4), seen(0.9)], [T, U, T]),  # doubt passes
+        ([seen(s) for s in (0.1, 0.1, 0.3, 0.1, 0.1)], [U] * 5),  # not in a row
+        ([seen(s) for s in (0.1, 0.1, 0.1, 0.3, 0.55, 0.6)], [U, U, L, L, L, T]),  # hysteresis
+        ([seen(0.9), seen(0.01), seen(0.15)], [T, U, L]),  # gone counts twice
+        ([Evidence(0.9, sharpness=0.3), Evidence(0.9, sharpness=0.5)], [U, T]),  # a flat response
+        ([Evidence(0.9, visible=0.3)] * 3 + [Evidence(0.9, visible=0.6)], [U, U, L, T]),  # leaves
+        ([seen(0.9, 0.9)] + [seen(0.9, 0.6)] * 3 + [seen(0.9, 0.7)], [T, U, U, L, T]),  # unusual
+        ([seen(0.9, 0.9)] + [seen(0.9, 0.7)] * 3, [T, T, T, T]),
+        ([seen(0.9, 0.1)] * 3 + [seen(0.9, 0.6), seen(0.9, 0.7)], [U, U, L, L, T]),  # another
+        ([seen(0.9, 0.8, 0.9)] * 3 + [seen(0.9, 0.8, r) for r in (0.83, 0.82)], [U, U, L, L, T]),
     ],
 )
-def test_states(evidence: list[object], states: list[State]) -> None:
+def test_states(evidence: list[Evidence], states: list[State]) -> None:
     presence = Presence(POLICY)
-    found = [presence.update(*(e if isinstance(e, tuple) else (e,))) for e in evidence]
-    assert found == states
+    assert [presence.update(e) for e in evidence] == states
 
 
 @pytest.mark.parametrize("size", [(640, 480), (1920, 1080), (100, 2000), (64, 48)])

@@ -54,6 +54,31 @@ def test_a_lost_target_is_found_wherever_it_returns(place: tuple[float, float]) 
     assert float(iou(tracker.update(scene(back)).box, back)) > 0.7
 
 
+@pytest.mark.parametrize("way", [(-1, 0), (1, 0), (0, -1), (0, 1)])
+def test_a_target_that_slips_behind_an_edge_is_lost_and_taken_up_again(
+    way: tuple[int, int],
+) -> None:
+    tracker, _ = green_tracker()
+    x, y, w, h = box = (300.0, 220.0, 60.0, 40.0)
+    tracker.init(scene(box), box)
+    steps = 240 if way[1] else 310
+    states = []
+    for step in range(0, steps + 60, 4):
+        place = (x + way[0] * step, y + way[1] * step, w, h)
+        states.append((step, tracker.update(scene(place)).state))
+    whole = {
+        step
+        for step, _ in states
+        if 0 <= x + way[0] * step <= 580 and 0 <= y + way[1] * step <= 440
+    }
+    assert all(state is State.TRACKING for step, state in states if step in whole)
+    assert states[-1][1] is State.LOST
+    # the same way back
+    for step in range(steps + 60, 0, -8):
+        back = tracker.update(scene((x + way[0] * step, y + way[1] * step, w, h)))
+    assert back.state is State.TRACKING
+
+
 def test_searching_for_a_lost_target_costs_a_bounded_number_of_crops() -> None:
     tracker, network = green_tracker()
     start = (300.0, 200.0, 30.0, 20.0)
