@@ -15,6 +15,9 @@ vot         ``<name>/groundtruth.txt``, ``color/`` or pictures, ``*.tag``       
 davis       ``JPEGImages/480p/<name>/``, ``Annotations/480p/<name>/`` (masks)      0
 ==========  =====================================================================  =====
 
+Attributes of sequences are read where a data set has its toolkit's ``att`` folder with it
+(``att/``, ``anno/att/``, ``annos/att/``; UAV123 has it at ``anno/UAV123/att/``).
+
 "pixel" is what the files call the first pixel; sequences are always 0-based.
 """
 
@@ -28,7 +31,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tracker import attribute_files
 from tracker.annotations import check_start, read_boxes, read_text
+from tracker.attribute_files import AttributeFiles
 from tracker.errors import UserError
 from tracker.frames import (
     VIDEO_SUFFIXES,
@@ -51,6 +56,7 @@ class Sequence:
         source: where the frames come from.
         truth: (N, 4) boxes, 0-based, NaN where absent; its length bounds the clip.
         tags: per-frame facts that files state, such as ``occlusion``; (N,) bool each.
+        stated: what files state of the whole sequence, by attribute (``attribute_files``).
         cover: (N,) visible share as GOT-10k states it, or ``None``.
         anchors: (N,) VOT's anchor values, or ``None``.
         judged: False when only the first box is public (test sets): run, but not scored.
@@ -64,6 +70,7 @@ class Sequence:
     cover: FloatArray | None = None
     anchors: FloatArray | None = None
     judged: bool = True
+    stated: Mapping[str, bool] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -143,7 +150,16 @@ def load_pairs(root: Path) -> list[Sequence]:
 
 
 def load_otb(root: Path) -> list[Sequence]:
-    """OTB and DTB70; several annotations in a folder are several targets (Jogging.1)."""
+    """OTB; several annotations in a folder are several targets (Jogging.1)."""
+    return _otb_like(root, _attributes(root, attribute_files.OTB))
+
+
+def load_dtb70(root: Path) -> list[Sequence]:
+    """DTB70, in OTB's layout."""
+    return _otb_like(root, AttributeFiles([], ()))
+
+
+def _otb_like(root: Path, attributes: AttributeFiles) -> list[Sequence]:
     sequences = []
     for folder in _folders(root):
         annotations = sorted(folder.glob("groundtruth_rect*.txt"))
@@ -154,7 +170,9 @@ def load_otb(root: Path) -> list[Sequence]:
             start = OTB_START.get(folder.name, 1) - 1
             if len(frames) >= start + len(truth):
                 frames = Pictures(frames.paths[start:])
-            sequences.append(_pictured(root.name, folder.name + target, frames, truth))
+            name = folder.name + target
+            stated = attributes.of(name)
+            sequences.append(_pictured(root.name, name, frames, truth, stated=stated))
     return sequences
 
 
@@ -165,6 +183,7 @@ OTB_START = {"David": 300, "BlurCar1": 247, "BlurCar3": 3, "BlurCar4": 18}
 def load_uav123(root: Path) -> list[Sequence]:
     """UAV123: several sequences are parts of one folder, as ``configSeqs.m`` says."""
     parts = _uav_parts(root)
+    attributes = AttributeFiles([root / "anno" / "UAV123" / "att"], attribute_files.UAV123)
     sequences = []
     for annotation in sorted((root / "anno" / "UAV123").glob("*.txt")):
         name = annotation.stem
@@ -177,7 +196,8 @@ def load_uav123(root: Path) -> list[Sequence]:
                 f"configSeqs.m in {root}"
             )
         frames = Pictures(_pictures(place).paths[first - 1 : last])
-        sequences.append(_pictured(root.name, name, frames, truth))
+        stated = attributes.of(name)
+        sequences.append(_pictured(root.name, name, frames, truth, stated=stated))
     return sequences
 
 
@@ -201,6 +221,7 @@ def _uav_parts(root: Path) -> dict[str, tuple[str, int, int]]:
 
 def load_lasot(root: Path) -> list[Sequence]:
     """LaSOT, flat or by class; its flags of full occlusion and leaving mark absent frames."""
+    attributes = _attributes(root, attribute_files.LASOT)
     sequences = []
     for truth_file in sorted((*root.glob("*/groundtruth.txt"), *root.glob("*/*/groundtruth.txt"))):
         folder = truth_file.parent
@@ -210,7 +231,8 @@ def load_lasot(root: Path) -> list[Sequence]:
             if (folder / f"{file}.txt").is_file():
                 tags[tag] = _flags(folder / f"{file}.txt", len(truth)) > 0
                 truth[tags[tag]] = np.nan
-        sequences.append(_pictured(root.name, folder.name, _pictures(folder / "img"), truth, tags))
+        frames, stated = _pictures(folder / "img"), attributes.of(folder.name)
+        sequences.append(_pictured(root.name, folder.name, frames, truth, tags, stated=stated))
     return sequences
 
 
@@ -314,7 +336,7 @@ def _davis_folders(annotations: Path) -> list[Path]:
 KINDS: dict[str, Callable[[Path], list[Sequence]]] = {
     "pairs": load_pairs,
     "otb": load_otb,
-    "dtb70": load_otb,
+    "dtb70": load_dtb70,
     "uav123": load_uav123,
     "lasot": load_lasot,
     "got10k": load_got10k,
@@ -345,13 +367,19 @@ def _pictured(
     tags: Mapping[str, NDArray[np.bool_]] | None = None,
     cover: FloatArray | None = None,
     anchors: FloatArray | None = None,
+    stated: Mapping[str, bool] | None = None,
 ) -> Sequence:
     if len(frames) < len(truth):
         raise UserError(
             f"{dataset}/{name}: {len(truth)} lines of truth for {len(frames)} pictures; "
             "a line too many, or pictures are missing"
         )
-    return Sequence(dataset, name, frames, truth, tags or {}, cover, anchors)
+    return Sequence(dataset, name, frames, truth, tags or {}, cover, anchors, stated=stated or {})
+
+
+def _attributes(root: Path, names: tuple[str, ...]) -> AttributeFiles:
+    """Of the toolkit, which people put beside the sequences."""
+    return AttributeFiles([root / place for place in attribute_files.PLACES], names)
 
 
 def _truth(path: Path, one_based: bool = False) -> FloatArray:

@@ -81,6 +81,15 @@ def test_stated_tags_win():
     assert names(still(), tags={"occlusion": stated, "night": stated}) == ["occlusion", "night"]
 
 
+def test_what_is_stated_of_a_sequence_wins_over_its_truth():
+    hidden = still()
+    hidden[8:14] = np.nan
+    frames = frame_attributes(hidden, SIZE)
+    stated = {"occlusion": False, "camera motion": True, "fast motion": False}
+    assert sequence_attributes(frames, stated) == ["camera motion"]
+    assert sequence_attributes(frames, {"low resolution": True}) == ["occlusion", "low resolution"]
+
+
 def test_scores_by_attribute_are_means_over_the_sequences_that_have_it():
     found = scores_by_attribute(
         {"a": 0.2, "b": 0.6, "c": 1.0},

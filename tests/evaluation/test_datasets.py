@@ -103,6 +103,48 @@ def test_uav123_parts_of_clips(tmp_path):
     assert part.truth[0].tolist() == [1, 1, 4, 4]
 
 
+def test_attribute_files_in_the_order_of_their_toolkits(tmp_path):
+    # the lines that the toolkits ship for these sequences
+    otb = tmp_path / "OTB100"
+    pictures(otb / "Basketball" / "img", 1)
+    write(otb / "Basketball" / "groundtruth_rect.txt", "1,1,5,5")
+    pictures(otb / "Jogging" / "img", 1)
+    write(otb / "Jogging" / "groundtruth_rect.1.txt", "1,1,5,5")
+    write(otb / "anno" / "att" / "basketball.txt", "1,1,0,1,1,0,0,0,0,1,0")
+    write(otb / "anno" / "att" / "jogging-1.txt", "0,1,0,1,1,0,0,0,0,0,0\n")
+    basketball, jogging = datasets.load(otb)
+    assert [n for n, shown in basketball.stated.items() if shown] == [
+        "illumination change", "out-of-plane rotation", "occlusion", "deformation",
+        "background clutter",
+    ]  # fmt: skip
+    assert jogging.stated["deformation"] and not jogging.stated["fast motion"]
+    assert len(basketball.stated) == 11
+    (same, _) = datasets.load(otb, "dtb70")
+    assert same.stated == {}  # its order is another one
+
+    uav = tmp_path / "UAV123"
+    pictures(uav / "data_seq" / "UAV123" / "bike1", 1)
+    write(uav / "anno" / "UAV123" / "bike1.txt", "2,2,4,4")
+    write(uav / "anno" / "UAV123" / "att" / "bike1.txt", "1,1,0,1,0,0,0,0,1,1,1,1")
+    (bike,) = datasets.load(uav)
+    assert [n for n, shown in bike.stated.items() if shown] == [
+        "scale change", "aspect change", "fast motion", "illumination change",
+        "viewpoint change", "camera motion", "similar object",
+    ]  # fmt: skip
+    assert bike.stated["occlusion"] is False  # neither full nor partial
+
+    lasot = tmp_path / "LaSOT"
+    pictures(lasot / "airplane" / "airplane-1" / "img", 1)
+    write(lasot / "airplane" / "airplane-1" / "groundtruth.txt", "2,2,4,4")
+    write(lasot / "att" / "airplane-1.txt", "0,1,0,0,0,1,0,0,1,0,0,0,1,0")
+    (plane,) = datasets.load(lasot)
+    shown = {n for n, value in plane.stated.items() if value}
+    assert shown == {"partial occlusion", "rotation", "scale change", "low resolution", "occlusion"}
+    write(lasot / "att" / "airplane-1.txt", "0,1,0")
+    with pytest.raises(UserError, match="expected 14 values of 0 or 1"):
+        datasets.load(lasot)
+
+
 def test_lasot_flags_mark_absence(tmp_path):
     folder = tmp_path / "cat" / "cat-1"
     pictures(folder / "img", 4)

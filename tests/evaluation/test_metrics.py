@@ -102,8 +102,10 @@ def test_absent_frames_are_left_out_and_missing_boxes_are_misses():
     truth = np.array([[0.0, 0, 10, 10], [np.nan] * 4, [0, 0, 10, 10]])
     boxes = np.array([[0.0, 0, 10, 10], [500, 500, 1, 1], [np.nan] * 4])
     score = metrics.one_pass(boxes, truth)
-    assert score.frames == 2
+    assert (score.frames, score.absent) == (2, 1)
     assert score.success[0] == 0.5 and score.precision20 == 0.5
+    # Matlab's toolkits divide by all three frames
+    assert score.auc_with_absence == pytest.approx((20 + 0 + 0) / 3 / 21)
 
 
 def test_lengths_must_agree_and_some_truth_must_be_there():

@@ -1,5 +1,8 @@
 """What makes a sequence hard, from its files where they say so, else from the truth.
 
+OTB, UAV123 and LaSOT state attributes of whole sequences (``tracker.attribute_files``), VOT and
+GOT-10k of frames; what they state is taken, whatever the truth looks like.
+
 Definitions follow OTB (Wu, Lim, Yang 2015, table 2) and LaSOT (Fan et al. 2019, table 3):
 
 - scale change: the area leaves [1/4, 4] times that of the first box (sides [1/2, 2]);
@@ -71,9 +74,18 @@ def frame_attributes(
     return found
 
 
-def sequence_attributes(frames: Mapping[str, BoolArray], stated: tuple[str, ...] = ()) -> list[str]:
-    """Names of the attributes that a sequence has, in the order of ``ATTRIBUTES``."""
-    have = {name for name, mask in frames.items() if int(mask.sum()) >= MIN_FRAMES} | set(stated)
+def sequence_attributes(
+    frames: Mapping[str, BoolArray], stated: Mapping[str, bool] | None = None
+) -> list[str]:
+    """Names of the attributes that a sequence has, in the order of ``ATTRIBUTES``.
+
+    Args:
+        frames: of ``frame_attributes``.
+        stated: what the data set's files say of the whole sequence; this wins.
+    """
+    have = {name for name, mask in frames.items() if int(mask.sum()) >= MIN_FRAMES}
+    for name, shown in (stated or {}).items():
+        have = have | {name} if shown else have - {name}
     return [n for n in ATTRIBUTES if n in have] + sorted(have - set(ATTRIBUTES))
 
 

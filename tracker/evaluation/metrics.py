@@ -3,10 +3,13 @@
 Success plot and precision plot: Wu, Lim, Yang, "Object Tracking Benchmark", PAMI 2015.
 Normalised precision: Mueller et al., "TrackingNet", ECCV 2018, in the form that LaSOT uses.
 
-Rules, as the public toolkits have them:
+Rules, as the public toolkits have them (where they differ, as GOT-10k's has them for OTB and
+UAV123):
 
 - Frames whose truth is absent (NaN) are left out; what the tracker says there is judged by
-  ``longterm`` instead.
+  ``longterm`` instead. The Matlab toolkits of UAV123 and LaSOT divide by the number of all
+  frames, so that every absent frame is a miss whatever the tracker says; figures that were
+  published with them are to be compared with ``auc_with_absence``.
 - The first frame, which is given, counts as any other frame.
 - Overlap must be strictly above a threshold; a distance may equal it.
 - A tracker's box counts also where it says that the target is lost.
@@ -40,17 +43,24 @@ class OnePass:
         precision: (51,) share of frames whose centre error is within each distance.
         normalised: (51,) likewise for the error in units of the target's width and height.
         frames: number of frames that were scored.
+        absent: number of frames without the target, which were left out.
     """
 
     success: FloatArray
     precision: FloatArray
     normalised: FloatArray
     frames: int
+    absent: int = 0
 
     @property
     def auc(self) -> float:
         """Area under the success curve, as the mean over its 21 thresholds."""
         return float(self.success.mean())
+
+    @property
+    def auc_with_absence(self) -> float:
+        """The AUC of one track with absent frames as misses."""
+        return self.auc * self.frames / (self.frames + self.absent)
 
     @property
     def precision20(self) -> float:
@@ -87,6 +97,7 @@ def one_pass(boxes: FloatArray, truth: FloatArray) -> OnePass:
         precision=_share(error[:, None] <= DISTANCE_THRESHOLDS),
         normalised=_share(normalised[:, None] <= NORMALISED_THRESHOLDS),
         frames=int(present.sum()),
+        absent=int((~present).sum()),
     )
 
 
@@ -99,6 +110,7 @@ def mean_one_pass(scores: list[OnePass]) -> OnePass:
         precision=np.mean([s.precision for s in scores], axis=0),
         normalised=np.mean([s.normalised for s in scores], axis=0),
         frames=sum(s.frames for s in scores),
+        absent=sum(s.absent for s in scores),
     )
 
 

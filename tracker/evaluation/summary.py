@@ -80,6 +80,7 @@ class DatasetScore:
     Attributes:
         sequences: number scored; ``expected`` is how many there are.
         auc, precision, normalised: means with bootstrap intervals.
+        auc_with_absence: mean AUC with absent frames as misses, as some toolkits count.
         fps: updates per second, all frames of all sequences over the sum of their times.
         long_term: VOT-LT figures on the sequences with absent frames, or ``None``.
     """
@@ -90,6 +91,7 @@ class DatasetScore:
     auc: Interval
     precision: Interval
     normalised: Interval
+    auc_with_absence: float
     fps: float
     got10k: got10k.Got10k | None
     long_term: LongTermScore | None
@@ -156,7 +158,7 @@ def summarise(
     scores = {tracker: found for tracker, found in scores.items() if found}
     sequences = {key: s.sequence for found in scores.values() for key, s in found.items()}
     attributes = {
-        key: sequence_attributes(frame_attributes(s.truth, sizes.get(key), s.tags))
+        key: sequence_attributes(frame_attributes(s.truth, sizes.get(key), s.tags), s.stated)
         for key, s in sorted(sequences.items())
     }
     return Summary(
@@ -196,6 +198,7 @@ def _dataset_score(scores: list[SequenceScore], expected: int) -> DatasetScore:
         auc=mean_interval([p.auc for p in passes]),
         precision=mean_interval([p.precision20 for p in passes]),
         normalised=mean_interval([p.normalised_precision for p in passes]),
+        auc_with_absence=math.fsum(p.auc_with_absence for p in passes) / len(passes),
         fps=updates / seconds if seconds > 0 else math.nan,
         got10k=got10k.summarise(overlaps) if overlaps else None,
         long_term=long_term_score([s.long_term for s in leaving]) if leaving else None,
@@ -339,6 +342,7 @@ def _dataset_json(row: DatasetScore) -> dict[str, Any]:
         "expected": row.expected,
         "frames": row.mean.frames,
         "auc": _interval_json(row.auc),
+        "auc_with_absent_frames_as_misses": row.auc_with_absence,
         "precision20": _interval_json(row.precision),
         "normalised_precision": _interval_json(row.normalised),
         "fps": _plain(row.fps),
