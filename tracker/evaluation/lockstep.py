@@ -56,8 +56,8 @@ class Grid:
         centre: distance of neighbouring centres, as a share of the side.
     """
 
-    side: float = 0.03
-    centre: float = 0.03
+    side: float = 0.015
+    centre: float = 0.015
 
     def nearest(self, region: Region) -> Region:
         """The nearest region of the grid."""
