@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Callable
 
@@ -31,6 +32,8 @@ def parse_box(text: str) -> Box:
     """
     try:
         x, y, w, h = (float(v) for v in text.replace(" ", "").split(","))
+        if not all(map(math.isfinite, (x, y, w, h))):
+            raise ValueError
     except ValueError:
         raise argparse.ArgumentTypeError(
             f"a box is four numbers x,y,w,h in pixels, such as 120,80,60,40; found {text!r}"

@@ -30,7 +30,8 @@ def search_regions(spec: ModelSpec, box: Box) -> list[Region]:
     """One region for each scale."""
     assert isinstance(spec.online, ScalePolicy)
     middle = search_region(spec, box)
-    return [Region(middle.cx, middle.cy, middle.side * f) for f in scale_factors(spec.online)]
+    factors = scale_factors(spec.online).tolist()
+    return [Region(middle.cx, middle.cy, middle.side * f) for f in factors]
 
 
 def decide(
@@ -58,7 +59,7 @@ def decide(
     # cell offsets from the middle, in crop pixels: the response has one cell each stride
     step = spec.stride / policy.upsample
     region = regions[scale]
-    factor = region.side / spec.search_size
+    factor = float(region.side) / spec.search_size
     cx = region.cx + (column - (size - 1) / 2) * step * factor
     cy = region.cy + (row - (size - 1) / 2) * step * factor
     change = float(scale_factors(policy)[scale])

@@ -78,7 +78,9 @@ class Target:
 
     def plan(self, spec: ModelSpec, width: int, height: int) -> list[Region]:
         """The regions that a search of this frame needs."""
-        self.frame_size = (width, height)
+        if self.frame_size != (width, height):
+            self.frame_size, self._rescan = (width, height), None
+            self.box = clip_box(self.box, width, height, 2.0)
         if spec.kind == "response":
             self.regions = scale_policy.search_regions(spec, self.box)
         elif self.lost:
