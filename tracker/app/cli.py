@@ -227,7 +227,12 @@ class Job:
             make_screen = self._screen_maker(bool(boxes), save)
             first = self._first(source)
             recorder = Recorder(
-                args.out or Path(), _file_stem(source.name), source.fps, save, source.live
+                args.out or Path(),
+                _file_stem(source.name),
+                source.fps,
+                save,
+                source.live,
+                args.overwrite,
             )
             stack.callback(recorder.close)
             results = self._results(source, args.results, stack)
@@ -385,7 +390,9 @@ class Job:
         with ExitStack() as stack:
             source = self._open(clip.where, stack)
             first = self._first(source)
-            recorder = Recorder(results_path.parent, clip.name, source.fps, save, source.live)
+            recorder = Recorder(
+                results_path.parent, clip.name, source.fps, save, source.live, overwrite=True
+            )
             stack.callback(recorder.close)
             form = self.args.results_format or form_of(results_path)
             results = stack.enter_context(

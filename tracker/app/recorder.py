@@ -21,13 +21,20 @@ class Recorder:
         fps: frame rate of the source.
         save: file that takes every frame, or None.
         live: hold pictures by time; see ``VideoOut``.
+        overwrite: replace ``save`` if it exists.
     """
 
     def __init__(
-        self, folder: Path, stem: str, fps: float, save: Path | None = None, live: bool = False
+        self,
+        folder: Path,
+        stem: str,
+        fps: float,
+        save: Path | None = None,
+        live: bool = False,
+        overwrite: bool = False,
     ) -> None:
         self._folder, self._stem, self._fps, self._live = folder, stem, fps, live
-        self._save = VideoOut(save, fps) if save else None
+        self._save = VideoOut(save, fps, overwrite) if save else None
         self._extra: VideoOut | None = None
 
     @property

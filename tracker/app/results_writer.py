@@ -30,6 +30,7 @@ from types import TracebackType
 
 from tracker.app.outputs import claim
 from tracker.errors import UserError
+from tracker.files import open_alone
 from tracker.results import Box, TrackResult
 
 FORMATS = ("csv", "json", "jsonl", "otb", "got10k", "mot")
@@ -56,6 +57,7 @@ class RowFile:
         header, footer: text around the rows; the footer is rewritten behind each row.
         separator: text between rows.
         rewinds: earlier frames may come again; costs 16 bytes a frame to remember where.
+        overwrite: replace what exists, and what another program makes in the meantime.
     """
 
     def __init__(
@@ -65,12 +67,13 @@ class RowFile:
         separator: str = "",
         footer: str = "",
         rewinds: bool = True,
+        overwrite: bool = False,
     ) -> None:
         self._path, self._header = path, header.encode()
         self._separator, self._footer = separator.encode(), footer.encode()
         self._file: io.FileIO | None = None
         self._end = len(self._header)
-        self._rewinds = rewinds
+        self._rewinds, self._overwrite = rewinds, overwrite
         # Frame numbers and the offsets of their first bytes.
         self._frames, self._starts = array("q"), array("q")
 
@@ -97,7 +100,9 @@ class RowFile:
     def _write_at(self, offset: int, data: bytes) -> None:
         """Make ``data`` the end of the file, from ``offset`` on."""
         if self._file is None:
-            self._file = io.FileIO(self._path, "w")
+            self._file = io.FileIO(open_alone(self._path, self._overwrite), "r+")
+            with contextlib.suppress(OSError):  # a device has no length
+                self._file.truncate(0)
             data, offset = self._header + data, 0
         self._file.seek(offset)
         left = memoryview(data)
@@ -148,10 +153,9 @@ class ResultsWriter:
 
     def _open(self, path: Path) -> RowFile:
         if self.form == "csv":
-            return RowFile(path, _CSV_HEADER, rewinds=self._rewinds)
-        if self.form == "json":
-            return RowFile(path, "[\n", ",\n", "\n]\n", rewinds=self._rewinds)
-        return RowFile(path, rewinds=self._rewinds)
+            return RowFile(path, _CSV_HEADER, rewinds=self._rewinds, overwrite=self._overwrite)
+        around = ("[\n", ",\n", "\n]\n") if self.form == "json" else ()
+        return RowFile(path, *around, rewinds=self._rewinds, overwrite=self._overwrite)
 
     def write(self, frame: int, time: float, rows: Rows) -> None:
         """Write all targets of one frame.

@@ -14,6 +14,7 @@ import numpy as np
 from tracker.app import encoder
 from tracker.app.interfaces import Image
 from tracker.errors import UserError
+from tracker.files import open_alone
 
 if sys.platform == "linux":
     import fcntl
@@ -32,12 +33,13 @@ class VideoOut:
     Args:
         path: where to; the ending chooses the container.
         fps: frames a second, fractions kept (29.97 stays 29.97).
+        overwrite: replace what exists.
     """
 
-    def __init__(self, path: Path, fps: float) -> None:
+    def __init__(self, path: Path, fps: float, overwrite: bool = False) -> None:
         if path.suffix.lower() not in SUFFIXES:
             raise UserError(f"{path.name}: a video's name ends in one of {', '.join(SUFFIXES)}")
-        self.path, self.fps = path, fps
+        self.path, self.fps, self._overwrite = path, fps, overwrite
         self.frames = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._size: tuple[int, int] | None = None
@@ -73,6 +75,8 @@ class VideoOut:
     def _open(self, image: Image) -> None:
         height, width = image.shape[:2]
         self._size = width, height
+        # The encoder inherits the lock: it may still be writing when this program is gone.
+        claim = open_alone(self.path, self._overwrite)
         self._process = subprocess.Popen(
             [
                 sys.executable,
@@ -86,8 +90,10 @@ class VideoOut:
             stderr=subprocess.PIPE,
             bufsize=0,
             env={**os.environ, "OPENCV_FFMPEG_LOGLEVEL": "-8", "OPENCV_LOG_LEVEL": "SILENT"},
-            start_new_session=True,
-        )  # what kills our group must not kill it
+            start_new_session=True,  # what kills our group must not kill it
+            pass_fds=() if sys.platform == "win32" else (claim,),
+        )
+        os.close(claim)
         if sys.platform == "linux" and self._process.stdin is not None:
             with contextlib.suppress(OSError):  # fewer turns between the processes a frame
                 fcntl.fcntl(self._process.stdin, fcntl.F_SETPIPE_SZ, 1 << 20)
@@ -110,6 +116,9 @@ class VideoOut:
         errors = process.stderr.read()
         process.wait()
         process.stderr.close()
+        with contextlib.suppress(OSError):
+            if process.returncode and not self.path.stat().st_size:
+                self.path.unlink()  # ours, and nothing came of it
         lines = errors.decode("utf-8", "replace").strip().splitlines()
         return lines[-1] if lines else f"the encoder ended with status {process.returncode}"
 
