@@ -14,7 +14,7 @@ from tracker.training.crops import Jitter, crop_matrix, exemplar_side, map_box, 
 from tracker.training.cutout import beside, mask_corners, object_mask, paste
 from tracker.training.pairs import PairOptions, PairSampler
 from tracker.training.sheet import show_pairs
-from tracker.training.tracks import Source
+from tracker.training.tracks import Source, Track
 
 STILL = Jitter(0, 0)
 BOX = np.array([30.0, 22.0, 24.0, 30.0], np.float32)
@@ -183,6 +183,18 @@ def test_paste_and_mask() -> None:
     np.testing.assert_allclose(corners, [x + 10, y + 5, x + w + 10, y + h + 5], atol=2)
     assert (pasted[alpha < 0.01] <= 2).all()
     assert mask_corners(np.zeros((5, 5), np.float32)) is None
+
+
+@pytest.mark.parametrize("box", [(30, 20, 41, 24), (30.5, 20.25, 40, 25), (12, 9, 17, 33)])
+def test_a_mask_without_outline_is_the_ellipse_of_the_box(box: tuple[float, ...]) -> None:
+    still = tiny_source(1, 1).tracks[0]
+    track = Track(still.frames, np.float32([box]))
+    x, y, w, h = box
+    mask = object_mask(track, 0, (80, 96))
+    rows, columns = np.mgrid[:80, :96] + 0.5
+    middle = (mask * columns).sum() / mask.sum(), (mask * rows).sum() / mask.sum()
+    assert middle == pytest.approx((x + w / 2, y + h / 2), abs=0.1)
+    assert float(mask.sum()) == pytest.approx(np.pi / 4 * w * h, rel=0.06)
 
 
 def test_distractors_lie_beside_the_target() -> None:

@@ -26,8 +26,10 @@ def object_mask(track: Track, frame: int, shape: tuple[int, int]) -> Mask:
         soft = 0.8
     else:
         x, y, w, h = (float(v) for v in track.boxes[frame])
-        centre, axes = (round(x + w / 2), round(y + h / 2)), (round(w / 2), round(h / 2))
-        cv2.ellipse(mask, centre, axes, 0, 0, 360, 255, -1)
+        # sixteenths of a pixel; whole numbers name the middles of pixels
+        centre = round(16 * (x + w / 2 - 0.5)), round(16 * (y + h / 2 - 0.5))
+        axes = round(16 * (w / 2 - 0.5)), round(16 * (h / 2 - 0.5))
+        cv2.ellipse(mask, centre, axes, 0, 0, 360, 255, -1, cv2.LINE_8, 4)
         soft = max(1.0, min(w, h) / 24)
     softened: Mask = cv2.GaussianBlur(mask, (0, 0), soft).astype(np.float32) / np.float32(255)
     return softened

@@ -147,11 +147,10 @@ class Trainer:
         load_weights(self.network, content["model"], path)
         load_weights(self.average.network, content["average"], path)
         self.step, self.seconds = int(content["step"]), float(content["seconds"])
-        notes = changed_options(content.get("options", {}), dataclasses.asdict(self.options))
-        names = self._old_names(content.get("options", {}))
+        notes = changed_options(content["options"], dataclasses.asdict(self.options))
         for step in range(self.step + 1):  # what learned once stays with the optimiser
             self._follow_freezing(step)
-        fresh = restore_optimiser(self.optimiser, content["optimiser"], names)
+        fresh = restore_optimiser(self.optimiser, content["optimiser"])
         if fresh:
             notes.append(f"{len(fresh)} parameters begin without moments of the optimiser")
         if len(content["confused"]) == len(self.sampler.confused):
@@ -160,15 +159,15 @@ class Trainer:
             notes.append("the data have another number of objects than before")
         if (
             self.miner
-            and content.get("mining")
+            and content["mining"]
             and self.miner.found.shape == content["mining"]["found"].shape
         ):
             self.miner.load_state_dict(content["mining"])
-        if content.get("scaler"):
+        if content["scaler"]:
             self.scaler.load_state_dict(content["scaler"])
-        if content.get("means"):
+        if content["means"]:
             self.means.load_state_dict(content["means"], self.device)
-        before = content.get("record", {}).get("commands", [])
+        before = content["record"].get("commands", [])
         mine = self.record.get("commands", [])
         self.record["commands"] = before + [c for c in mine if c not in before]
         torch.set_rng_state(content["rng"])
@@ -316,16 +315,6 @@ class Trainer:
             return objective
         # norms are shared and start alike: their statistics need no broadcast
         return DistributedDataParallel(objective, broadcast_buffers=False)
-
-    def _old_names(self, options: dict[str, Any]) -> list[str]:
-        """Names in an optimiser's order, for checkpoints from before names were kept."""
-        if not isinstance(self.network, Kestrel) or "frozen" not in options:
-            return [n for g in self.optimiser.param_groups for n in g["names"]]
-        self._freeze(options["frozen"])
-        plain = dataclasses.replace(self.options.optim, trunk_lr=1.0)
-        groups = make_optimiser(self.network, plain).param_groups
-        self._freeze(self.frozen)
-        return [name for group in groups for name in group["names"]]
 
     def _autocast(self) -> Any:
         kinds = {"bf16": torch.bfloat16, "fp16": torch.float16}

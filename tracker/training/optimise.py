@@ -120,24 +120,21 @@ def trunk_stage(name: str) -> int:
     return int(parts[2]) + 1 if parts[:2] == ["trunk", "stages"] else 0
 
 
-def restore_optimiser(
-    optimiser: torch.optim.Optimizer, state: dict[str, Any], old_names: list[str] | None = None
-) -> list[str]:
+def restore_optimiser(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> list[str]:
     """Take over the moments of a saved optimiser, by the names of the parameters.
 
     Rates and decays stay those of ``optimiser``: a resumed run may change them.
 
     Args:
         state: ``state_dict`` of an optimiser of the same kind.
-        old_names: names in its order, where it is too old to hold them.
 
     Returns:
         Names of the learning parameters that ``state`` has nothing for.
     """
     groups = state["param_groups"]
     numbers = [number for group in groups for number in group["params"]]
-    names = [n for group in groups for n in group.get("names", ())] or old_names or []
-    saved = dict(zip(names, numbers, strict=True)) if len(names) == len(numbers) else {}
+    names = [name for group in groups for name in group["names"]]
+    saved = dict(zip(names, numbers, strict=True))
     fresh = optimiser.state_dict()
     wanted = [name for group in optimiser.param_groups for name in group["names"]]
     fresh["state"] = {

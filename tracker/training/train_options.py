@@ -84,9 +84,9 @@ def _add_optimisation(g: Any) -> None:
     g.add_argument(
         "--trunk-lr",
         type=_factors,
-        default=d.trunk_lr,
         metavar="F[,F,F,F,F,F]",
-        help="factor on it for the trunk, or for its stem and 5 stages",
+        help="factor on it for the trunk, or for its stem and 5 stages "
+        f"({d.trunk_lr:g}; SiamFC, which starts from nothing, 1)",
     )
     g.add_argument(
         "--schedule", choices=("cosine", "step", "exponential", "constant"), default=d.schedule
@@ -239,7 +239,7 @@ def run_options(args: argparse.Namespace) -> RunOptions:
         optim=OptimOptions(
             optimiser=args.optimiser,
             lr=args.lr,
-            trunk_lr=args.trunk_lr,
+            trunk_lr=_trunk_lr(args),
             weight_decay=args.weight_decay,
             schedule=args.schedule,
             warmup=args.warmup,
@@ -257,6 +257,13 @@ def run_options(args: argparse.Namespace) -> RunOptions:
             radius=args.radius,
         ),
     )
+
+
+def _trunk_lr(args: argparse.Namespace) -> float | tuple[float, ...]:
+    if args.trunk_lr is not None:
+        given: float | tuple[float, ...] = args.trunk_lr
+        return given
+    return OptimOptions().trunk_lr if args.network == "kestrel" else 1.0
 
 
 def _check_freezing(args: argparse.Namespace, kestrel: bool) -> None:
