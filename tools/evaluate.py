@@ -28,9 +28,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tracker import datasets
 from tracker.cli import run_main
 from tracker.errors import UserError
-from tracker.evaluation import embedders, machine, opponents, options, runner, shortterm
+from tracker.evaluation import embedders, machine, opponents, options, plots, runner, shortterm
 from tracker.evaluation.report import write_report
-from tracker.evaluation.results_io import FORMATS, toolkit_files, write_atomic
+from tracker.evaluation.results_io import FORMATS, toolkit_files, vot_run_files, write_atomic
 from tracker.evaluation.summary import (
     SequenceScore,
     score_sequence,
@@ -102,6 +102,8 @@ def parse_arguments() -> argparse.Namespace:
     unknown = [f for f in args.formats if f not in FORMATS]
     if unknown:
         parser.error(f"unknown format {unknown[0]!r}; known: {', '.join(FORMATS)}")
+    if set(args.formats) - {"vot"} and args.protocol != "ope":
+        parser.error("--formats otb and got10k go with --protocol ope")
     if args.max_frames and args.protocol != "ope":
         parser.error("--max-frames goes with --protocol ope: VOT's figures need whole runs")
     options.share_threads(args)
@@ -209,7 +211,15 @@ def finish_one_pass(
 def finish_vot(
     outcomes: list[runner.Outcome], problems: list[str], root: Path, args: argparse.Namespace
 ) -> None:
-    """Table and summary.json of VOT's short-term figures."""
+    """Table, summary.json and the toolkit's files of VOT's short-term figures."""
+    for outcome in outcomes if "vot" in args.formats else ():
+        sequence, anchor = outcome.job.sequence, outcome.job.anchor
+        if outcome.track is not None:
+            label = opponents.label(outcome.job.tracker)
+            start = None if anchor is None else anchor.frame
+            files = vot_run_files(label, sequence.name, outcome.track, start)
+            for place, text in files.items():
+                write_atomic(root / "toolkits" / "vot" / sequence.dataset / place, text)
     scores = shortterm.summarise(outcomes)
     record = {
         "header": describe_run(args),
@@ -239,9 +249,13 @@ def verify(sequences: list[datasets.Sequence], args: argparse.Namespace) -> int:
         "models": {name: dataclasses.asdict(score) for name, score in scores.items()},
         "problems": problems,
     }
-    write_atomic(args.out / VERIFICATION / "summary.json", json.dumps(record, indent=1))
+    root = args.out / VERIFICATION
+    write_atomic(root / "summary.json", json.dumps(record, indent=1))
     print(embedders.text_table(scores))
-    print(f"\nresults: {args.out / VERIFICATION / 'summary.json'}")
+    print(f"\nresults: {root / 'summary.json'}")
+    if not args.no_report:
+        write_atomic(root / "roc.svg", plots.roc_curves({n: s.roc for n, s in scores.items()}))
+        print(f"curves:  {root / 'roc.svg'}")
     for problem in problems:
         print(f"not scored: {problem}", file=sys.stderr)
     return 0

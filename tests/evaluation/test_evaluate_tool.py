@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -103,12 +104,30 @@ def test_quick_looks_do_not_mix_with_whole_clips(data, tmp_path):
 
 def test_vot_protocols(data, tmp_path):
     common = ("--data", data, "--out", tmp_path, "--trackers", f"{PERFECT},identity", "--quiet")
-    done = evaluate(*common, "--protocol", "vot")
+    done = evaluate(*common, "--protocol", "vot", "--formats", "vot")
     assert done.returncode == 0, done.stderr
+    runs = tmp_path / "vot-anchors" / "toolkits" / "vot" / "near" / "identity" / "baseline" / "a"
+    names = [p.name for p in sorted(runs.glob("*.txt"))]
+    assert names == ["a_00000000.txt", "a_00000015.txt"]
+    assert (runs / names[1]).read_text().splitlines()[0] == "1"
     figures = json.loads((tmp_path / "vot-anchors" / "summary.json").read_text())["trackers"]
     assert figures["trackers_under_test.Perfect"]["near"]["robustness"] == 1
     done = evaluate(*common, "--protocol", "vot-supervised")
     assert done.returncode == 0 and "failures" in done.stdout
+
+
+def test_same_object_or_not(data, tmp_path):
+    pytest.importorskip("matplotlib")
+    common = ("--data", data, "--out", tmp_path, "--protocol", "verification")
+    done = evaluate(*common, "--trackers", "thumbnail,identity")
+    assert done.returncode == 0, done.stderr
+    assert "identity: it has no embed(image, box)" in done.stderr
+    figures = json.loads((tmp_path / "verification" / "summary.json").read_text())["models"]
+    curve = figures["thumbnail"]["roc"]
+    assert curve[0] == [0, 0] and curve[-1] == [1, 1]
+    area = sum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in itertools.pairwise(curve))
+    assert area == pytest.approx(figures["thumbnail"]["auc"], abs=0.01)
+    assert "</svg>" in (tmp_path / "verification" / "roc.svg").read_text()
 
 
 @pytest.mark.parametrize(

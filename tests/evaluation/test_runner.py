@@ -212,6 +212,33 @@ def test_toolkit_forms():
     assert vot["t/longterm/s/s_001_confidence.value"].splitlines() == ["1.000000", "0.500000"]
 
 
+def test_vot_runs_have_the_codes_of_its_toolkit(sequence):
+    class Wanders(Perfect):
+        """Loses the target in frame 3."""
+
+        def init(self, image, box):
+            self.seen = 0
+            super().init(image, box)
+
+        def update(self, image):
+            self.seen += 1
+            result = super().update(image)
+            away = TrackResult((80.0, 60.0, 4.0, 4.0), 0.1, State.UNCERTAIN)
+            return away if self.seen == 3 else result
+
+    track, _ = protocols.run_with_resets(Wanders(), sequence)
+    files = results_io.vot_run_files("t", "s", track)
+    lines = files["t/baseline/s/s_001.txt"].splitlines()
+    # fails in 3, and starts anew 5 frames later
+    assert lines[0] == "1" and lines[3:9] == ["2", "0", "0", "0", "0", "1"]
+    assert lines[1] == "12.000,21.000,20.000,20.000"
+    assert len(files["t/baseline/s/s_001_time.value"].splitlines()) == LENGTH
+    track, _ = protocols.run_from_anchor(Perfect(), sequence, Anchor(9, True))
+    files = results_io.vot_run_files("t", "s", track, 9)
+    lines = files["t/baseline/s/s_00000009.txt"].splitlines()
+    assert len(lines) == 10 and lines[0] == "1" and lines[-1].startswith("10.000,20.000")
+
+
 def test_an_unwritable_place_is_one_sentence(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be written"):

@@ -70,6 +70,27 @@ def curves(rows: Mapping[str, DatasetScore], order: list[str]) -> str:
     return to_svg(figure)
 
 
+def roc_curves(curves: Mapping[str, tuple[tuple[float, float], ...]]) -> str:
+    """Receiver operating characteristic of each model, from (false, true accept) points."""
+    figure = make_figure(5.4, 5.0)
+    axes = figure.add_subplot()
+    for index, (name, points) in enumerate(curves.items()):
+        false_accept, true_accept = np.array(points).T
+        area = float((np.diff(false_accept) * (true_accept[1:] + true_accept[:-1]) / 2).sum())
+        axes.plot(
+            false_accept,
+            true_accept,
+            color=colour(index),
+            linewidth=2.6 if index == 0 else 1.6,
+            label=f"{name}  {area:.3f}",
+        )
+    axes.plot([0, 1], [1, 0], color="#bbbbbb", linewidth=1, zorder=0)  # errors are equal here
+    axes.set(title="Same object or not", xlim=(0, 1), ylim=(0, 1.02), aspect="equal")
+    axes.set(xlabel="false pairs that are accepted", ylabel="true pairs that are accepted")
+    axes.legend(title="area", loc="lower right", fontsize=8, title_fontsize=8)
+    return to_svg(figure)
+
+
 def sequence_bars(
     scores: Mapping[str, Mapping[str, SequenceScore]], keys: list[str], order: list[str]
 ) -> str:

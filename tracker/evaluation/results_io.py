@@ -20,6 +20,7 @@ from tracker.geometry import FloatArray
 
 HEADER = ("frame", "x", "y", "w", "h", "score", "state", "seconds")
 FORMATS = ("otb", "got10k", "vot")
+VOT_CODES = {"initialised": "1", "failed": "2", "skipped": "0"}
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,29 @@ def toolkit_files(form: str, tracker: str, sequence: str, track: Track) -> dict[
             f"{base}_time.value": _column(track.seconds, 6),
         }
     raise ValueError(f"unknown form {form!r}; known: {', '.join(FORMATS)}")
+
+
+def vot_run_files(
+    tracker: str, sequence: str, track: Track, anchor: int | None = None
+) -> dict[str, str]:
+    """Relative path -> text of a run from an anchor, or with resets, as VOT's toolkit has it.
+
+    Its codes stand for a box in frames that start the tracker (1), fail (2) or are skipped (0).
+
+    Args:
+        anchor: frame that the run starts from; ``None`` for a run with resets.
+    """
+    number = "001" if anchor is None else f"{anchor:08d}"
+    base = f"{tracker}/baseline/{sequence}/{sequence}_{number}"
+    lines = [
+        VOT_CODES.get(state, line)
+        for state, line in zip(track.states, _lines(track.boxes).splitlines(), strict=True)
+    ]
+    lines[0] = VOT_CODES["initialised"]
+    return {
+        f"{base}.txt": "".join(line + "\n" for line in lines),
+        f"{base}_time.value": _column(track.seconds, 6),
+    }
 
 
 def _lines(boxes: FloatArray) -> str:

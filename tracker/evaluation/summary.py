@@ -371,6 +371,7 @@ def _dataset_json(row: DatasetScore) -> dict[str, Any]:
             "returns": p.returns,
             "found_again": p.found_again,
             "median_frames_until_found": _plain(p.median_delay),
+            "frames_until_found": list(p.delays),
         }
     return found
 

@@ -18,6 +18,7 @@ from tracker.geometry import FloatArray, iou
 from tracker.results import Box
 
 SAME, OTHER_CLIP, SAME_FRAME = "same", "other clip", "same frame"
+CURVE_POINTS = 200
 
 
 @dataclass(frozen=True)
@@ -178,7 +179,11 @@ def retrieval_sets(
 
 @dataclass(frozen=True)
 class VerificationScore:
-    """Figures of one model on the cut pairs."""
+    """Figures of one model on the cut pairs.
+
+    Attributes:
+        roc: (false accept, true accept) over all pairs, at most about ``CURVE_POINTS`` of them.
+    """
 
     auc: float
     equal_error_rate: float
@@ -186,6 +191,7 @@ class VerificationScore:
     recall1: float
     recall5: float
     pairs: int
+    roc: tuple[tuple[float, float], ...] = ()
 
 
 def summarise(
@@ -206,7 +212,14 @@ def summarise(
         recall1=recall_at(retrieval, target, 1),
         recall5=recall_at(retrieval, target, 5),
         pairs=len(pairs),
+        roc=_thinned(curve),
     )
+
+
+def _thinned(curve: Roc) -> tuple[tuple[float, float], ...]:
+    count = min(len(curve.false_accept), CURVE_POINTS)
+    picks = np.unique(np.linspace(0, len(curve.false_accept) - 1, count).round().astype(int))
+    return tuple((float(curve.false_accept[i]), float(curve.true_accept[i])) for i in picks)
 
 
 def _patch(name: str, frame: int, truth: FloatArray) -> Patch:
