@@ -144,7 +144,12 @@ def attribute_radar(
             label=tracker,
         )
     axes.set_xticks(angles, [f"{n}\n({counts[n]} seq.)" for n in names], fontsize=9)
-    axes.tick_params(axis="x", pad=22)
+    axes.tick_params(axis="x", pad=10)
+    for label, angle in zip(axes.get_xticklabels(), angles, strict=True):
+        aside = math.sin(angle)  # the circle begins at the top and goes clockwise
+        label.set_horizontalalignment(
+            "left" if aside > 0.2 else "right" if aside < -0.2 else "center"
+        )
     axes.set_ylim(0, min(1.0, math.ceil(top * 10 + 0.2) / 10))
     axes.set_rlabel_position(180 / len(names))  # type: ignore[attr-defined]
     axes.legend(loc="center left", bbox_to_anchor=(1.22, 0.5), fontsize=9, frameon=False)
