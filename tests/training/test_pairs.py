@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
@@ -165,6 +167,20 @@ def test_shift_stays_within_its_limit() -> None:
     reach = np.abs(middles).max(0)
     assert (reach <= 20.001).all()
     assert (reach > 15).all()
+
+
+@pytest.mark.parametrize(("zoom", "least", "most"), [(0.0, 0.83, 1.2), (1.0, 0.5, 2.0)])
+def test_zoom_widens_the_range_of_scales(zoom: float, least: float, most: float) -> None:
+    options = dataclasses.replace(PairOptions(64, 128, shift=4).plain(), negative=0.0, scale=0.18)
+    sampler = PairSampler([tiny_source(1, 1)], dataclasses.replace(options, zoom=zoom), 0)
+    sides = [
+        np.sqrt(np.prod(p.search_box[2:] - p.search_box[:2])) for p in map(sampler.pair, range(80))
+    ]
+    usual = np.sqrt(np.prod(sampler.tracks[0].boxes[0, 2:]))
+    usual *= 64 / exemplar_side(sampler.tracks[0].boxes[0])
+    assert (np.divide(sides, usual) > least * 0.99).all()
+    assert (np.divide(sides, usual) < most * 1.01).all()
+    assert np.max(sides) / np.min(sides) > 0.8 * most / least
 
 
 def test_paste_and_mask() -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,12 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # torch hides the disk's error in one of its own
+        with contextlib.suppress(OSError):
+            partial.unlink()  # it may be what fills the disk
+        reason = getattr(error, "strerror", None) or "is the disk full?"
         raise UserError(
-            f"the checkpoint {path} could not be written ({error.strerror or error}); "
-            "the previous one is untouched"
+            f"the checkpoint {path} could not be written ({reason}); the previous one is untouched"
         ) from None
 
 
@@ -44,8 +47,12 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"there is no checkpoint at {path}")
     try:
+        with zipfile.ZipFile(path) as archive:  # torch itself compares no checksum
+            broken = archive.testzip()
+        if broken is not None:
+            raise ValueError(broken)
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError):
+    except Exception:  # a damaged pickle raises nearly anything
         raise UserError(
             f"the checkpoint {path} is damaged or is not one of this project; "
             "resume from another or start anew"

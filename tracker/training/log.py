@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tracker.errors import UserError
 from tracker.training.processes import mean_of_processes, process_rank
 
 
@@ -35,11 +36,16 @@ class Table:
         if process_rank() != 0:
             return
         fresh = not self.path.exists()
-        with self.path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, row)
-            if fresh:
-                writer.writeheader()
-            writer.writerow(row)
+        try:
+            with self.path.open("a", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, row)
+                if fresh:
+                    writer.writeheader()
+                writer.writerow(row)
+        except OSError as error:
+            raise UserError(
+                f"{self.path} cannot be written ({error.strerror}); the last checkpoint is kept"
+            ) from None
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
@@ -89,7 +95,7 @@ def plot_run(folder: Path) -> Path | None:
     """Draw ``log.csv`` and ``validation.csv`` of a run into ``losses.png``.
 
     Returns:
-        The picture, or ``None`` where matplotlib is not installed or nothing was logged.
+        The picture, or ``None`` without matplotlib, without a row, or on a full disk.
     """
     try:
         from matplotlib.figure import Figure
@@ -113,6 +119,9 @@ def plot_run(folder: Path) -> Path | None:
     grid[-1].set_xlabel("step")
     path = folder / "losses.png"
     partial = folder / "losses.partial.png"
-    figure.savefig(partial, dpi=110)
-    partial.replace(path)
+    try:
+        figure.savefig(partial, dpi=110)
+        partial.replace(path)
+    except OSError:  # the run itself is kept; its tables can be drawn later
+        return None
     return path

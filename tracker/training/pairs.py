@@ -6,6 +6,7 @@ pair, which is what lets a run be resumed and be spread over machines exactly.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -30,6 +31,9 @@ from tracker.training.cutout import beside, mask_corners, object_mask, paste
 from tracker.training.tracks import Image, Source, Track, read_image
 
 
+ZOOM = math.log(2)
+
+
 @dataclass(frozen=True)
 class PairOptions:
     """How pairs are drawn. Probabilities are of a pair unless said otherwise.
@@ -45,6 +49,8 @@ class PairOptions:
         max_gap: frames between exemplar and search.
         shift: largest offset of the target in the search crop, pixels.
         scale: largest change of scale in the search crop, exp(+-scale).
+        zoom: of the search crops, those whose scale may change up to two-fold: a lost target is
+            looked for in coarse regions, and comes back at another distance.
         flip: both crops are mirrored.
         distort: factor on the changes of aspect, on rotation and on the exemplar's jitter.
         appearance: factor on the odds and strength of changes of light, colour and sharpness.
@@ -61,12 +67,23 @@ class PairOptions:
     max_gap: int = 100
     shift: float = 64.0
     scale: float = 0.18
+    zoom: float = 0.0
     flip: float = 0.5
     distort: float = 1.0
     appearance: float = 1.0
 
     def __post_init__(self) -> None:
-        odds = ("negative", "hard", "paste", "distractor", "occluder", "grey", "flip", "appearance")
+        odds = (
+            "negative",
+            "hard",
+            "paste",
+            "distractor",
+            "occluder",
+            "grey",
+            "flip",
+            "appearance",
+            "zoom",
+        )
         for name in odds:
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is a share of 0..1, found {getattr(self, name)}")
@@ -81,7 +98,7 @@ class PairOptions:
     def plain(self) -> PairOptions:
         """The same without anything that changes a picture: for validation."""
         return replace(
-            self, negative=0.5, paste=0, distractor=0, occluder=0, grey=0, scale=0, flip=0,
+            self, negative=0.5, paste=0, distractor=0, occluder=0, grey=0, scale=0, zoom=0, flip=0,
             distort=0, appearance=0,
         )  # fmt: skip
 
@@ -187,7 +204,8 @@ class PairSampler:
         image = read_image(track.frames[frame])
         aspect, turn = (0.2, 10) if len(track.frames) == 1 else (0.06, 3)
         distort = self.options.distort
-        jitter = Jitter(self.options.shift, self.options.scale, aspect * distort, turn * distort)
+        scale = ZOOM if rng.random() < self.options.zoom else self.options.scale
+        jitter = Jitter(self.options.shift, scale, aspect * distort, turn * distort)
         side = exemplar_side(box) * size / self.options.exemplar_size
         matrix = crop_matrix(box, size, side, jitter, rng, flip)
         corners = map_box(matrix, box)

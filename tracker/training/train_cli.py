@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
 from tracker.errors import UserError
+from tracker.files import lock
 from tracker.network.kestrel import Kestrel
 from tracker.network.siamfc import SiamFC
 from tracker.training.checkpoint import load_checkpoint
@@ -37,6 +41,9 @@ from tracker.training.train_options import (
     run_options,
 )
 
+PATIENCE = 10.0
+"""Seconds for which the loader processes of a run that was killed may outlive it."""
+
 
 def main() -> int:
     """Run the command; returns the exit status."""
@@ -58,16 +65,18 @@ def main() -> int:
     join_processes(options.batch)
     try:
         checkpoint = prepare_folder(args)
-        if not args.resume:
-            initialise(network, args.init)
-        record = make_record(sources, sys.argv, args.data or ["toy"], settings)
-        validate = validations(args, pairs, options.loss)
-        trainer = Trainer(
-            network, sampler, options, args.out, choose_training_device(), record, validate
-        )
-        if args.resume:
-            tell(trainer.resume(checkpoint))
-        return train(trainer, args)
+        with hold(args.out):
+            if not args.resume:
+                initialise(network, args.init)
+            record = make_record(sources, sys.argv, args.data or ["toy"], settings)
+            validate = validations(args, pairs, options.loss)
+            trainer = Trainer(
+                network, sampler, options, args.out, choose_training_device(), record, validate
+            )
+            if args.resume:
+                with reading(checkpoint):
+                    tell(trainer.resume(checkpoint))
+            return train(trainer, args)
     finally:
         leave_processes()
 
@@ -140,6 +149,43 @@ def prepare_folder(args: argparse.Namespace) -> Path:
     return checkpoint
 
 
+@contextlib.contextmanager
+def hold(folder: Path) -> Iterator[None]:
+    """Keep a folder for this run.
+
+    Raises:
+        UserError: another run writes to it.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:  # Windows opens no folders
+        yield
+        return
+    try:
+        patience = time.monotonic() + PATIENCE
+        while process_rank() == 0 and not lock(descriptor):
+            if time.monotonic() < patience:
+                time.sleep(0.2)
+                continue
+            raise UserError(
+                f"another training writes to {folder}; wait for it, or choose another --out"
+            )
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """What is wrong with the contents of a checkpoint becomes one sentence."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
+        raise UserError(
+            f"{path} is not a checkpoint of a training run ({type(error).__name__}: {error!s:.80})"
+        ) from None
+
+
 def initialise(network: SiamFC | Kestrel, init: str) -> None:
     """Give the network its first weights.
 
@@ -151,9 +197,10 @@ def initialise(network: SiamFC | Kestrel, init: str) -> None:
     elif init != "none":
         path = Path(init)
         content = load_checkpoint(path)
-        if content["network"] != network.name:
-            raise UserError(f"{path} is of a {content['network']}, not of a {network.name}")
-        load_weights(network, content["average"], path)
+        with reading(path):
+            if content["network"] != network.name:
+                raise UserError(f"{path} is of a {content['network']}, not of a {network.name}")
+            load_weights(network, content["average"], path)
 
 
 def validations(
