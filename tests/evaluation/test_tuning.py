@@ -153,4 +153,4 @@ def test_verdicts():
     assert tuning.verdict(gain(0.001), gain(-0.1)) == "gain"
     assert "has zero in it" in tuning.verdict(gain(0.0), gain(0.1))
     assert "fewer than 5" in tuning.verdict(gain(0.01, n=4), gain(0.01))
-    assert "without the grid" in tuning.verdict(gain(0.01), gain(0.01, mean=-0.001))
+    assert "no better on all" in tuning.verdict(gain(0.01), gain(0.01, mean=-0.001))

@@ -256,17 +256,17 @@ def fold_gains(found: Found, gain: Gain, groups: Mapping[str, str]) -> list[floa
     return [folder_mean({k: gain.by_sequence[k] for k in fold}, groups) for fold in found.folds]
 
 
-def verdict(held_out: Gain, exact: Gain) -> str:
+def verdict(held_out: Gain, on_all: Gain) -> str:
     """``gain``, or why there is none to be believed.
 
     Args:
         held_out: of the choices that had not seen the sequences.
-        exact: of the winner without the grid and the cache.
+        on_all: of the winner.
     """
     if len(held_out.by_sequence) < MIN_SEQUENCES:
         return f"no gain shown: fewer than {MIN_SEQUENCES} sequences tell nothing"
     if not held_out.interval.low > 0:
         return "no gain shown: the interval on sequences that were held out has zero in it"
-    if not exact.interval.mean > 0:
-        return "no gain shown: without the grid of search regions it is gone"
+    if not on_all.interval.mean > 0:
+        return "no gain shown: the winner itself is no better on all sequences"
     return "gain"

@@ -119,9 +119,11 @@ def tune(how: How, plan: Plan, sequences: Sequence[datasets.Sequence], scores: P
             axes, tuning.parameters(spec), groups, folds, book.evaluate, value,
             plan.method, plan.rounds,
         )  # fmt: skip
-        bar.set_postfix_str("winner and start without the grid")
+        bar.set_postfix_str("start and choices without the grid")
         shipped = book_for(dataclasses.replace(how, grid=None, cache=None))
         shipped.evaluate(list(dict.fromkeys([(), found.winner])))
+        for fold, setting in zip(found.folds, found.chosen, strict=True):
+            shipped.evaluate([setting], fold)  # where it is held out
     return conclude(how, plan, spec, groups, found, book, shipped)
 
 
@@ -153,13 +155,16 @@ def conclude(
 ) -> Outcome:
     """Gains, verdict and words."""
     value, exact = (objective(b, plan.presence_weight) for b in (book, shipped))
-    seen = tuning.gain_of(lambda key: found.winner, groups, value, plan.seed)
-    unseen = tuning.held_out_gain(found, groups, value, plan.seed)
-    alone = tuning.gain_of(lambda key: found.winner, groups, exact, plan.seed)
-    said = tuning.verdict(unseen, alone)
+    gains = {
+        "on_all": tuning.gain_of(lambda key: found.winner, groups, exact, plan.seed),
+        "held_out": tuning.held_out_gain(found, groups, exact, plan.seed),
+        "on_all_grid": tuning.gain_of(lambda key: found.winner, groups, value, plan.seed),
+        "held_out_grid": tuning.held_out_gain(found, groups, value, plan.seed),
+    }
+    said = tuning.verdict(gains["held_out"], gains["on_all"])
     gained = said == "gain"
     winner = tuning.apply(spec, found.winner)
-    by_fold = tuning.fold_gains(found, unseen, groups)
+    by_fold = tuning.fold_gains(found, gains["held_out"], groups)
     rows = {
         name: {k: b.figures(setting, k) for k in sorted(groups)}
         for name, b, setting in (
@@ -178,14 +183,10 @@ def conclude(
         "start": nested(spec),
         "winner": nested(winner),
         "changes": dict(found.winner),
-        "gain": {
-            "on_all": _gain_json(seen),
-            "held_out": {**_gain_json(unseen), "by_fold": by_fold},
-            "on_all_without_grid": _gain_json(alone),
-        },
+        "gain": {name: _gain_json(gain) for name, gain in gains.items()},
         "folds": [
-            {"held_out": list(fold), "chosen": dict(setting)}
-            for fold, setting in zip(found.folds, found.chosen, strict=True)
+            {"held_out": list(fold), "chosen": dict(setting), "gain": gain}
+            for fold, setting, gain in zip(found.folds, found.chosen, by_fold, strict=True)
         ],
         "figures": {name: _figures_json(row, groups) for name, row in rows.items()},
         "regions": {"asked": book.asked, "computed": book.computed},
@@ -194,13 +195,13 @@ def conclude(
         "changes": dict(found.winner),
         "sequences": len(groups),
         "folds": len(found.folds),
-        "gain_held_out": [round(v, 4) for v in dataclasses.astuple(unseen.interval)],
+        "gain_held_out": [round(v, 4) for v in dataclasses.astuple(gains["held_out"].interval)],
     }
     kept = nested(winner if gained else spec)
     lines = [
         *_head(spec, plan, groups, found),
         "",
-        *_gain_lines(seen, unseen, alone, by_fold),
+        *_gain_lines(gains, by_fold),
         "",
         *_table(rows, groups),
         "",
@@ -232,13 +233,15 @@ def _words(setting: Setting, start: Mapping[str, float]) -> str:
     return ", ".join(f"{n} {start[n]:g} -> {v:g}" for n, v in setting) or "nothing changes"
 
 
-def _gain_lines(seen: Gain, unseen: Gain, alone: Gain, by_fold: list[float]) -> list[str]:
-    spread = statistics.stdev(by_fold)
+def _gain_lines(gains: Mapping[str, Gain], by_fold: list[float]) -> list[str]:
+    words = {name: _interval(gain.interval) for name, gain in gains.items()}
+    spread = (
+        f"{min(by_fold):+.4f} to {max(by_fold):+.4f}, deviation {statistics.stdev(by_fold):.4f}"
+    )
     return [
-        f"gain on all sequences        {_interval(seen.interval)}",
-        f"gain on held-out sequences   {_interval(unseen.interval)}; "
-        f"folds {min(by_fold):+.4f} to {max(by_fold):+.4f}, deviation {spread:.4f}",
-        f"gain on all without the grid {_interval(alone.interval)}",
+        f"gain on all sequences       {words['on_all']}",
+        f"gain on held-out sequences  {words['held_out']}; by fold {spread}",
+        f"the same as searched, on the grid: {words['on_all_grid']}; {words['held_out_grid']}",
     ]
 
 

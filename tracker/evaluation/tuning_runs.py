@@ -204,13 +204,16 @@ class Book:
         """What a setting comes to on a sequence; it was evaluated before."""
         return self._figures[self._key(setting, key)]
 
-    def evaluate(self, settings: Sequence[Setting]) -> None:
+    def evaluate(self, settings: Sequence[Setting], keys: Sequence[str] | None = None) -> None:
         """Run the settings on the sequences where they were not run yet.
+
+        Args:
+            keys: of the sequences; ``None`` for all.
 
         Raises:
             UserError: a sequence that cannot be run.
         """
-        tasks = self._missing(settings)
+        tasks = self._missing(settings, list(self._sequences) if keys is None else keys)
         self._begin(sum(task.frames for task in tasks))
         problems = []
         for task, answer in self._run(tasks):
@@ -225,9 +228,10 @@ class Book:
         if problems:
             raise UserError(f"not all settings could be run: {'; '.join(problems)}")
 
-    def _missing(self, settings: Sequence[Setting]) -> list[Task]:
+    def _missing(self, settings: Sequence[Setting], keys: Sequence[str]) -> list[Task]:
         tasks = []
-        for key, sequence in self._sequences.items():
+        for key in keys:
+            sequence = self._sequences[key]
             new = [s for s in settings if self._key(s, key) not in self._figures]
             self.known += len(settings) - len(new)
             tasks += [
