@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tracker import SiameseTracker, datasets
-from tracker.evaluation import lockstep, tuning, tuning_runs
+from tracker.evaluation import lockstep, tuning, tuning_report, tuning_runs
 from tracker.evaluation.output_cache import OutputCache
 from tracker.evaluation.protocols import run_one_pass
 from tracker.geometry import iou
@@ -145,6 +145,41 @@ def test_settings_in_step_go_where_each_goes_alone(data, model, frames):
     real, _ = run_one_pass(SiameseTracker(network), sequence, frames)
     assert iou(fine.boxes, real.boxes).min() > 0.9
     assert iou(together[0].boxes, real.boxes).min() > 0.8
+
+
+class MadeUp:
+    """A book of figures in which each parameter's value decides the AUC."""
+
+    asked = computed = 0
+
+    def __init__(self, gain: float) -> None:
+        self.gain = gain
+
+    def figures(self, setting, key):
+        auc = 0.5 + int(key[-1]) / 100 + (self.gain if setting else 0.0)
+        return tuning_runs.Figures(auc, 0, 40, 0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("gain", [0.02, -0.02])
+def test_the_winner_is_kept_only_if_the_tracker_as_it_ships_gains(gain):
+    spec = open_network("kestrel", "cpu", 1).spec
+    groups = {f"{folder}/{i}": folder for folder in ("far", "near") for i in range(3)}
+    folds = tuning.make_folds(groups, 3)
+    winner = (("window", 0.123),)
+    found = tuning.Found(winner, (winner,) * 3, tuple(folds))
+    outcome = tuning_report.conclude(
+        tuning_runs.How("kestrel"), tuning_report.Plan(("window=.123",)), spec, groups, found,
+        MadeUp(0.02), MadeUp(gain),
+    )  # fmt: skip
+    assert outcome.gained == (gain > 0)
+    kept = outcome.kept["online"]["window"]
+    assert kept == (0.123 if gain > 0 else spec.online.window)
+    assert outcome.record["gain"]["held_out"]["mean"] == pytest.approx(gain)
+    assert outcome.record["gain"]["held_out_grid"]["mean"] == pytest.approx(0.02)
+    assert outcome.record["winner"]["online"]["window"] == 0.123  # it can be taken all the same
+    json.dumps(outcome.record)
+    words = "verdict: gain" if gain > 0 else "the parameters stay as they are"
+    assert words in outcome.text
 
 
 def test_figures_and_the_objective_by_hand():

@@ -153,7 +153,14 @@ def conclude(
     book: Book,
     shipped: Book,
 ) -> Outcome:
-    """Gains, verdict and words."""
+    """Gains, verdict and words.
+
+    Args:
+        spec: with the parameters that the search started from.
+        groups: sequence key -> folder.
+        book: what was run on the grid.
+        shipped: what was run without it.
+    """
     value, exact = (objective(b, plan.presence_weight) for b in (book, shipped))
     gains = {
         "on_all": tuning.gain_of(lambda key: found.winner, groups, exact, plan.seed),
@@ -162,23 +169,19 @@ def conclude(
         "held_out_grid": tuning.held_out_gain(found, groups, value, plan.seed),
     }
     said = tuning.verdict(gains["held_out"], gains["on_all"])
-    gained = said == "gain"
     winner = tuning.apply(spec, found.winner)
     by_fold = tuning.fold_gains(found, gains["held_out"], groups)
     rows = {
         name: {k: b.figures(setting, k) for k in sorted(groups)}
         for name, b, setting in (
-            ("start, grid", book, ()),
-            ("winner, grid", book, found.winner),
             ("start", shipped, ()),
             ("winner", shipped, found.winner),
+            ("start, grid", book, ()),
+            ("winner, grid", book, found.winner),
         )
     }
     record = {
-        "model": how.model,
-        "plan": dataclasses.asdict(plan),
-        "max_frames": how.max_frames,
-        "grid": None if how.grid is None else dataclasses.asdict(how.grid),
+        **_plan_json(how, plan),
         "verdict": said,
         "start": nested(spec),
         "winner": nested(winner),
@@ -197,20 +200,25 @@ def conclude(
         "folds": len(found.folds),
         "gain_held_out": [round(v, 4) for v in dataclasses.astuple(gains["held_out"].interval)],
     }
-    kept = nested(winner if gained else spec)
+    gained = said == "gain"
     lines = [
-        *_head(spec, plan, groups, found),
-        "",
-        *_gain_lines(gains, by_fold),
-        "",
-        *_table(rows, groups),
-        "",
+        *_head(spec, plan, groups, found), "",
+        *_gain_lines(gains, by_fold), "",
+        *_table(rows, groups), "",
         *_cost(rows, groups),
-        _regions(book),
-        "",
+        _regions(book), "",
         f"verdict: {said}" + ("" if gained else "; the parameters stay as they are"),
-    ]
-    return Outcome(gained, kept, record, notes, "\n".join(lines))
+    ]  # fmt: skip
+    return Outcome(gained, nested(winner if gained else spec), record, notes, "\n".join(lines))
+
+
+def _plan_json(how: How, plan: Plan) -> dict[str, Any]:
+    return {
+        "model": how.model,
+        "plan": dataclasses.asdict(plan),
+        "max_frames": how.max_frames,
+        "grid": None if how.grid is None else dataclasses.asdict(how.grid),
+    }
 
 
 def _head(spec: ModelSpec, plan: Plan, groups: Mapping[str, str], found: Found) -> list[str]:
