@@ -84,8 +84,10 @@ class Target:
         if spec.kind == "response":
             self.regions = scale_policy.search_regions(spec, self.box)
         elif self.lost:
-            near = box_policy.search_region(spec, self.box).aligned(spec.search_size)
             if self._rescan is None:
+                # what misled the tracker at the end may have been of any size
+                self.box = self._usual_box()
+                near = box_policy.search_region(spec, self.box).aligned(spec.search_size)
                 self._rescan = Rescan(near, width, height)
             self.regions = self._rescan.next()
         else:
@@ -205,6 +207,12 @@ class Target:
         old = self._usual_size or (box[2], box[3])
         rate = 0.02 if self._at_edge(box) else 0.1
         self._usual_size = (1 - rate) * old[0] + rate * box[2], (1 - rate) * old[1] + rate * box[3]
+
+    def _usual_box(self) -> Box:
+        """The last box with the usual size around its middle."""
+        x, y, w, h = self.box
+        usual = self._usual_size or (w, h)
+        return x + (w - usual[0]) / 2, y + (h - usual[1]) / 2, *usual
 
     def _at_edge(self, box: Box) -> bool:
         (x, y, w, h), (width, height) = box, self.frame_size
