@@ -149,6 +149,7 @@ def run_job(job: Job, on_frame: Callable[[], None] | None = None, workers: int =
         else:
             track, size = protocols.run_one_pass(tracker, job.sequence, job.max_frames, on_frame)
         _save(job, track, size, workers)
+        track = read_track(job.path)  # as a later run will see it, rounded to the file's digits
     except UserError as error:
         return Outcome(job, None, None, str(error))
     except Exception as error:  # a tracker under test may raise anything; the others go on
