@@ -121,7 +121,7 @@ def detect(root: Path) -> str:
             return "lasot"
     raise UserError(
         f"{root}: no data set was recognised here; name its form with --kind "
-        f"({', '.join(sorted(KINDS))}), and see the layouts in tracker/evaluation/datasets.py"
+        f"({', '.join(sorted(KINDS))}), and see the layouts in tracker/datasets.py"
     )
 
 
@@ -422,4 +422,6 @@ def _video_pairs(folder: Path) -> list[tuple[Path, Path]]:
 
 
 def _folders(root: Path) -> list[Path]:
+    if not root.is_dir():
+        raise UserError(f"{root}: this folder of the data set is missing")
     return sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
