@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tracker.app.outputs import at_home
 from tracker.errors import UserError
 from tracker.results import Box
 
@@ -49,20 +50,24 @@ def read_batch(path: Path) -> list[Clip]:
     except csv.Error:
         dialect = csv.excel
     table = csv.DictReader(lines, dialect=dialect, skipinitialspace=True)
-    names = {(n or "").strip().lower() for n in table.fieldnames or ()}
+    try:
+        names = {(n or "").strip().lower() for n in table.fieldnames or ()}
+        rows = [(table.line_num, row) for row in table]
+    except csv.Error as error:
+        raise UserError(f"{path}, line {table.line_num}: this is no csv ({error})") from None
     if not set(COLUMNS.split(",")) <= names:
         raise UserError(
             f"{path} needs a first line with the columns {COLUMNS} "
             f"(label may follow); found {lines[0][:80] if lines else 'an empty file'}"
         )
     boxes: dict[str, list[tuple[Box, str | None]]] = {}
-    for row in table:
+    for line, row in rows:
         fields = {
             (k or "").strip().lower(): (v or "").strip() if isinstance(v, str) else ""
             for k, v in row.items()
         }
-        where = _place(fields["video"], path.parent, f"{path}, line {table.line_num}")
-        box = _box(fields, f"{path}, line {table.line_num}")
+        where = _place(fields["video"], path.parent, f"{path}, line {line}")
+        box = _box(fields, f"{path}, line {line}")
         boxes.setdefault(where, []).append((box, fields.get("label") or None))
     if not boxes:
         raise UserError(f"{path} names no clip; add lines of {COLUMNS}")
@@ -72,7 +77,7 @@ def read_batch(path: Path) -> list[Clip]:
 def _place(video: str, folder: Path, line: str) -> str:
     if not video:
         raise UserError(f"{line}: the column video is empty")
-    if "://" in video or Path(video).expanduser().is_absolute():
+    if "://" in video or at_home(video).is_absolute():
         return video
     return str(folder / video)
 
@@ -82,7 +87,7 @@ def _box(fields: dict[str, str], line: str) -> Box:
         x, y, w, h = (float(fields[name]) for name in "xywh")
     except ValueError:
         found = ",".join(fields[name] for name in "xywh")
-        raise UserError(f"{line}: x,y,w,h are four numbers in pixels, found {found!r}") from None
+        raise UserError(f"{line}: x,y,w,h are four numbers in pixels, found {found[:60]!r}") from None
     if not all(map(math.isfinite, (x, y, w, h))) or w <= 0 or h <= 0:
         raise UserError(
             f"{line}: a box is finite with positive w and h, found {x:g},{y:g},{w:g},{h:g}"

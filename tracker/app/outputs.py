@@ -1,4 +1,4 @@
-"""Names of output files: nothing is overwritten unless asked for."""
+"""Names of files: nothing is overwritten unless asked for."""
 
 from __future__ import annotations
 
@@ -20,6 +20,14 @@ def claim(path: Path, overwrite: bool) -> Path:
     if path.exists() and not overwrite:
         raise UserError(f"{path} exists; add --overwrite to replace it, or give another name")
     return path
+
+
+def at_home(where: str) -> Path:
+    """A path with ``~`` and ``~name`` resolved; as it stands where nobody has that name."""
+    try:
+        return Path(where).expanduser()
+    except (RuntimeError, ValueError):
+        return Path(where)
 
 
 def unused(path: Path) -> Path:

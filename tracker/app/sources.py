@@ -22,6 +22,7 @@ import numpy as np
 
 from tracker.app.decoder_log import DecoderLog
 from tracker.app.interfaces import Image, Say
+from tracker.app.outputs import at_home
 from tracker.app.pixels import PixelReader
 from tracker.errors import UserError
 
@@ -102,7 +103,7 @@ def open_source(
         return LiveSource(int(where), say)
     if "://" in where:
         return _open_url(where, say, log)
-    path = Path(where).expanduser()
+    path = at_home(where)
     if path.is_dir():
         return ImageFiles(_images_in(path), path.resolve().name, say, fps)
     if path.exists():

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker import datasets
-from tracker.annotations import read_boxes
+from tracker.annotations import read_boxes, read_text
 from tracker.errors import UserError
 from tracker.frames import VIDEO_SUFFIXES, Pictures, Video, picture_paths
 from tracker.geometry import FloatArray, context_side
@@ -53,7 +53,7 @@ def _read_got10k_clip(clip: Path) -> Track:
 def _read_others(path: Path, count: int) -> tuple[NDArray[np.float32], ...]:
     if not path.is_file():
         return ()
-    lines = path.read_text(encoding="utf-8").split("\n")[:count]
+    lines = read_text(path).split("\n")[:count]
     lines += [""] * (count - len(lines))
     try:
         rows = [[b.split(",") for b in line.split(";") if b.strip()] for line in lines]

@@ -9,6 +9,9 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from tracker.errors import UserError
+from tracker.ort_session import said
+
 Graph = onnx.GraphProto
 
 
@@ -33,8 +36,13 @@ def fold_constants(content: bytes) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "folded.onnx"
         options.optimized_model_filepath = str(path)
-        ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        model = onnx.load(str(path))
+        try:
+            ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+            model = onnx.load(str(path))
+        except Exception as error:  # ONNX Runtime raises a dozen unrelated classes
+            raise UserError(
+                f"the graph could not be rewritten in {folder} ({said(error)}); is that disk full?"
+            ) from None
     used = {node.domain for node in model.graph.node}
     opsets = [o for o in model.opset_import if o.domain in used]
     del model.opset_import[:]

@@ -19,6 +19,9 @@ from tracker.training.tracks import Track
 MIN_SIDE = 8
 """Objects with a side of fewer pixels are left out."""
 
+MOST_PIXELS = 2**27
+"""Of a mask; a larger one would fill the memory instead of describing a picture."""
+
 Polygons = tuple[NDArray[np.float32], ...]
 
 
@@ -47,8 +50,10 @@ def read_coco(folder: Path, annotations: str = "annotations.json") -> Read:
         ]
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror})") from None
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
-        raise UserError(f"{path} is not a COCO annotation file ({error!r})") from None
+    except (
+        ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, OverflowError,
+    ) as error:  # fmt: skip
+        raise UserError(f"{path} is not a COCO annotation file ({error!r:.200})") from None
     missing = sum(name not in there for name in files.values())
     return tracks, _missing_note(missing, len(files), root)
 
@@ -72,6 +77,8 @@ def outlines(segmentation: Any) -> Polygons:
     if not isinstance(segmentation, dict):
         return ()
     height, width = (int(v) for v in segmentation["size"])
+    if not 0 < height * width <= MOST_PIXELS:
+        raise ValueError(f"a mask of {height} x {width} pixels")
     counts = segmentation["counts"]
     runs = counts if isinstance(counts, list) else unpack_runs(counts)
     if sum(runs) != height * width:
