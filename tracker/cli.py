@@ -18,10 +18,28 @@ def run_main(main: Callable[[], int | None]) -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         status = 2
+    except ImportError as error:
+        if (error.name or "").startswith("tracker"):
+            raise  # a mistake of ours
+        print(f"error: {missing_library(error)}", file=sys.stderr)
+        status = 2
     except KeyboardInterrupt:
         print("interrupted; what was written so far is kept", file=sys.stderr)
         status = 130
     sys.exit(status or 0)
+
+
+def missing_library(error: ImportError) -> str:
+    """What to do about a library that cannot be loaded."""
+    if "libGL" in str(error) or "libgthread" in str(error):
+        return (
+            f"OpenCV cannot be loaded ({error}); on a machine without a screen put "
+            "opencv-python-headless in the place of opencv-python: pip uninstall opencv-python, "
+            "then pip install opencv-python-headless"
+        )
+    return (
+        f"a library that is needed cannot be loaded ({error}); install the project again with pip"
+    )
 
 
 def parse_box(text: str) -> Box:

@@ -86,8 +86,8 @@ def _box(fields: dict[str, str], line: str) -> Box:
     try:
         x, y, w, h = (float(fields[name]) for name in "xywh")
     except ValueError:
-        found = ",".join(fields[name] for name in "xywh")
-        raise UserError(f"{line}: x,y,w,h are four numbers in pixels, found {found[:60]!r}") from None
+        found = ",".join(fields[name] for name in "xywh")[:60]
+        raise UserError(f"{line}: x,y,w,h are four numbers in pixels, found {found!r}") from None
     if not all(map(math.isfinite, (x, y, w, h))) or w <= 0 or h <= 0:
         raise UserError(
             f"{line}: a box is finite with positive w and h, found {x:g},{y:g},{w:g},{h:g}"

@@ -1,0 +1,23 @@
+"""``python -m tracker.app``, the console script and ``demo.py``: errors of loading included."""
+
+from __future__ import annotations
+
+import sys
+
+from tracker.cli import run_main
+
+
+def main() -> None:
+    """Run the application; see ``tracker.app.cli``."""
+    run_main(_run)
+
+
+def _run() -> int:
+    # here, so that ctrl-c and a library that is missing are told in a sentence
+    from tracker.app.cli import run
+
+    return run(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    main()
