@@ -1,0 +1,161 @@
+"""Videos as they should not be: each gives its good frames, then one sentence, and never a crash.
+
+Decoding runs in a process of its own, because a decoder that crashes takes its process along.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.reliability.checks import effort
+
+TESTS = Path(__file__).resolve().parents[1]
+READ = """
+import json, sys
+import cv2
+cv2.setNumThreads(1)
+from tracker.app.decoder_log import DecoderLog
+from tracker.app.sources import open_source
+from tracker.errors import UserError
+answers = []
+with DecoderLog() as log:
+    for path in sys.argv[1:]:
+        said, frames, sizes, times = [], 0, set(), []
+        try:
+            source = open_source(path, said.append, log=log)
+            while (frame := source.read()) is not None:
+                frames += 1
+                sizes.add(frame.image.shape)
+                times.append(frame.timestamp)
+            source.close()
+        except UserError as error:
+            said.append("error: " + str(error))
+        answers.append({"frames": frames, "sizes": len(sizes), "said": said, "times": times})
+print(json.dumps(answers))
+"""
+
+
+@pytest.fixture(scope="module")
+def app_scene(request: pytest.FixtureRequest):  # type: ignore[no-untyped-def]
+    sys.path.insert(0, str(TESTS / "app"))
+    import app_scene
+
+    return app_scene
+
+
+def read(*paths: Path) -> list[dict]:
+    done = subprocess.run(
+        [sys.executable, "-c", READ, *map(str, paths)], capture_output=True, text=True,
+        timeout=300, check=False, cwd=TESTS.parent,
+    )  # fmt: skip
+    assert done.returncode == 0, (done.returncode, done.stderr[-2000:])  # no crash, no traceback
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"), [(".mp4", "mp4v"), (".avi", "MJPG"), (".mkv", "mp4v")]
+)
+def test_damage_at_random_places(tmp_path: Path, app_scene, suffix: str, codec: str) -> None:  # type: ignore[no-untyped-def]
+    whole = app_scene.write_clip(tmp_path / f"whole{suffix}", 40, codec=codec)
+    content, rng, paths = whole.read_bytes(), random.Random(5), []
+    for number in range(effort(24)):
+        damaged = bytearray(content)
+        if number % 3 == 0:  # cut off
+            del damaged[rng.randrange(len(damaged)) :]
+        else:  # bits flipped: in the header, or anywhere
+            reach = 600 if number % 3 == 1 else len(damaged)
+            for _ in range(rng.choice([1, 5, 50])):
+                damaged[rng.randrange(min(reach, len(damaged)))] ^= 1 << rng.randrange(8)
+        path = tmp_path / f"{number}{suffix}"
+        path.write_bytes(damaged)
+        paths.append(path)
+    answers = read(whole, *paths)
+    assert answers[0]["frames"] == 40 and answers[0]["said"] == []
+    named = 0
+    for path, answer in zip(paths, answers[1:], strict=True):
+        assert answer["sizes"] <= 1, "boxes keep their meaning"
+        assert all("\n" not in line for line in answer["said"])
+        if not answer["frames"]:
+            assert answer["said"] and answer["said"][-1].startswith("error: "), path
+        named += bool(answer["said"])
+    assert named >= len(paths) // 3, "what is cut off, at least, is named"
+
+
+def test_files_that_are_no_videos(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    contents = {
+        "empty.mp4": b"", "words.mp4": b"not a video\n" * 500, "noise.avi": rng.bytes(20_000),
+        "page.mkv": b"<!doctype html><title>404</title>", "zeros.mp4": bytes(50_000),
+        "picture.mp4": cv2.imencode(".txt.png", np.zeros((9, 9, 3), np.uint8))[1].tobytes(),
+        "archive.mp4": b"PK\x03\x04" + rng.bytes(500), "mp3.mp4": b"ID3\x04" + bytes(500),
+        "riff.avi": b"RIFF\xff\xff\xff\xffAVI LIST" + bytes(100),
+        "box.mp4": b"\xff\xff\xff\xffftypisom" + bytes(64),
+    }  # fmt: skip
+    paths = []
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+        paths.append(tmp_path / name)
+    (tmp_path / "folder.mp4").mkdir()
+    for path, answer in zip(
+        [*paths, tmp_path / "folder.mp4", tmp_path / "none.mp4"],
+        read(*paths, tmp_path / "folder.mp4", tmp_path / "none.mp4"),
+        strict=True,
+    ):
+        if path.name == "picture.mp4" and answer["frames"] == 1:
+            continue  # decoders look at contents, not at names
+        assert answer["frames"] == 0 and len(answer["said"]) == 1, (path.name, answer)
+        assert answer["said"][0].startswith("error: "), path.name
+
+
+def test_a_video_without_a_frame_is_refused(tmp_path: Path) -> None:
+    writer = cv2.VideoWriter(str(tmp_path / "a.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 30, (64, 48))
+    writer.release()
+    (answer,) = read(tmp_path / "a.avi")
+    assert answer["frames"] == 0 and answer["said"][0].startswith("error: ")
+
+
+def mkv_with_times(path: Path, times: list[int], sizes: list[tuple[int, int]]) -> None:
+    """A Matroska file of MJPEG pictures, written by hand: OpenCV writes steady streams only."""
+
+    def number(value: int) -> bytes:
+        return value.to_bytes(max((value.bit_length() + 7) // 8, 1), "big")
+
+    def element(name: str, data: bytes) -> bytes:
+        return bytes.fromhex(name) + (len(data) | 1 << 56).to_bytes(8, "big") + data
+
+    header = element("1A45DFA3", element("4282", b"matroska") + element("4287", number(2)))
+    video = element("E0", element("B0", number(sizes[0][0])) + element("BA", number(sizes[0][1])))
+    entry = element("D7", number(1)) + element("73C5", number(1)) + element("83", number(1))
+    entry += element("86", b"V_MJPEG") + video
+    info = element("1549A966", element("2AD7B1", number(1_000_000)))
+    clusters = b""
+    for index, (time, (width, height)) in enumerate(zip(times, sizes, strict=True)):
+        image = np.full((height, width, 3), 20 + 5 * index, np.uint8)
+        jpeg = cv2.imencode(".jpg", image)[1].tobytes()
+        block = b"\x81" + (0).to_bytes(2, "big") + b"\x80" + jpeg
+        clusters += element("1F43B675", element("E7", number(time)) + element("A3", block))
+    segment = info + element("1654AE6B", element("AE", entry)) + clusters
+    path.write_bytes(header + element("18538067", segment))
+
+
+def test_a_variable_frame_rate_keeps_every_frame_and_its_time(tmp_path: Path) -> None:
+    times = [0, 33, 66, 500, 533, 1700, 1710, 1720, 4000, 4033]
+    mkv_with_times(tmp_path / "vfr.mkv", times, [(64, 48)] * len(times))
+    (answer,) = read(tmp_path / "vfr.mkv")
+    assert answer["frames"] == len(times)
+    assert np.allclose(answer["times"], np.array(times) / 1000, atol=0.002)
+
+
+def test_a_size_that_changes_in_the_middle_is_scaled_to_the_first(tmp_path: Path) -> None:
+    sizes = [(64, 48)] * 4 + [(128, 96)] * 4 + [(50, 70)] * 2
+    mkv_with_times(tmp_path / "sizes.mkv", [40 * i for i in range(10)], sizes)
+    (answer,) = read(tmp_path / "sizes.mkv")
+    assert answer["frames"] == 10 and answer["sizes"] == 1
