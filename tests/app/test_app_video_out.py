@@ -101,7 +101,7 @@ def test_a_full_disk_ends_the_video_while_its_index_still_fits(tmp_path, monkeyp
 
 def test_a_file_that_cannot_be_written_is_one_sentence(tmp_path):
     video = VideoOut(tmp_path / "none" / "a.mp4", 30)
-    with pytest.raises(UserError, match="a.mp4 cannot be written"):
+    with pytest.raises(UserError, match=r"a\.mp4 cannot be written"):
         for index in range(500):
             video.write(app_scene.picture(index))
     video.close()
