@@ -50,9 +50,8 @@ VIEWS = {
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_any_layout_in_memory_gives_the_track_of_a_plain_copy(
-    network: OnnxNetwork, view: str
-) -> None:
+def test_any_layout_in_memory_gives_the_track_of_a_plain_copy(view: str) -> None:
+    network = open_network("kestrel", "cpu", 1)
     image = VIEWS[view](noise(180, 240))
     frozen = image.view()
     frozen.flags.writeable = False
@@ -70,6 +69,8 @@ def test_any_layout_in_memory_gives_the_track_of_a_plain_copy(
     ("height", "width"), [(1, 1), (1, 400), (400, 1), (2, 3), (4320, 7680)]
 )  # fmt: skip
 def test_frames_of_any_size(network: OnnxNetwork, height: int, width: int) -> None:
+    if network.spec.kind == "response" and width > 1000:
+        pytest.skip("the same crops as the flagship's, and three times the work")
     image = noise(height, width)
     for box in [(0, 0, width, height), (width - 1, height - 1, 50, 50), (-5, -5, 5.5, 5.5)]:
         tracker = SiameseTracker(network)
@@ -212,7 +213,7 @@ def test_random_frames_and_boxes_with_a_network_that_sees_green(data: st.DataObj
 
 
 @settings(
-    max_examples=effort(8),
+    max_examples=effort(6),
     suppress_health_check=list(HealthCheck),
     phases=[p for p in Phase if p is not Phase.shrink],  # seconds each
 )

@@ -196,7 +196,7 @@ def test_a_graph_that_fails_while_it_runs_is_one_sentence(stem: Path) -> None:
 numbers = st.floats(width=32) | st.sampled_from([np.nan, np.inf, -np.inf, 3e38, -3e38, 1e-45])
 
 
-@settings(max_examples=effort(40), suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=effort(30), suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_whatever_a_network_answers_the_result_is_a_box_in_the_frame(data: st.DataObject) -> None:
     def see(crop: np.ndarray) -> SearchOutput:
@@ -227,7 +227,7 @@ def flagship() -> ModelFiles:
     return read_model("kestrel")
 
 
-@settings(max_examples=effort(15), suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=effort(10), suppress_health_check=[HealthCheck.too_slow])
 @given(
     places=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(1, 255)),
                     min_size=1, max_size=20),
@@ -254,7 +254,7 @@ def test_damaged_graphs_are_refused_or_answer_with_boxes(
         assert "\n" not in str(error)
 
 
-@settings(max_examples=effort(150))
+@settings(max_examples=effort(80))
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),

@@ -134,7 +134,7 @@ def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@settings(max_examples=effort(40), suppress_health_check=shared_folder)
+@settings(max_examples=effort(20), suppress_health_check=shared_folder)
 @given(
     kind=st.sampled_from(sorted(datasets.KINDS)),
     texts=st.lists(st.text("0123456789.,\n nam", max_size=40) | st.text(max_size=20), min_size=3,
@@ -190,7 +190,7 @@ items = st.fixed_dictionaries(
 )  # fmt: skip
 
 
-@settings(max_examples=effort(100), suppress_health_check=shared_folder)
+@settings(max_examples=effort(60), suppress_health_check=shared_folder)
 @given(
     content=st.fixed_dictionaries(
         {"images": st.lists(
