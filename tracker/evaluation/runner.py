@@ -159,9 +159,6 @@ def run_job(job: Job, on_frame: Callable[[], None] | None = None, workers: int =
 
 def _save(job: Job, track: Track, size: tuple[int, int], workers: int) -> None:
     text = track_to_csv(track)
-    # the old record first: a csv must never stand beside the record of another
-    job.record.unlink(missing_ok=True)
-    write_atomic(job.path, text)
     record = {
         "key": job.key,
         "csv_sha256": hashlib.sha256(text.encode()).hexdigest(),
@@ -176,7 +173,14 @@ def _save(job: Job, track: Track, size: tuple[int, int], workers: int) -> None:
         "workers": workers,
         "written": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
     }
+    # The record first: it holds the sum of the csv, so that one without the other, or beside
+    # another's, is run again; a csv without a record would be taken for somebody else's file.
     write_atomic(job.record, json.dumps(record, indent=1))
+    try:
+        write_atomic(job.path, text)
+    except UserError:
+        job.record.unlink(missing_ok=True)
+        raise
 
 
 def run_all(
