@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,11 +17,19 @@ from tracker.spec import BoxPolicy, ModelSpec
 Array = NDArray[np.float32]
 
 
+SHIFTS = ((0.0, 0.0), (0.15, 0.0), (-0.15, 0.0), (0.0, 0.15), (0.0, -0.15))  # of width, height
+MOST_SHIFT, MOST_GROWTH = 0.15, 0.3  # a box farther off than that was not understood
+
+
 class Exemplar:
     """What the search is compared with.
 
     The response of the network is linear in the exemplar embedding, so a blend of
     embeddings costs a frame no more than one of them.
+
+    What the network takes for the edges of an object is not always what the person drew. A
+    later exemplar that is cut from the network's own box would repeat that error and add to it,
+    exemplar after exemplar; so it is measured once, on the first frame, and taken back.
 
     Attributes:
         embedding: (1, ...) as the search graph takes it.
@@ -32,6 +42,9 @@ class Exemplar:
         self._later: Array | None = None
         self._sure = 0
         self.embedding = self._first
+        online = network.spec.online
+        learns = isinstance(online, BoxPolicy) and online.blend > 0
+        self._error = box_error(network, self._first, image, box, fill) if learns else None
 
     def count(self, sure: bool) -> None:
         """Count a frame in which the target was surely seen, or start anew."""
@@ -45,11 +58,53 @@ class Exemplar:
     def refresh(self, network: Network, image: Image, box: Box, fill: Colour) -> None:
         """Blend in how the target looks now; the first exemplar keeps its share."""
         online = network.spec.online
-        assert isinstance(online, BoxPolicy)
-        _, now, _ = embed_box(network, image, box, fill)
+        assert isinstance(online, BoxPolicy) and self._error is not None
+        _, now, _ = embed_box(network, image, taken_back(box, self._error), fill)
         self._later = now if self._later is None else _mix(self._later, now, 0.5)
         self.embedding = _mix(self._first, self._later, online.blend)
         self._sure = 0
+
+
+def box_error(
+    network: Network, embedding: Array, image: Image, box: Box, fill: Colour
+) -> tuple[float, float, float, float]:
+    """How the network's box differs from a known one.
+
+    Returns:
+        Shift right and down (of the network's width and height), and logarithms of the growth
+        in width and height, that lead from the network's box to the known one: medians over
+        five search regions around it.
+    """
+    spec, (x, y, w, h) = network.spec, box
+    regions = [
+        search_region(spec, (x + dx * w, y + dy * h, w, h)).aligned(spec.search_size)
+        for dx, dy in SHIFTS
+    ]
+    output = network.search(
+        embedding, np.stack([cut(image, r, spec.search_size, fill) for r in regions])
+    )
+    assert output.boxes is not None
+    errors = []
+    for found, region in zip(output.boxes, regions, strict=True):
+        a, b, c, d = (float(v) for v in region.to_crop(box, spec.search_size))
+        cx, cy = (a + c) / 2, (b + d) / 2
+        cells = found.shape[1] - 1
+        row, column = (min(max(int(v // spec.stride), 0), cells) for v in (cy, cx))
+        x1, y1, x2, y2 = (float(v) for v in found[:, row, column])
+        width, height = max(x2 - x1, 1e-3), max(y2 - y1, 1e-3)
+        shift = (cx - (x1 + x2) / 2) / width, (cy - (y1 + y2) / 2) / height
+        errors.append((*shift, math.log((c - a) / width), math.log((d - b) / height)))
+    limits = np.array([MOST_SHIFT, MOST_SHIFT, MOST_GROWTH, MOST_GROWTH])
+    dx, dy, gw, gh = np.clip(np.median(errors, axis=0), -limits, limits).tolist()
+    return dx, dy, gw, gh
+
+
+def taken_back(box: Box, error: tuple[float, float, float, float]) -> Box:
+    """A box of the network without the error of ``box_error``."""
+    (x, y, w, h), (dx, dy, gw, gh) = box, error
+    cx, cy = x + w / 2 + dx * w, y + h / 2 + dy * h
+    w, h = w * math.exp(gw), h * math.exp(gh)
+    return cx - w / 2, cy - h / 2, w, h
 
 
 def _mix(a: Array, b: Array, share: float) -> Array:

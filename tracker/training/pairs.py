@@ -30,7 +30,6 @@ from tracker.training.crops import (
 from tracker.training.cutout import beside, mask_corners, object_mask, paste
 from tracker.training.tracks import Image, Source, Track, read_image
 
-
 ZOOM = math.log(2)
 
 

@@ -1,0 +1,93 @@
+"""Later exemplars: what they are cut from, and that the first one keeps its share."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from tests.online.scripted import SPEC, ScriptedNetwork, scene, see_green
+from tracker import SiameseTracker
+from tracker.exemplar import Exemplar, box_error, taken_back
+from tracker.geometry import iou
+from tracker.runtime import SearchOutput
+from tracker.spec import BoxPolicy
+
+LEARNS = dataclasses.replace(SPEC, online=BoxPolicy(size_rate=1.0, blend=0.4, refresh=5))
+BOX = (300.0, 200.0, 60.0, 40.0)
+
+
+def wide(crop: np.ndarray) -> SearchOutput:
+    """Sees the green rectangle a fifth wider than it is, a tenth lower, and shifted right."""
+    output = see_green(crop)
+    x1, y1, x2, y2 = (float(v) for v in output.boxes[0, :, 0, 0])
+    cx, cy, w, h = (x1 + x2) / 2 + 4, (y1 + y2) / 2, (x2 - x1) * 1.2, (y2 - y1) * 0.9
+    output.boxes[0] = np.float32([cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2])[:, None, None]
+    return output
+
+
+class Recording(ScriptedNetwork):
+    """Remembers the boxes that exemplars were cut for, in crop pixels; each is a new embedding."""
+
+    def embed(self, crops, boxes):  # type: ignore[no-untyped-def]
+        self.__dict__.setdefault("embedded", []).append(np.array(boxes[0]))
+        embedding, identity = super().embed(crops, boxes)
+        return embedding + len(self.embedded) - 1, identity
+
+
+def test_the_error_of_a_box_is_found_and_taken_back() -> None:
+    network = ScriptedNetwork(wide)
+    error = box_error(network, np.zeros((1, 66, 4), np.float32), scene(BOX), BOX, (90, 90, 90))
+    assert network.calls == [5]
+    assert error[2:] == pytest.approx((-np.log(1.2), -np.log(0.9)), abs=0.03)
+    found = (BOX[0] - 6 + 4 / 1.55, BOX[1] + 2, 72.0, 36.0)
+    assert float(iou(taken_back(found, error), BOX)) > 0.93
+
+
+def test_a_box_that_was_not_understood_is_hardly_changed() -> None:
+    network = ScriptedNetwork(lambda crop: see_green(np.zeros_like(crop)))
+    error = box_error(network, np.zeros((1, 66, 4), np.float32), scene(BOX), BOX, (90, 90, 90))
+    assert np.abs(error[:2]).max() <= 0.15 and np.abs(error[2:]).max() <= 0.3
+
+
+def test_later_exemplars_do_not_add_error_to_error() -> None:
+    network = Recording(wide, spec=LEARNS)
+    tracker = SiameseTracker(network)
+    tracker.init(scene(BOX), BOX)
+    for _ in range(60):
+        tracker.update(scene(BOX))
+    first, *later = network.embedded  # type: ignore[attr-defined]
+    assert len(later) == 60 // 5
+    shapes = [(b[2] - b[0]) / (b[3] - b[1]) for b in later]
+    assert shapes == pytest.approx([(first[2] - first[0]) / (first[3] - first[1])] * 12, rel=0.05)
+
+
+def test_the_first_exemplar_keeps_its_share() -> None:
+    network = Recording(see_green, spec=LEARNS)
+    exemplar = Exemplar(network, scene(BOX), BOX, (90, 90, 90))
+    assert not exemplar.due(LEARNS)
+    for _ in range(40):
+        exemplar.refresh(network, scene(BOX), BOX, (90, 90, 90))
+    latest = len(network.embedded) - 1  # type: ignore[attr-defined]
+    assert float(exemplar.embedding.max()) < 0.4 * latest, "embedding 0, the first, weighs .6"
+
+
+def test_a_later_exemplar_is_taken_only_after_an_unbroken_run_of_sure_frames() -> None:
+    network = Recording(see_green, spec=LEARNS)
+    tracker = SiameseTracker(network)
+    tracker.init(scene(BOX), BOX)
+    for _ in range(5):
+        for _ in range(4):
+            tracker.update(scene(BOX))
+        tracker.update(scene(None))
+    assert len(network.embedded) == 1  # type: ignore[attr-defined]
+
+
+def test_without_a_share_for_later_exemplars_nothing_is_measured() -> None:
+    network = Recording(see_green)
+    tracker = SiameseTracker(network)
+    tracker.init(scene(BOX), BOX)
+    for _ in range(60):
+        tracker.update(scene(BOX))
+    assert network.calls == [1] * 60 and len(network.embedded) == 1  # type: ignore[attr-defined]
