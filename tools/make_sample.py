@@ -6,8 +6,8 @@
     python tools/make_sample.py --out tracker/assets --overwrite
 
 A space shuttle, cut out of one photograph, flies over another: it changes speed, size, tilt and
-light, passes behind a rocket and the beams of a tower, leaves the picture for two seconds while a
-look-alike flies on, comes back elsewhere and crosses the look-alike. Same pictures, same clip:
+light, passes behind a rocket and the beams of a tower, leaves the picture for two seconds, comes back
+elsewhere and shares the sky with a look-alike. Same pictures, same clip:
 nothing is random but a flicker with a fixed seed. ``--sheet frames.png`` shows what was made.
 """
 
@@ -83,12 +83,10 @@ RETURN = [
     (12.1, 430, 176, 0.33, 4, 0.80),
 ]
 LOOKALIKE = [
-    (5.2, 30, 120, 0.26, 16, 0.8),
-    (6.5, 126, 118, 0.26, 14, 0.8),
-    (8.0, 226, 138, 0.26, 12, 0.8),
-    (9.5, 306, 146, 0.26, 12, 0.8),
-    (10.8, 386, 126, 0.25, 14, 0.8),
-    (12.1, 478, 96, 0.24, 16, 0.8),
+    (9.3, 650, 118, 0.26, 16, 0.8),
+    (10.2, 604, 160, 0.26, 14, 0.8),
+    (11.2, 570, 214, 0.25, 14, 0.8),
+    (12.1, 548, 262, 0.24, 16, 0.8),
 ]
 CAMERA = [(0.0, 4, 108, 556), (2.5, 16, 92, 560), (5.0, 52, 62, 560), (7.0, 72, 44, 552),
           (9.5, 66, 60, 558), (12.1, 62, 56, 566)]  # fmt: skip
