@@ -6,8 +6,8 @@
     python tools/make_sample.py --out tracker/assets --overwrite
 
 A space shuttle, cut out of one photograph, flies over another: it changes speed, size, tilt and
-light, passes behind a rocket and the beams of a tower, leaves the picture for two seconds, comes back
-elsewhere and shares the sky with a look-alike. Same pictures, same clip:
+light, passes behind a rocket and the beams of a tower, leaves the picture for two seconds, comes
+back elsewhere and shares the sky with a look-alike. Same pictures, same clip:
 nothing is random but a flicker with a fixed seed. ``--sheet frames.png`` shows what was made.
 """
 
