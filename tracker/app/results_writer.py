@@ -127,6 +127,10 @@ class RowFile:
             self._file.close()
 
 
+_AROUND = {"csv": (_CSV_HEADER, "", ""), "json": ("[\n", ",\n", "\n]\n")}
+"""Header, separator of frames and footer of a format."""
+
+
 class ResultsWriter:
     """Writes the results of each frame as it comes.
 
@@ -152,10 +156,8 @@ class ResultsWriter:
         self._shared = self._open(path)
 
     def _open(self, path: Path) -> RowFile:
-        if self.form == "csv":
-            return RowFile(path, _CSV_HEADER, rewinds=self._rewinds, overwrite=self._overwrite)
-        around = ("[\n", ",\n", "\n]\n") if self.form == "json" else ()
-        return RowFile(path, *around, rewinds=self._rewinds, overwrite=self._overwrite)
+        header, separator, footer = _AROUND.get(self.form, ("", "", ""))
+        return RowFile(path, header, separator, footer, self._rewinds, self._overwrite)
 
     def write(self, frame: int, time: float, rows: Rows) -> None:
         """Write all targets of one frame.
