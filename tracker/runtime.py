@@ -92,7 +92,12 @@ class OnnxNetwork:
     ) -> tuple[Any, ModelSpec]:
         what = f"the {role} graph of {where}"
         session = open_session(content, what, self.device, threads, spinning)
-        text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY, "")
+        try:
+            text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY, "")
+        except UnicodeDecodeError:
+            raise UserError(
+                f"the metadata of {what} is damaged (it is no text); fetch or export it again"
+            ) from None
         spec = ModelSpec.from_json(text, role, what)
         check_graph(session, spec, role, what)
         return session, spec

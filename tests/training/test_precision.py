@@ -74,11 +74,13 @@ def small_model() -> ModelFiles:
         used,
     )  # fmt: skip
     exemplar = helper.make_graph(
-        [node("Identity", ["box"], ["embedding"])],
+        [node("Identity", ["box"], ["embedding"]), node("Identity", ["box"], ["identity"])],
         "exemplar",
-        [info("box", TensorProto.FLOAT, ["batch", 4])],
-        [info("embedding", TensorProto.FLOAT, ["batch", 4])],
-    )
+        [info("image", TensorProto.UINT8, ["batch", 32, 32, 3]),
+         info("box", TensorProto.FLOAT, ["batch", 4])],
+        [info("embedding", TensorProto.FLOAT, ["batch", 4]),
+         info("identity", TensorProto.FLOAT, ["batch", 4])],
+    )  # fmt: skip
     contents = []
     for role, graph in (("exemplar", exemplar), ("search", search)):
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
