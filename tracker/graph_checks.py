@@ -31,8 +31,7 @@ def check_graph(session: Any, spec: ModelSpec, role: str, what: str) -> None:
         if list(found) != list(wanted):
             raise _misfit(what, f"{kind}s {', '.join(found)}, expected {', '.join(wanted)}")
         for name, shape in wanted.items():
-            # an embedding is between the two graphs alone: its form is theirs
-            if name != "embedding" and not _fits(found[name], shape):
+            if not _fits(found[name], shape):
                 raise _misfit(what, f"{kind} {name} of shape {found[name]}, expected {shape}")
 
 

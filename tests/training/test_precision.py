@@ -36,7 +36,7 @@ def small_model() -> ModelFiles:
         "plain": weight(16, 16, 1, 1), "plain_b": weight(16),
         "score_w": weight(1, 16, 1, 1), "score_b": np.float32([-0.5]),
         "sides_w": weight(4, 16, 1, 1) * np.float32(0.2), "sides_b": np.float32([0.5] * 4),
-        "scale": np.float32(4), "axis": np.array([1], np.int64),
+        "scale": np.float32(4), "axis": np.array([1], np.int64), "last": np.array([3], np.int64),
     }  # fmt: skip
     node = helper.make_node
     trunk = [
@@ -53,7 +53,8 @@ def small_model() -> ModelFiles:
         node("Add", ["s6", "p"], ["identity"], "skip"),
     ]
     tail = [
-        node("Mul", ["identity", "embedding"], ["fused"], "fuse"),
+        node("Unsqueeze", ["embedding", "last"], ["kernel"], "unsqueeze"),
+        node("Mul", ["identity", "kernel"], ["fused"], "fuse"),
         node("Conv", ["fused", "score_w", "score_b"], ["raw"], "score_conv"),
         node("Sigmoid", ["raw"], ["probability"], "sigmoid"),
         node("Squeeze", ["probability", "axis"], ["score"], "squeeze"),
@@ -66,7 +67,7 @@ def small_model() -> ModelFiles:
     search = helper.make_graph(
         trunk + tail,
         "search",
-        [info("embedding", TensorProto.FLOAT, ["targets", 16, 1, 1]),
+        [info("embedding", TensorProto.FLOAT, ["targets", 16, 1]),
          info("image", TensorProto.UINT8, ["batch", 64, 64, 3])],
         [info("score", TensorProto.FLOAT, ["batch", 16, 16]),
          info("boxes", TensorProto.FLOAT, ["batch", 4, 16, 16]),
@@ -74,12 +75,13 @@ def small_model() -> ModelFiles:
         used,
     )  # fmt: skip
     exemplar = helper.make_graph(
-        [node("Identity", ["box"], ["embedding"]), node("Identity", ["box"], ["identity"])],
+        [node("Unsqueeze", ["box", "end"], ["embedding"]), node("Identity", ["box"], ["identity"])],
         "exemplar",
         [info("image", TensorProto.UINT8, ["batch", 32, 32, 3]),
          info("box", TensorProto.FLOAT, ["batch", 4])],
-        [info("embedding", TensorProto.FLOAT, ["batch", 4]),
+        [info("embedding", TensorProto.FLOAT, ["batch", 4, 1]),
          info("identity", TensorProto.FLOAT, ["batch", 4])],
+        [numpy_helper.from_array(np.array([2], np.int64), "end")],
     )  # fmt: skip
     contents = []
     for role, graph in (("exemplar", exemplar), ("search", search)):
@@ -100,7 +102,7 @@ def feeds() -> list[dict]:
     rng = np.random.default_rng(1)
     return [
         {
-            "embedding": rng.uniform(0.5, 1.5, (1, 16, 1, 1)).astype(np.float32),
+            "embedding": rng.uniform(0.5, 1.5, (1, 16, 1)).astype(np.float32),
             "image": rng.integers(0, 256, (1, 64, 64, 3), dtype=np.uint8),
         }
         for _ in range(12)
