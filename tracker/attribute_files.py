@@ -1,9 +1,9 @@
 """What data sets say of whole sequences: the ``att`` files that come with their toolkits.
 
 Each sequence has a file with one row of 0 and 1, in an order that only the toolkits' plotting
-scripts tell. The orders below were held against the data: for OTB-100 and UAV123 the sums of
-the columns are the numbers of sequences that the papers print for each attribute. (DTB70 and
-UAVDT ship none whose order is known for sure.)
+scripts tell. The orders below were held against the data for OTB-100 and UAV123: the sums of
+the columns are the numbers of sequences that the papers print for each attribute. Those of
+DTB70 and UAVDT are what their scripts say.
 
 The names are those of ``tracker.evaluation.attributes`` where it has the same attribute.
 """
@@ -38,6 +38,21 @@ LASOT = (
 )  # fmt: skip
 """Fan et al. 2019; ``att_name`` of the toolkit's ``run_tracker_performance_evaluation.m``."""
 
+DTB70 = (
+    "scale change", "aspect change", "occlusion", "deformation", "fast camera motion",
+    "in-plane rotation", "out-of-plane rotation", "out of view", "background clutter",
+    "similar object", "motion blur",
+)  # fmt: skip
+"""Li, Yeung 2017; ``attName`` of ``experiments/perfPlot.m``. The files have an eleventh column
+that it does not name; motion blur is the one of the paper's attributes that is left for it."""
+
+UAVDT = (
+    "background clutter", "camera motion", "object motion", "small object",
+    "illumination change", "object blur", "scale change", "long-term", "large occlusion",
+)  # fmt: skip
+"""Du et al. 2018; ``attName`` of the ``perfPlot.m`` of its single-object toolkit, whose files
+are called ``S0101_att.txt``."""
+
 PLACES = ("att", "anno/att", "annos/att")
 
 
@@ -52,7 +67,8 @@ class AttributeFiles:
     def __init__(self, folders: list[Path], names: tuple[str, ...]) -> None:
         self._names = names
         folder = next((f for f in folders if f.is_dir()), None)
-        self._files = {_plain(p.stem): p for p in folder.glob("*.txt")} if folder else {}
+        files = folder.glob("*.txt") if folder else ()
+        self._files = {_plain(p.stem.removesuffix("_att")): p for p in files}
 
     def of(self, sequence: str) -> Mapping[str, bool]:
         """What is stated of a sequence, by attribute; empty where nothing is.

@@ -61,6 +61,11 @@ class Raises:
         raise ZeroDivisionError("by design")
 
 
+class CannotBeMade(Raises):
+    def __init__(self) -> None:
+        raise RuntimeError("no licence\nfor this machine")
+
+
 class Dies(Raises):
     """Ends its process, as a crash in native code would."""
 

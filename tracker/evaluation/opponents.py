@@ -66,10 +66,20 @@ def build(name: str, options: Options) -> Tracker:
     """Make a tracker by name.
 
     Raises:
-        Unavailable: it needs something that is not here; the message says what.
+        Unavailable: it needs something that is not here, or it cannot be made; the message
+            says what.
         UserError: no tracker has this name.
     """
-    name = _target(name)
+    try:
+        return _build(_target(name), options)
+    except UserError:
+        raise
+    except Exception as error:  # OpenCV, ONNX Runtime and a user's class raise what they like
+        said = " ".join(str(error).split())
+        raise Unavailable(f"{name}: it cannot be made ({type(error).__name__}: {said})") from None
+
+
+def _build(name: str, options: Options) -> Tracker:
     if options.threads:
         import cv2
 
