@@ -34,7 +34,7 @@ def colour(index: int) -> str:
 
 def curves(rows: Mapping[str, DatasetScore], order: list[str]) -> str:
     """Success, precision and normalised precision of a data set, best tracker first."""
-    figure = make_figure(12.6, 3.9)
+    figure = make_figure(12.6, 3.9 + 0.18 * math.ceil(len(rows) / 2))
     panels = (
         ("Success", "overlap threshold", OVERLAP_THRESHOLDS, "success", "AUC"),
         ("Precision", "centre error, pixels", DISTANCE_THRESHOLDS, "precision", "at 20 px"),
@@ -60,12 +60,15 @@ def curves(rows: Mapping[str, DatasetScore], order: list[str]) -> str:
             axes.axvline(PRECISION_PIXELS, color="#bbbbbb", linewidth=1, zorder=0)
         axes.set(title=title, xlabel=label, ylim=(0, 1.02), xlim=(thresholds[0], thresholds[-1]))
         axes.set_ylabel("share of frames" if place == 0 else "")
+        # below the axes: inside, the boxes of many trackers would hide the low curves
         axes.legend(
             title=legend,
-            loc="lower left" if name == "success" else "lower right",
-            fontsize=8,
-            title_fontsize=8,
-            framealpha=0.85,
+            loc="upper center",
+            bbox_to_anchor=(0.5, -0.15),
+            ncols=2 if len(rows) > 1 else 1,
+            fontsize=8.5,
+            title_fontsize=8.5,
+            frameon=False,
         )
     return to_svg(figure)
 
@@ -152,6 +155,7 @@ def attribute_radar(
         )
     axes.set_ylim(0, min(1.0, math.ceil(top * 10 + 0.2) / 10))
     axes.set_rlabel_position(180 / len(names))  # type: ignore[attr-defined]
+    axes.tick_params(axis="y", labelsize=7.5, labelcolor="#7a8694")
     axes.legend(loc="center left", bbox_to_anchor=(1.22, 0.5), fontsize=9, frameon=False)
     return to_svg(figure)
 
