@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from tracker.errors import UserError
@@ -75,3 +77,32 @@ def lock(descriptor: int, wait: bool = False) -> bool:
         except OSError:  # a file system without locks
             pass
     return True
+
+
+@contextlib.contextmanager
+def hold_folder(folder: Path, patience: float | None = None) -> Iterator[None]:
+    """Keep a folder that exists for this program alone; others that ask for it wait.
+
+    Args:
+        folder: what is kept.
+        patience: seconds to wait for another program that has it (default: until it is done).
+
+    Raises:
+        UserError: another program has it for longer than that.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:  # Windows opens no folders
+        yield
+        return
+    try:
+        end = time.monotonic() + (patience or 0.0)
+        while not lock(descriptor, wait=patience is None):
+            if time.monotonic() >= end:
+                raise UserError(
+                    f"another program writes to {folder}; wait for it, or give another folder"
+                )
+            time.sleep(0.2)
+        yield
+    finally:
+        os.close(descriptor)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from tracker.errors import UserError
-from tracker.files import lock, write_atomic
+from tracker.files import hold_folder, write_atomic
 
 DEFAULT_MODEL = "kestrel"
 SUMS = "SHA256SUMS"
@@ -123,27 +120,12 @@ def write_sums(folder: Path, names: list[str]) -> None:
         UserError: it cannot be written.
     """
     path = folder / SUMS
-    with _alone_in(folder):  # or two exports at once would drop each other's entries
+    with hold_folder(folder):  # or two exports at once would drop each other's entries
         sums = read_sums(path) if path.is_file() else {}
         for name in names:
             sums[name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
         lines = [f"{digest}  {name}\n" for name, digest in sorted(sums.items())]
         write_atomic(path, "".join(lines))
-
-
-@contextlib.contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Wait until no other program writes the folder's sums."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:  # Windows opens no folders
-        yield
-        return
-    try:
-        lock(descriptor, wait=True)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def write_model(files: ModelFiles, stem: Path) -> None:

@@ -176,7 +176,7 @@ def test_two_trainings_do_not_share_a_folder(
     monkeypatch.setattr(train_cli, "PATIENCE", 0.3)
     with (
         train_cli.hold(tmp_path),
-        pytest.raises(UserError, match="another training writes to"),
+        pytest.raises(UserError, match="another program writes to"),
         train_cli.hold(tmp_path),
     ):
         pass

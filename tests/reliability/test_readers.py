@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
@@ -38,50 +39,54 @@ def one_sentence(error: UserError) -> None:
 # --- text ---------------------------------------------------------------------------------
 
 
-@settings(max_examples=effort(100), suppress_health_check=shared_folder)
-@given(
-    raw=st.binary(max_size=120)
-    | st.builds(
-        str.encode,
-        st.text("0123456789.,;- \t\r\nnam", max_size=120),
-        st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "latin-1"]),
-    )
+texts = st.builds(
+    str.encode,
+    st.text("0123456789.,;- \t\r\nnam", max_size=120),
+    st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "latin-1"]),
 )
-def test_any_bytes_are_annotations_or_refused(tmp_path: Path, raw: bytes) -> None:
-    path = tmp_path / "a b é.txt"
-    path.write_bytes(raw)
-    try:
-        boxes = read_boxes(path)
-    except UserError as error:
-        one_sentence(error)
-        return
+cells = st.text(max_size=8) | numbers.map(str) | st.sampled_from(["a.mp4", "~x", "", '"', "\0"])
+tables = st.lists(st.lists(cells, max_size=7), max_size=5).map(
+    lambda rows: "\n".join(["video,x,y,w,h", *map(",".join, rows)]).encode("utf-8", "ignore")
+)
+
+
+def check_boxes(path: Path) -> None:
+    boxes = read_boxes(path)
     assert boxes.ndim == 2 and boxes.shape[1] == 4
     seen = np.isfinite(boxes).all(axis=1)
     assert (boxes[seen, 2:] > 0).all() and np.isnan(boxes[~seen]).all()
 
 
-cells = st.text(max_size=8) | numbers.map(str) | st.sampled_from(["a.mp4", "~x", "", '"', "\0"])
-tables = st.lists(st.lists(cells, max_size=7), max_size=5).map(
-    lambda rows: "video,x,y,w,h\n" + "\n".join(",".join(row) for row in rows)
-)
-
-
-@settings(max_examples=effort(150), suppress_health_check=shared_folder, phases=quick)
-@given(raw=st.binary(max_size=80) | st.text(max_size=80).map(str.encode) | tables.map(
-    lambda text: text.encode("utf-8", "ignore")))  # fmt: skip
-def test_any_bytes_are_a_batch_or_refused(tmp_path: Path, raw: bytes) -> None:
-    path = tmp_path / "boxes.csv"
-    path.write_bytes(raw)
-    try:
-        clips = read_batch(path)
-    except UserError as error:
-        one_sentence(error)
-        return
+def check_batch(path: Path) -> None:
+    clips = read_batch(path)
     assert clips and len({c.name.casefold() for c in clips}) == len(clips)
     for clip in clips:
         assert "/" not in clip.name and "\\" not in clip.name  # stays in the folder of results
         for box, _ in clip.boxes:
             assert all(map(math.isfinite, box)) and min(box[2:]) > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "likely", "check"),
+    [("a b é.txt", texts, check_boxes), ("boxes.csv", tables, check_batch)],
+    ids=["annotations", "batch"],
+)
+@settings(max_examples=effort(150), suppress_health_check=shared_folder, phases=quick)
+@given(data=st.data())
+def test_any_bytes_are_read_or_refused(
+    tmp_path: Path,
+    name: str,
+    likely: st.SearchStrategy[bytes],
+    check: Callable[[Path], None],
+    data: st.DataObject,
+) -> None:
+    path = tmp_path / name
+    anything = st.binary(max_size=120) | st.text(max_size=80).map(str.encode)
+    path.write_bytes(data.draw(anything | likely))
+    try:
+        check(path)
+    except UserError as error:
+        one_sentence(error)
 
 
 def test_a_huge_cell_of_a_batch_is_refused(tmp_path: Path) -> None:

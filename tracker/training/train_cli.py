@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from pathlib import Path
 import torch
 
 from tracker.errors import UserError
-from tracker.files import lock
+from tracker.files import hold_folder
 from tracker.network.kestrel import Kestrel
 from tracker.network.siamfc import SiamFC
 from tracker.training.checkpoint import load_checkpoint
@@ -149,30 +148,9 @@ def prepare_folder(args: argparse.Namespace) -> Path:
     return checkpoint
 
 
-@contextlib.contextmanager
-def hold(folder: Path) -> Iterator[None]:
-    """Keep a folder for this run.
-
-    Raises:
-        UserError: another run writes to it.
-    """
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:  # Windows opens no folders
-        yield
-        return
-    try:
-        patience = time.monotonic() + PATIENCE
-        while process_rank() == 0 and not lock(descriptor):
-            if time.monotonic() < patience:
-                time.sleep(0.2)
-                continue
-            raise UserError(
-                f"another training writes to {folder}; wait for it, or choose another --out"
-            )
-        yield
-    finally:
-        os.close(descriptor)
+def hold(folder: Path) -> contextlib.AbstractContextManager[None]:
+    """Keep a folder for this run; its first process does so for all."""
+    return hold_folder(folder, PATIENCE) if process_rank() == 0 else contextlib.nullcontext()
 
 
 @contextlib.contextmanager
