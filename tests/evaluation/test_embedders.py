@@ -65,3 +65,5 @@ def test_thumbnail_is_the_same_for_a_shifted_copy():
 def test_a_tracker_without_an_embedding_cannot_be_judged():
     with pytest.raises(opponents.Unavailable, match="no embed"):
         embedders.build_embedder("identity", opponents.Options())
+    with pytest.raises(opponents.Unavailable, match="siamfc has no verification embedding"):
+        embedders.build_embedder("siamfc", opponents.Options(threads=1))

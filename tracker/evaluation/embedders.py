@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from tracker.datasets import Sequence
+from tracker.errors import UserError
 from tracker.evaluation import opponents
 from tracker.evaluation.verification import (
     Pair,
@@ -62,6 +63,10 @@ def build_embedder(name: str, options: opponents.Options) -> Embedder:
             f"{opponents.label(name)}: it has no embed(image, box), so it cannot be judged on pairs"
         )
     embedder: Embedder = made
+    try:  # now: of our models not all have one
+        embedder.embed(np.zeros((64, 64, 3), dtype=np.uint8), (16.0, 16.0, 32.0, 32.0))
+    except UserError as reason:
+        raise opponents.Unavailable(f"{opponents.label(name)}: {reason}") from None
     return embedder
 
 
