@@ -25,14 +25,16 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tracker import datasets
-from tracker.cli import parse_box, run_main
-from tracker.errors import UserError
-from tracker.evaluation import machine, opponents, options, speed, tradeoff
-from tracker.evaluation.results_io import write_atomic
-from tracker.evaluation.timing import TimingJob
-from tracker.frames import Video
-from tracker.results import Box
+from tracker.cli import parse_box, plain_errors, positive, run_main
+
+with plain_errors():
+    from tracker import datasets
+    from tracker.errors import UserError
+    from tracker.evaluation import machine, opponents, options, speed, tradeoff
+    from tracker.evaluation.results_io import write_atomic
+    from tracker.evaluation.timing import TimingJob
+    from tracker.frames import Video
+    from tracker.results import Box
 
 
 def main() -> int:
@@ -108,12 +110,12 @@ def parse_arguments() -> argparse.Namespace:
     add("--init-box", type=parse_box, help="x,y,w,h of the target in the first frame")
     options.add_data(parser, required=False)
     options.add_trackers(parser, default=["kestrel"])
-    add("--frames", type=options.positive, default=300, help="timed frames a round (default: 300)")
-    add("--rounds", type=options.positive, default=3, help="alternating rounds (default: 3)")
+    add("--frames", type=positive, default=300, help="timed frames a round (default: 300)")
+    add("--rounds", type=positive, default=3, help="alternating rounds (default: 3)")
     add("--memory-frames", type=int, default=0, help="further updates to watch memory over")
     add(
         "--threads",
-        type=lambda text: [options.positive(t) for t in text.split(",")],
+        type=lambda text: [positive(t) for t in text.split(",")],
         default=[None],
         help="threads a tracker may use, or several numbers to compare: 1,2 "
         "(default: its own choice)",

@@ -25,19 +25,21 @@ from pathlib import Path
 os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tracker import datasets
-from tracker.cli import run_main
-from tracker.errors import UserError
-from tracker.evaluation import embedders, machine, opponents, options, plots, runner, shortterm
-from tracker.evaluation.report import write_report
-from tracker.evaluation.results_io import FORMATS, toolkit_files, vot_run_files, write_atomic
-from tracker.evaluation.summary import (
-    SequenceScore,
-    score_sequence,
-    summarise,
-    text_table,
-    to_json,
-)
+from tracker.cli import plain_errors, positive, run_main
+
+with plain_errors():
+    from tracker import datasets
+    from tracker.errors import UserError
+    from tracker.evaluation import embedders, machine, opponents, options, plots, runner, shortterm
+    from tracker.evaluation.report import write_report
+    from tracker.evaluation.results_io import FORMATS, toolkit_files, vot_run_files, write_atomic
+    from tracker.evaluation.summary import (
+        SequenceScore,
+        score_sequence,
+        summarise,
+        text_table,
+        to_json,
+    )
 
 VERIFICATION = "verification"
 PROTOCOLS = {"ope": runner.ONE_PASS, "vot": runner.ANCHORS, "vot-supervised": runner.RESETS}
@@ -87,7 +89,7 @@ def parse_arguments() -> argparse.Namespace:
         help="one pass (default), VOT2022's anchors, VOT's older one with resets, or "
         "whether a model knows the same object again (thumbnail is the baseline)",
     )
-    add("--max-frames", type=options.positive, help="quick look; kept apart from whole clips")
+    add("--max-frames", type=positive, help="quick look; kept apart from whole clips")
     add(
         "--formats",
         default=[],

@@ -19,13 +19,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tracker import datasets
-from tracker.cli import run_main
-from tracker.errors import UserError
-from tracker.evaluation.calibration import pairs
-from tracker.runtime import open_network
-from tracker.training.requirements import require
-from tracker.weights import ROLES, ModelFiles, read_model, write_model
+from tracker.cli import plain_errors, run_main
+
+with plain_errors():
+    from tracker import datasets
+    from tracker.errors import UserError
+    from tracker.evaluation.calibration import pairs
+    from tracker.runtime import open_network
+    from tracker.training.requirements import require
+    from tracker.weights import ROLES, ModelFiles, read_model, write_model
 
 
 def main() -> int:

@@ -26,14 +26,16 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tracker import datasets
-from tracker.cli import run_main
-from tracker.errors import UserError
-from tracker.evaluation import options, tuning_report
-from tracker.evaluation.lockstep import Grid
-from tracker.evaluation.tuning_runs import How
-from tracker.files import write_atomic
-from tracker.weights import ROLES, read_model, write_model
+from tracker.cli import plain_errors, positive, run_main
+
+with plain_errors():
+    from tracker import datasets
+    from tracker.errors import UserError
+    from tracker.evaluation import options, tuning_report
+    from tracker.evaluation.lockstep import Grid
+    from tracker.evaluation.tuning_runs import How
+    from tracker.files import write_atomic
+    from tracker.weights import ROLES, read_model, write_model
 
 
 def main() -> int:
@@ -97,17 +99,17 @@ def parse_arguments() -> argparse.Namespace:
     add("--search", action="append", default=[], metavar="NAME=VALUES",
         help="window=.2,.3,.4 or a range window=.1:.5 (with a third number: of how many values); "
         "once for each online parameter or threshold of the states")  # fmt: skip
-    add("--steps", type=options.positive, default=5, help="values of a range (default: 5)")
+    add("--steps", type=positive, default=5, help="values of a range (default: 5)")
     add("--method", choices=("coordinate", "grid"), default="coordinate",
         help="one parameter after the other (default), or all combinations")  # fmt: skip
-    add("--rounds", type=options.positive, default=2,
+    add("--rounds", type=positive, default=2,
         help="over the parameters, for coordinate (default: 2)")  # fmt: skip
-    add("--folds", type=options.positive, default=5, help="of cross-validation (default: 5)")
+    add("--folds", type=positive, default=5, help="of cross-validation (default: 5)")
     add("--presence-weight", type=float, default=0.0, metavar="W",
         help="the objective is AUC minus W times the share of frames with a wrong 'lost' and of "
         "absent frames without it (default: 0)")  # fmt: skip
     add("--start", type=Path, metavar="JSON", help="parameters to start from, of an earlier search")
-    add("--max-frames", type=options.positive, help="only so many frames of each clip")
+    add("--max-frames", type=positive, help="only so many frames of each clip")
     add("--cache", type=Path, metavar="FOLDER",
         help="keep the network's answers here, 38 kB each: GBs for a whole search")  # fmt: skip
     add("--grid-side", type=share, default=0.015, metavar="SHARE",

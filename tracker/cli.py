@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from tracker.errors import UserError
 from tracker.results import Box
@@ -13,20 +14,26 @@ from tracker.results import Box
 
 def run_main(main: Callable[[], int | None]) -> None:
     """Run a command's ``main`` and exit: 2 and one sentence on UserError, 130 on ctrl-c."""
+    with plain_errors():
+        sys.exit(main() or 0)
+
+
+@contextlib.contextmanager
+def plain_errors() -> Iterator[None]:
+    """End the program as ``run_main`` does; for the first second of a command, its imports."""
     try:
-        status = main()
+        yield
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        status = 2
+        sys.exit(2)
     except ImportError as error:
         if (error.name or "").startswith("tracker"):
             raise  # a mistake of ours
         print(f"error: {missing_library(error)}", file=sys.stderr)
-        status = 2
+        sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted; what was written so far is kept", file=sys.stderr)
-        status = 130
-    sys.exit(status or 0)
+        sys.exit(130)
 
 
 def missing_library(error: ImportError) -> str:
@@ -57,3 +64,14 @@ def parse_box(text: str) -> Box:
             f"a box is four numbers x,y,w,h in pixels, such as 120,80,60,40; found {text!r}"
         ) from None
     return x, y, w, h
+
+
+def positive(text: str) -> int:
+    """Argparse type: a whole number above 0."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"a whole number above 0 is needed, found {text}")
+    return value

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+COMMANDS = ("demo.py", *(f"tools/{n}.py" for n in ("evaluate", "benchmark", "tune", "quantize")))
 NO_SOCKETS = """
 import sys
 def no_network(event, args):
@@ -128,23 +129,24 @@ def test_a_file_cannot_make_the_decoder_call_home(
     assert calls == []
 
 
-def broken_cv2(folder: Path, said: str) -> str:
-    (folder / "cv2").mkdir()
-    (folder / "cv2" / "__init__.py").write_text(f"raise ImportError({said!r})\n")
+def broken(library: str, folder: Path, said: str) -> str:
+    (folder / library).mkdir()
+    (folder / library / "__init__.py").write_text(f"raise ImportError({said!r})\n")
     return str(folder)
 
 
 def test_a_machine_without_libgl_is_told_what_to_install(tmp_path: Path) -> None:
     said = "libGL.so.1: cannot open shared object file: No such file or directory"
     done = run(sys.executable, ROOT / "demo.py", "--video", "a.mp4",
-               PYTHONPATH=broken_cv2(tmp_path, said))  # fmt: skip
+               PYTHONPATH=broken("cv2", tmp_path, said))  # fmt: skip
     assert done.returncode == 2 and done.stdout == ""
     assert re.fullmatch(r"error: [^\n]*libGL[^\n]*opencv-python-headless[^\n]*\n", done.stderr)
 
 
-def test_a_missing_library_is_one_sentence(tmp_path: Path) -> None:
-    done = run(sys.executable, ROOT / "demo.py", "--video", "a.mp4",
-               PYTHONPATH=broken_cv2(tmp_path, "No module named 'cv2'"))  # fmt: skip
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_missing_library_is_one_sentence(tmp_path: Path, command: str) -> None:
+    place = broken("numpy", tmp_path, "No module named 'numpy'")
+    done = run(sys.executable, ROOT / command, PYTHONPATH=place)
     assert done.returncode == 2
     assert re.fullmatch(r"error: [^\n]*install[^\n]*\n", done.stderr)
 
@@ -169,13 +171,14 @@ def test_an_empty_environment_and_no_home_are_enough(tmp_path: Path) -> None:
     assert done.returncode == 0 and done.stdout == "4\n", done.stderr
 
 
-def test_ctrl_c_while_libraries_are_loaded_is_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", COMMANDS)
+def test_ctrl_c_while_libraries_are_loaded_is_one_line(tmp_path: Path, command: str) -> None:
     """The first second of a run is imports."""
-    (tmp_path / "cv2").mkdir()
-    (tmp_path / "cv2" / "__init__.py").write_text(
+    (tmp_path / "numpy").mkdir()
+    (tmp_path / "numpy" / "__init__.py").write_text(
         "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(5)\n"
     )
-    done = run(sys.executable, ROOT / "demo.py", "--video", "a.mp4", PYTHONPATH=str(tmp_path))
+    done = run(sys.executable, ROOT / command, PYTHONPATH=str(tmp_path))
     assert done.returncode == 130
     assert done.stderr == "interrupted; what was written so far is kept\n"
 

@@ -7,19 +7,9 @@ import signal
 from pathlib import Path
 
 from tracker import datasets
+from tracker.cli import positive
 from tracker.evaluation import opponents
 from tracker.threads import usable_cores
-
-
-def positive(text: str) -> int:
-    """Argparse type: a whole number above 0."""
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"a whole number above 0 is needed, found {text}")
-    return value
 
 
 def names(text: str) -> list[str]:
