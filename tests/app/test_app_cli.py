@@ -14,10 +14,12 @@ import app_scene
 import cv2
 import pytest
 
-from tracker.app import cli, sources
+from tracker.app import cli, job, sources
 from tracker.app.window import Closed
+from tracker.assets import sample_clip
 from tracker.errors import UserError
 from tracker.geometry import iou
+from tracker.weights import ROLES, weights_folder
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -217,7 +219,7 @@ def test_damage_is_named_after_the_frames_before_it_are_saved(call, tmp_path):
 def test_without_options_the_sample_plays_and_says_where_its_video_is(
     call, clip, tmp_path, capsys, monkeypatch
 ):
-    monkeypatch.setattr(cli, "load_sample", lambda: (clip, (30.0, 60.0, 40.0, 40.0)))
+    monkeypatch.setattr(job, "load_sample", lambda: (clip, (30.0, 60.0, 40.0, 40.0)))
     for name in ("demo_sample.mp4", "demo_sample_2.mp4"):
         assert call("--no-display") == 0
         assert f"annotated video: {name}" in capsys.readouterr().out
@@ -290,26 +292,48 @@ def test_whatever_ends_the_program_its_files_are_whole(tmp_path, how, status, af
     assert abs(len(frames) - len(rows)) <= 1
 
 
+SAMPLE = ["--video", sample_clip()[0], "--no-display", "--results", "o.csv", "--device", "cpu"]
+IN_IT = [*SAMPLE, "--init-box", "150,80,40,40"]
+
+
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "said"),
     [
-        ["--video", "none.mp4"],
-        ["--video", "words.mp4"],
-        ["--video", "."],
-        ["--video", "empty.mp4"],
-        ["--images", "empty"],
-        ["--init-box", "1,2,3"],
-        ["--video", "http://127.0.0.1:9/a.mp4"],
+        (["--video", "none.mp4"], "there is no file or folder none.mp4; check the path"),
+        (["--video", "words.mp4"], "words.mp4 cannot be read as a video"),
+        (["--video", "."], "the folder . holds no images"),
+        (["--video", "empty.mp4"], "empty.mp4 is an empty file"),
+        (["--images", "empty"], "the folder empty holds no images; it has no files at all"),
+        (["--video", "http://127.0.0.1:9/a.mp4"], "cannot be opened; check the address"),
+        (["--camera", "99"], "camera 99 cannot be opened; is it plugged in"),
+        (["--init-box", "1,2,3"], "a box is four numbers x,y,w,h in pixels"),
+        ([*SAMPLE, "--init-box", "4000,3000,9,9"], "lies outside the frame of 640 x 360 pixels"),
+        ([*SAMPLE, "--init-box", "9,9,-5,9"], "positive width and height, found -5 x 9"),
+        ([*IN_IT, "--model", "nobody"], "one of: kestrel, siamfc"),
+        ([*IN_IT, "--model", "cut/kestrel"], "the search graph of cut/kestrel cannot be loaded"),
+        ([*IN_IT, "--model", "sums/kestrel"], "is not the file that SHA256SUMS lists"),
+        ([*IN_IT, "--device", "tpu"], "there is no device 'tpu'; choose"),
+        ([*IN_IT, "--threads", "0"], "a whole number above 0 is needed, found 0"),
+        ([*IN_IT, "--fps", "-3"], "a number of frames a second is needed, found -3"),
+        ([*IN_IT, "--max-frames", "many"], "a whole number above 0 is needed, found many"),
     ],
 )
-def test_demo_py_says_what_is_wrong_and_exits_with_2(tmp_path, arguments):
+def test_demo_py_says_what_is_wrong_and_exits_with_2(tmp_path, arguments, said):
     (tmp_path / "words.mp4").write_text("words, not pictures\n" * 200)
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "empty").mkdir()
+    for folder in ("cut", "sums"):
+        (tmp_path / folder).mkdir()
+        for role in ROLES:
+            graph = (weights_folder() / f"kestrel.{role}.onnx").read_bytes()
+            cut = folder == "cut" and role == "search"
+            (tmp_path / folder / f"kestrel.{role}.onnx").write_bytes(graph[:3000] if cut else graph)
+    (tmp_path / "sums" / "SHA256SUMS").write_text("00  kestrel.search.onnx\n")
     status, out, err = finish(start(*arguments, script=ROOT / "demo.py", cwd=tmp_path))
     assert status == 2 and out == ""
     sentences = [line for line in err.splitlines() if not line.startswith(("usage", "  "))]
-    assert len(sentences) == 1 and re.search(r"error: \S", sentences[0])
+    assert len(sentences) == 1 and re.search(r"error: \S", sentences[0]) and said in sentences[0]
+    assert not (tmp_path / "o.csv").exists()
 
 
 def test_no_display_is_said_in_one_line_and_the_run_goes_on(tmp_path, clip):
@@ -360,7 +384,7 @@ def test_a_session_knows_whether_frames_come_at_the_pace_of_a_camera(
     opened = []
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sources.VideoFile, "live", pace)
-    monkeypatch.setattr(cli, "Prefetch", lambda source: source)
+    monkeypatch.setattr(job, "Prefetch", lambda source: source)
     cli.run(
         ["--video", str(clip), "--init-box", "30,60,40,40", "--no-display", "--quiet"]
         + ["--results", "out.csv", "--max-frames", "2"],

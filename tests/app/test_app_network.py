@@ -1,8 +1,14 @@
 """Streams over HTTP from a server on this machine: a file with an end, and a live camera."""
 
+import contextlib
+import csv
 import http.server
+import os
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import app_scene
 import cv2
@@ -14,7 +20,7 @@ from tracker.app.sources import VideoFile, open_source
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """``/clip.mp4`` is a file; ``/live`` an endless MJPEG stream that the server can drop."""
+    """``/clip.mp4`` is a file; ``/live`` an endless MJPEG stream that can be dropped or stall."""
 
     def log_message(self, *arguments):
         pass
@@ -27,17 +33,24 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(data)
         elif self.path == "/live":
-            self.live()
+            with contextlib.suppress(ConnectionError):  # who watched has gone
+                self.live()
         else:
             self.send_error(404)
 
+    def stall(self):
+        while time.monotonic() < self.server.silent_until and not self.server.over:
+            time.sleep(0.05)
+
     def live(self):
         self.server.visits += 1
+        self.stall()
         self.send_response(200)
         self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
         self.end_headers()
         visit = self.server.visits
         while self.server.dropped < visit and not self.server.over:
+            self.stall()
             self.server.number += 1
             _, jpeg = cv2.imencode(".jpg", app_scene.picture(self.server.number % 4096))
             part = jpeg.tobytes()
@@ -50,6 +63,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def server():
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.clip, server.visits, server.dropped, server.number, server.over = b"", 0, 0, 0, False
+    server.silent_until = 0.0
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     server.url = f"http://127.0.0.1:{server.server_port}"
@@ -90,3 +104,35 @@ def test_a_live_stream_stays_fresh_behind_a_slow_consumer_and_survives_a_drop(se
     assert server.visits >= 2 and source.read(timeout=20) is not None
     server.over = True
     source.close()
+
+
+@pytest.mark.parametrize("seconds", [2, pytest.param(30, marks=pytest.mark.long)])
+def test_a_stream_that_stalls_goes_on_where_it_is(server, tmp_path, seconds):
+    """The connection stays open and nothing comes; after ten seconds the stream is asked anew."""
+    results, total = tmp_path / "o.csv", 150
+    command = [sys.executable, Path(__file__).with_name("app_demo.py"), "--video",
+               f"{server.url}/live", "--init-box", "30,60,40,40", "--no-display", "--quiet",
+               "--results", results, "--max-frames", str(total)]  # fmt: skip
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENCV_LOG_LEVEL": "SILENT"}  # as demo.py
+    process = subprocess.Popen(
+        [*map(str, command)], env=environment, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 120
+    while not (results.exists() and results.read_bytes().count(b"\n") > 20):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    server.silent_until = time.monotonic() + seconds
+    said = process.communicate(timeout=seconds + 90)[1]
+    assert process.returncode == 0, said
+    assert "Traceback" not in said
+    with results.open() as file:
+        times = [float(row["time"]) for row in csv.DictReader(file)]
+    pauses = np.diff(times)
+    longest = int(pauses.argmax())
+    print(f"silent for {pauses[longest]:.1f} s; said {said!r}")
+    assert len(times) == total and 10 < longest < total - 2
+    # it is back one attempt later at the most, and pictures come at their pace from then on
+    assert seconds - 0.5 <= pauses[longest] < seconds + 20
+    assert np.median(pauses[longest + 1 :]) < 0.25
+    lost = "stream dropped; trying to reach it again\nstream is back\n"
+    assert said == (lost if seconds > 10 else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from tracker.cli import run_main
@@ -13,6 +14,9 @@ def main() -> None:
 
 
 def _run() -> int:
+    # read when the libraries are loaded; our own sentences say it better
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    os.environ.setdefault("QT_LOGGING_RULES", "*.warning=false")
     # here, so that ctrl-c and a library that is missing are told in a sentence
     from tracker.app.cli import run
 

@@ -11,49 +11,19 @@ r"""Command line of ``demo.py`` and of the console script ``siamtrack``.
 from __future__ import annotations
 
 import argparse
-import os
+import math
 import signal
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from tracker.app.batch import Clip, read_batch, run_batch
 from tracker.app.decoder_log import DecoderLog
-from tracker.app.display import why_no_display
-from tracker.app.follow import Follower
-from tracker.app.headless import next_frame, run_headless
 from tracker.app.interfaces import MakeSession, TargetSession
-from tracker.app.outputs import claim, unused
-from tracker.app.player import Player
-from tracker.app.prefetch import Prefetch
-from tracker.app.progress import Progress
-from tracker.app.recorder import Recorder
-from tracker.app.results_writer import FORMATS, ResultsWriter, form_of
-from tracker.app.sample import load_sample
-from tracker.app.sources import Frame, Source, open_source
-from tracker.app.window import Screen, Window
-from tracker.cli import parse_box, run_main
-from tracker.errors import UserError
-from tracker.results import Box
-
-MakeScreen = Callable[[str, tuple[int, int]], Screen]
-SUFFIX_OF = {
-    "csv": ".csv",
-    "json": ".json",
-    "jsonl": ".jsonl",
-    "otb": ".txt",
-    "got10k": ".txt",
-    "mot": ".txt",
-}
-
-
-def main() -> None:
-    """The console script."""
-    run_main(lambda: run(sys.argv[1:]))
+from tracker.app.job import Job, MakeScreen
+from tracker.app.results_writer import FORMATS
+from tracker.cli import parse_box, positive
 
 
 def run(
@@ -77,8 +47,6 @@ def run(
         KeyboardInterrupt: ctrl-c or SIGTERM; all files are finished.
     """
     args = build_parser().parse_args(arguments)
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # our own sentence says it better
-    os.environ.setdefault("QT_LOGGING_RULES", "*.warning=false")
     with _interruptible(), DecoderLog() as log:
         job = Job(args, make_session or _session_maker(args), make_screen, log)
         return job.batch() if args.batch else job.single()
@@ -117,7 +85,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     targets.add_argument("--model", help="model name or folder (default: the flagship)")
     targets.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default: auto)")
-    targets.add_argument("--threads", type=int, help="processor threads for the network")
+    targets.add_argument("--threads", type=positive, help="processor threads for the network")
     outputs = parser.add_argument_group("what is written")
     outputs.add_argument("--save", type=Path, metavar="VIDEO", help="annotated video")
     outputs.add_argument(
@@ -146,17 +114,20 @@ def build_parser() -> argparse.ArgumentParser:
     how.add_argument(
         "--debug", action="store_true", help="draw the search region and the response map"
     )
-    how.add_argument("--max-frames", type=_positive, metavar="N", help="stop after N frames")
-    how.add_argument("--fps", type=float, help="frame rate of folders of images (default: 30)")
+    how.add_argument("--max-frames", type=positive, metavar="N", help="stop after N frames")
+    how.add_argument("--fps", type=_rate, help="frame rate of folders of images (default: 30)")
     how.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
     return parser
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"at least 1, found {text}")
-    return number
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate < math.inf:
+        raise argparse.ArgumentTypeError(f"a number of frames a second is needed, found {text}")
+    return rate
 
 
 def _session_maker(args: argparse.Namespace) -> MakeSession:
@@ -193,224 +164,3 @@ def _interruptible() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-@dataclass
-class Job:
-    """One run of the command line."""
-
-    args: argparse.Namespace
-    make_session: MakeSession
-    make_screen: MakeScreen | None
-    log: DecoderLog
-
-    def say(self, text: str) -> None:
-        """A note to the person; goes to stderr, where errors go."""
-        print(text, file=sys.stderr, flush=True)
-
-    # --- one source -----------------------------------------------------------------------
-
-    def single(self) -> int:
-        args = self.args
-        boxes: list[tuple[Box, str | None]] = [(box, None) for box in args.init_box]
-        where, save = self._where(), args.save
-        if where is None:
-            if boxes:
-                raise UserError("--init-box needs a source: add --video, --camera or --images")
-            clip, box = load_sample()
-            where, boxes = str(clip), [(box, None)]
-            save = save or unused(Path("demo_sample.mp4"))
-        if save:
-            claim(save, args.overwrite)
-        with ExitStack() as stack:
-            source = self._open(where, stack)
-            make_screen = self._screen_maker(bool(boxes), save)
-            first = self._first(source)
-            recorder = Recorder(
-                args.out or Path(),
-                _file_stem(source.name),
-                source.fps,
-                save,
-                source.live,
-                args.overwrite,
-            )
-            stack.callback(recorder.close)
-            results = self._results(source, args.results, stack)
-            follower = self._follower(first, boxes, results, source.live)
-            if make_screen:
-                self._play(make_screen, source, first, follower, recorder, stack)
-            else:
-                self._follow(source, first, follower, recorder)
-        self._report(save, args.results)
-        return 0
-
-    def _where(self) -> str | None:
-        args = self.args
-        if args.camera is not None:
-            if args.camera < 0:
-                raise UserError(f"cameras are numbered from 0, found {args.camera}")
-            return str(args.camera)
-        if args.images and not Path(args.images).is_dir():
-            raise UserError(
-                f"--images needs a folder, and {args.images} is none; "
-                "for a file or glob use --video"
-            )
-        where: str | None = args.images or args.video
-        return where
-
-    def _screen_maker(self, has_boxes: bool, save: Path | None) -> MakeScreen | None:
-        """How to open the window; None to go on without one."""
-        if not self.args.no_display:
-            if self.make_screen:
-                return self.make_screen
-            missing = why_no_display()
-            if missing is None:
-                return Window
-            self.say(f"no window: {missing}")
-        if not has_boxes:
-            raise UserError(
-                "without a window nobody can draw the target: give its box in the "
-                "first frame with --init-box x,y,w,h"
-            )
-        if not save and not self.args.results:
-            raise UserError(
-                "without a window there is nothing to see: add --save out.mp4 or --results out.csv"
-            )
-        return None
-
-    def _open(self, where: str, stack: ExitStack) -> Source:
-        source: Source = open_source(where, self.say, self.args.fps, self.log)
-        if not source.live:
-            source = Prefetch(source)
-        stack.callback(source.close)
-        return source
-
-    def _first(self, source: Source) -> Frame:
-        first = next_frame(source)
-        if first is None:
-            raise UserError(f"{source.name} gave no frame")
-        return first
-
-    def _results(
-        self, source: Source, path: Path | None, stack: ExitStack, overwrite: bool = False
-    ) -> ResultsWriter | None:
-        if path is None:
-            return None
-        return stack.enter_context(
-            ResultsWriter(
-                path, self.args.results_format, overwrite or self.args.overwrite, source.can_seek
-            )
-        )
-
-    def _follower(
-        self,
-        first: Frame,
-        boxes: Sequence[tuple[Box, str | None]],
-        results: ResultsWriter | None,
-        live: bool,
-    ) -> Follower:
-        follower = Follower(self.make_session(live), results)
-        for box, label in boxes:
-            try:
-                follower.add(first, box, label)
-            except ValueError as error:
-                raise UserError(
-                    f"{','.join(f'{v:g}' for v in box)} cannot be a target: {error}"
-                ) from None
-        if not boxes:
-            follower.write(first)
-        return follower
-
-    def _play(
-        self,
-        make_screen: MakeScreen,
-        source: Source,
-        first: Frame,
-        follower: Follower,
-        recorder: Recorder,
-        stack: ExitStack,
-    ) -> None:
-        size = first.image.shape[1], first.image.shape[0]
-        screen = make_screen(source.name, size)
-        stack.callback(screen.close)
-        Player(
-            source, follower, recorder, screen, first, self.args.debug, self.args.max_frames
-        ).run()
-
-    def _follow(self, source: Source, first: Frame, follower: Follower, recorder: Recorder) -> int:
-        total = source.frame_count
-        if self.args.max_frames:
-            total = min(total or self.args.max_frames, self.args.max_frames)
-        progress = Progress(source.name, total, quiet=self.args.quiet)
-        start = time.perf_counter()
-        frames = run_headless(
-            source, first, follower, recorder, progress, self.args.debug, self.args.max_frames
-        )
-        if not self.args.quiet:
-            seconds = time.perf_counter() - start
-            print(
-                f"{source.name}: {frames} frames in {seconds:.1f} s "
-                f"({frames / max(seconds, 1e-9):.0f} fps with decoding and files)"
-            )
-        return frames
-
-    def _report(self, save: Path | None, results: Path | None) -> None:
-        if self.args.quiet:
-            return
-        for what, path in (("annotated video", save), ("results", results)):
-            if path and path.exists():
-                print(f"{what}: {path}")
-
-    # --- many clips -----------------------------------------------------------------------
-
-    def batch(self) -> int:
-        args = self.args
-        if args.save or args.results or args.init_box:
-            raise UserError(
-                "--batch takes boxes from its csv and writes into --out DIR; leave "
-                "out --init-box, --save and --results (--save-videos adds videos)"
-            )
-        if args.out is None:
-            raise UserError("--batch needs --out DIR for the results")
-        form = args.results_format or "csv"
-        run_batch(
-            read_batch(args.batch),
-            args.out,
-            SUFFIX_OF[form],
-            self._follow_clip,
-            self.say,
-            args.overwrite,
-        )
-        return 0
-
-    def _follow_clip(self, clip: Clip, results_path: Path) -> int:
-        save = None
-        if self.args.save_videos:
-            save = claim(results_path.with_name(f"{clip.name}.mp4"), overwrite=True)
-        with ExitStack() as stack:
-            source = self._open(clip.where, stack)
-            first = self._first(source)
-            recorder = Recorder(
-                results_path.parent, clip.name, source.fps, save, source.live, overwrite=True
-            )
-            stack.callback(recorder.close)
-            form = self.args.results_format or form_of(results_path)
-            results = stack.enter_context(
-                ResultsWriter(results_path, form, overwrite=True, rewinds=source.can_seek)
-            )
-            follower = self._follower(first, clip.boxes, results, source.live)
-            total = source.frame_count
-            return run_headless(
-                source,
-                first,
-                follower,
-                recorder,
-                Progress(clip.name, total, quiet=self.args.quiet),
-                self.args.debug,
-                self.args.max_frames,
-            )
-
-
-def _file_stem(name: str) -> str:
-    """A source's name as part of a file name."""
-    return "".join(c if c.isalnum() or c in "-_" else "_" for c in name)[:60] or "clip"
