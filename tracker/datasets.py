@@ -1,84 +1,18 @@
-"""Loaders for the data sets that trackers are judged by, as they are distributed.
+"""Data sets that trackers are judged by, as they are distributed: ``load(folder)``.
 
-``load(folder)`` finds out which layout a folder has, or is told with ``kind``:
-
-==========  =====================================================================  =====
-kind        layout                                                                 pixel
-==========  =====================================================================  =====
-pairs       ``<name>.mp4`` + ``<name>.txt`` (or .csv), also one folder below       0
-otb         ``<name>/img/*.jpg`` + ``<name>/groundtruth_rect[.k].txt``             1
-dtb70       as otb                                                                 1
-uav123      ``anno/UAV123/*.txt``, ``data_seq/UAV123/``, ``configSeqs.m``          1
-lasot       ``[<class>/]<name>/img/*.jpg`` + ``groundtruth.txt``, two flag files   1
-got10k      ``<name>/*.jpg`` + ``groundtruth.txt``, ``cover.label``                0
-vot         ``<name>/groundtruth.txt``, ``color/`` or pictures, ``*.tag``          0
-davis       ``JPEGImages/480p/<name>/``, ``Annotations/480p/<name>/`` (masks)      0
-==========  =====================================================================  =====
-
-Attributes of sequences are read where a data set has its toolkit's ``att`` folder with it
-(``att/``, ``anno/att/``, ``annos/att/``; UAV123 has it at ``anno/UAV123/att/``).
-
-"pixel" is what the files call the first pixel; sequences are always 0-based.
+It finds out which layout a folder has, or is told with ``kind``; ``tracker/dataset_layouts.py``
+lists the layouts.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from tracker import attribute_files
-from tracker.annotations import check_start, read_boxes, read_text
-from tracker.attribute_files import AttributeFiles
+from tracker.dataset_layouts import KINDS as KINDS
+from tracker.dataset_layouts import Sequence as Sequence
+from tracker.dataset_layouts import subfolders, video_pairs
 from tracker.errors import UserError
-from tracker.frames import (
-    VIDEO_SUFFIXES,
-    Frames,
-    Pictures,
-    Video,
-    picture_paths,
-    read_picture,
-)
-from tracker.geometry import FloatArray
-
-
-@dataclass(frozen=True, eq=False)
-class Sequence:
-    """One target in one clip.
-
-    Attributes:
-        dataset: name of the folder that it is reported under.
-        name: name of the sequence within it.
-        source: where the frames come from.
-        truth: (N, 4) boxes, 0-based, NaN where absent; its length bounds the clip.
-        tags: per-frame facts that files state, such as ``occlusion``; (N,) bool each.
-        stated: what files state of the whole sequence, by attribute (``attribute_files``).
-        cover: (N,) visible share as GOT-10k states it, or ``None``.
-        anchors: (N,) VOT's anchor values, or ``None``.
-        judged: False when only the first box is public (test sets): run, but not scored.
-    """
-
-    dataset: str
-    name: str
-    source: Frames
-    truth: FloatArray
-    tags: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
-    cover: FloatArray | None = None
-    anchors: FloatArray | None = None
-    judged: bool = True
-    stated: Mapping[str, bool] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return len(self.truth)
-
-    @property
-    def key(self) -> str:
-        """``dataset/name``, as ``--only`` takes it and as result files are named."""
-        return f"{self.dataset}/{self.name}"
 
 
 def load(folder: str | Path, kind: str = "auto", only: Iterable[str] = ()) -> list[Sequence]:
@@ -107,21 +41,21 @@ def load(folder: str | Path, kind: str = "auto", only: Iterable[str] = ()) -> li
 
 def detect(root: Path) -> str:
     """Which layout a folder has; UserError if none is recognised."""
-    if _video_pairs(root) or any(_video_pairs(d) for d in _folders(root)):
+    if video_pairs(root) or any(video_pairs(d) for d in subfolders(root)):
         return "pairs"
     if (root / "JPEGImages").is_dir() and (root / "Annotations").is_dir():
         return "davis"
     if (root / "anno").is_dir() and (root / "data_seq").is_dir():
         return "uav123"
-    for folder in _folders(root):
+    for folder in subfolders(root):
         kind = _detect_sequence(folder)
         if kind:
             return kind
-        if any(_detect_sequence(below) == "lasot" for below in _folders(folder)[:3]):
+        if any(_detect_sequence(below) == "lasot" for below in subfolders(folder)[:3]):
             return "lasot"
     raise UserError(
         f"{root}: no data set was recognised here; name its form with --kind "
-        f"({', '.join(sorted(KINDS))}), and see the layouts in tracker/datasets.py"
+        f"({', '.join(sorted(KINDS))}), and see the layouts in tracker/dataset_layouts.py"
     )
 
 
@@ -139,212 +73,6 @@ def _detect_sequence(folder: Path) -> str | None:
     return "got10k"
 
 
-def load_pairs(root: Path) -> list[Sequence]:
-    """Video files with an annotation of the same name; each folder is one data set."""
-    sequences = []
-    for folder in (root, *_folders(root)):
-        for video, annotation in _video_pairs(folder):
-            truth = _truth(annotation)
-            sequences.append(Sequence(folder.name, video.stem, Video(video), truth))
-    return sequences
-
-
-def load_otb(root: Path) -> list[Sequence]:
-    """OTB; several annotations in a folder are several targets (Jogging.1)."""
-    return _otb_like(root, _attributes(root, attribute_files.OTB))
-
-
-def load_dtb70(root: Path) -> list[Sequence]:
-    """DTB70, in OTB's layout."""
-    return _otb_like(root, AttributeFiles([], ()))
-
-
-def _otb_like(root: Path, attributes: AttributeFiles) -> list[Sequence]:
-    sequences = []
-    for folder in _folders(root):
-        annotations = sorted(folder.glob("groundtruth_rect*.txt"))
-        for annotation in annotations:
-            target = annotation.stem.removeprefix("groundtruth_rect")
-            frames = _pictures(folder / "img")
-            truth = _truth(annotation, one_based=True)
-            start = OTB_START.get(folder.name, 1) - 1
-            if len(frames) >= start + len(truth):
-                frames = Pictures(frames.paths[start:])
-            name = folder.name + target
-            stated = attributes.of(name)
-            sequences.append(_pictured(root.name, name, frames, truth, stated=stated))
-    return sequences
-
-
-OTB_START = {"David": 300, "BlurCar1": 247, "BlurCar3": 3, "BlurCar4": 18}
-"""First annotated picture of the OTB clips whose truth begins later (its ``configSeqs.m``)."""
-
-
-def load_uav123(root: Path) -> list[Sequence]:
-    """UAV123: several sequences are parts of one folder, as ``configSeqs.m`` says."""
-    parts = _uav_parts(root)
-    attributes = AttributeFiles([root / "anno" / "UAV123" / "att"], attribute_files.UAV123)
-    sequences = []
-    for annotation in sorted((root / "anno" / "UAV123").glob("*.txt")):
-        name = annotation.stem
-        truth = _truth(annotation, one_based=True)
-        folder, first, last = parts.get(name, (name, 1, len(truth)))
-        place = root / "data_seq" / "UAV123" / folder
-        if not place.is_dir():
-            raise UserError(
-                f"{place}: the pictures of {name} are not there; parts of clips need UAV123's "
-                f"configSeqs.m in {root}"
-            )
-        frames = Pictures(_pictures(place).paths[first - 1 : last])
-        stated = attributes.of(name)
-        sequences.append(_pictured(root.name, name, frames, truth, stated=stated))
-    return sequences
-
-
-_UAV_PART = re.compile(
-    r"'name'\s*,\s*'(?P<name>[^']+)'\s*,\s*'path'\s*,\s*'(?P<path>[^']+)'\s*,"
-    r"\s*'startFrame'\s*,\s*(?P<first>\d+)\s*,\s*'endFrame'\s*,\s*(?P<last>\d+)"
-)
-
-
-def _uav_parts(root: Path) -> dict[str, tuple[str, int, int]]:
-    config = next(iter(sorted(root.rglob("configSeqs.m"))), None)
-    if config is None:
-        return {}
-    parts: dict[str, tuple[str, int, int]] = {}
-    for match in _UAV_PART.finditer(read_text(config)):
-        # the file also lists UAV20L and down-sampled versions; the first entry is UAV123's
-        folder = re.split(r"[\\/]", match["path"].rstrip("\\/"))[-1]
-        parts.setdefault(match["name"], (folder, int(match["first"]), int(match["last"])))
-    return parts
-
-
-def load_lasot(root: Path) -> list[Sequence]:
-    """LaSOT, flat or by class; its flags of full occlusion and leaving mark absent frames."""
-    attributes = _attributes(root, attribute_files.LASOT)
-    sequences = []
-    for truth_file in sorted((*root.glob("*/groundtruth.txt"), *root.glob("*/*/groundtruth.txt"))):
-        folder = truth_file.parent
-        truth = _truth(truth_file, one_based=True)
-        tags = {}
-        for tag, file in (("occlusion", "full_occlusion"), ("out of view", "out_of_view")):
-            if (folder / f"{file}.txt").is_file():
-                tags[tag] = _flags(folder / f"{file}.txt", len(truth)) > 0
-                truth[tags[tag]] = np.nan
-        frames, stated = _pictures(folder / "img"), attributes.of(folder.name)
-        sequences.append(_pictured(root.name, folder.name, frames, truth, tags, stated=stated))
-    return sequences
-
-
-def load_got10k(root: Path) -> list[Sequence]:
-    """GOT-10k; in its test part only the first box is public."""
-    sequences = []
-    for folder in _folders(root):
-        if not (folder / "groundtruth.txt").is_file():
-            continue
-        frames, truth = _pictures(folder), _truth(folder / "groundtruth.txt")
-        if len(truth) == 1 and len(frames) > 1:
-            rest = np.full((len(frames) - 1, 4), np.nan)
-            truth = np.concatenate([truth, rest])
-            sequences.append(Sequence(root.name, folder.name, frames, truth, judged=False))
-            continue
-        cover, tags = None, {}
-        if (folder / "cover.label").is_file():
-            cover = _flags(folder / "cover.label", len(truth))
-            # 0..8 in the files: eighths of the target that can be seen
-            tags["occlusion"] = cover < 5
-        if (folder / "cut_by_image.label").is_file():
-            tags["out of view"] = _flags(folder / "cut_by_image.label", len(truth)) > 0
-        sequences.append(_pictured(root.name, folder.name, frames, truth, tags, cover))
-    return sequences
-
-
-def load_vot(root: Path) -> list[Sequence]:
-    """VOT, short-term and long-term, with its tags and anchors."""
-    sequences = []
-    for folder in _folders(root):
-        if not (folder / "groundtruth.txt").is_file():
-            continue
-        place = next((folder / n for n in ("color", "frames") if (folder / n).is_dir()), folder)
-        frames, truth = _pictures(place), _truth(folder / "groundtruth.txt")
-        files = {
-            "occlusion": "occlusion",
-            "motion_change": "fast motion",
-            "size_change": "scale change",
-        }
-        tags = {
-            tag: _flags(folder / f"{file}.tag", len(truth)) > 0
-            for file, tag in files.items()
-            if (folder / f"{file}.tag").is_file()
-        }
-        anchors = None
-        if (folder / "anchor.value").is_file():
-            anchors = _flags(folder / "anchor.value", len(truth))
-        sequences.append(_pictured(root.name, folder.name, frames, truth, tags, None, anchors))
-    return sequences
-
-
-def load_davis(root: Path) -> list[Sequence]:
-    """DAVIS 2016 and 2017: the box around each object's mask; objects of the first frame."""
-    sequences = []
-    for masks in _davis_folders(root / "Annotations"):
-        frames = _pictures(root / "JPEGImages" / masks.relative_to(root / "Annotations"))
-        labels = [mask_labels(read_picture(p)) for p in picture_paths(masks)]
-        objects = [int(i) for i in np.unique(labels[0]) if i > 0]
-        for number in objects:
-            truth = np.array([_label_box(label, number) for label in labels])
-            name = masks.name if len(objects) == 1 else f"{masks.name}.{number}"
-            sequences.append(_pictured(root.name, name, frames, truth))
-    return sequences
-
-
-def mask_labels(picture: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Object numbers of a DAVIS annotation from its colours (Pascal VOC's palette).
-
-    White (DAVIS 2016) is object 1; black is the background.
-
-    Args:
-        picture: (H, W, 3) BGR, as OpenCV decodes the palette.
-    """
-    blue, green, red = (picture[..., i].astype(np.int64) for i in range(3))
-    label = np.zeros(picture.shape[:2], dtype=np.int64)
-    for bit in range(8):
-        # bits 0, 1, 2 of the number, then 3, 4, 5, ... go to red, green, blue from the top
-        for offset, channel in enumerate((red, green, blue)):
-            position = 3 * bit + offset
-            if position < 8:
-                label |= ((channel >> (7 - bit)) & 1) << position
-    label[(red == 255) & (green == 255) & (blue == 255)] = 1
-    return label
-
-
-def _label_box(label: NDArray[np.int64], number: int) -> tuple[float, float, float, float]:
-    rows, columns = np.nonzero(label == number)
-    if not len(rows):
-        return (np.nan,) * 4
-    x, y = int(columns.min()), int(rows.min())
-    return float(x), float(y), float(columns.max() - x + 1), float(rows.max() - y + 1)
-
-
-def _davis_folders(annotations: Path) -> list[Path]:
-    for resolution in ("480p", "Full-Resolution", "1080p"):
-        if (annotations / resolution).is_dir():
-            return _folders(annotations / resolution)
-    return _folders(annotations)
-
-
-KINDS: dict[str, Callable[[Path], list[Sequence]]] = {
-    "pairs": load_pairs,
-    "otb": load_otb,
-    "dtb70": load_dtb70,
-    "uav123": load_uav123,
-    "lasot": load_lasot,
-    "got10k": load_got10k,
-    "vot": load_vot,
-    "davis": load_davis,
-}
-
-
 def _select(sequences: list[Sequence], only: list[str]) -> list[Sequence]:
     if not only:
         return sequences
@@ -357,71 +85,3 @@ def _select(sequences: list[Sequence], only: list[str]) -> list[Sequence]:
             f"such as {', '.join(s.key for s in sequences[:4])}"
         )
     return chosen
-
-
-def _pictured(
-    dataset: str,
-    name: str,
-    frames: Pictures,
-    truth: FloatArray,
-    tags: Mapping[str, NDArray[np.bool_]] | None = None,
-    cover: FloatArray | None = None,
-    anchors: FloatArray | None = None,
-    stated: Mapping[str, bool] | None = None,
-) -> Sequence:
-    if len(frames) < len(truth):
-        raise UserError(
-            f"{dataset}/{name}: {len(truth)} lines of truth for {len(frames)} pictures; "
-            "a line too many, or pictures are missing"
-        )
-    return Sequence(dataset, name, frames, truth, tags or {}, cover, anchors, stated=stated or {})
-
-
-def _attributes(root: Path, names: tuple[str, ...]) -> AttributeFiles:
-    """Of the toolkit, which people put beside the sequences."""
-    return AttributeFiles([root / place for place in attribute_files.PLACES], names)
-
-
-def _truth(path: Path, one_based: bool = False) -> FloatArray:
-    truth = read_boxes(path, one_based)
-    check_start(truth, str(path))
-    return truth
-
-
-def _flags(path: Path, length: int) -> FloatArray:
-    """Numbers of a file, separated by anything; short files are filled with 0, as VOT does."""
-    words = [w for w in re.split(r"[,;\s]+", read_text(path)) if w]
-    try:
-        values = np.array([float(w) for w in words])
-    except ValueError:
-        raise UserError(f"{path}: expected one number a frame") from None
-    flags = np.zeros(length)
-    flags[: min(length, len(values))] = values[:length]
-    return flags
-
-
-def _pictures(folder: Path) -> Pictures:
-    if not folder.is_dir():
-        raise UserError(f"{folder}: the folder with the pictures is missing")
-    paths = picture_paths(folder)
-    if not paths:
-        raise UserError(f"{folder}: there is no picture in this folder")
-    return Pictures(paths)
-
-
-def _video_pairs(folder: Path) -> list[tuple[Path, Path]]:
-    pairs = []
-    for video in sorted(folder.iterdir()):
-        if video.suffix.lower() in VIDEO_SUFFIXES and video.is_file():
-            for suffix in (".txt", ".csv"):
-                annotation = video.with_suffix(suffix)
-                if annotation.is_file():
-                    pairs.append((video, annotation))
-                    break
-    return pairs
-
-
-def _folders(root: Path) -> list[Path]:
-    if not root.is_dir():
-        raise UserError(f"{root}: this folder of the data set is missing")
-    return sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tracker import datasets
+from tracker.dataset_layouts import mask_labels
 from tracker.errors import UserError
 from tracker.frames import Video
 
@@ -198,7 +199,7 @@ def test_davis_masks_become_boxes(tmp_path):
 def test_davis_2016_is_black_and_white():
     mask = np.zeros((2, 2, 3), dtype=np.uint8)
     mask[0, 0] = 255
-    assert datasets.mask_labels(mask).tolist() == [[1, 0], [0, 0]]
+    assert mask_labels(mask).tolist() == [[1, 0], [0, 0]]
 
 
 def test_refusals(tmp_path):
@@ -227,5 +228,5 @@ def test_only_picks_sequences_and_knows_its_names(tmp_path):
 def test_pictures_are_ordered_by_number(tmp_path):
     for name in ("10.png", "9.png", "1.png"):
         picture(tmp_path / "x" / name, 1)
-    found = datasets.picture_paths(tmp_path / "x")
+    found = picture_paths(tmp_path / "x")
     assert [p.name for p in found] == ["1.png", "9.png", "10.png"]
