@@ -11,7 +11,7 @@ import pytest
 from tracker import datasets
 from tracker.dataset_layouts import mask_labels
 from tracker.errors import UserError
-from tracker.frames import Video
+from tracker.frames import Video, picture_paths
 
 
 def picture(path: Path, value: int, size: tuple[int, int] = (24, 16)) -> None:
