@@ -192,3 +192,20 @@ def test_an_interrupted_run_goes_on_where_it_stopped(data, tmp_path, number):
     again = evaluate(*[a for a in arguments if a != "--quiet"])
     assert again.returncode == 0, again.stderr
     assert f"{done} of 3 runs were done before" in again.stderr
+
+
+def test_two_evaluations_may_share_a_folder(data, tmp_path):
+    """Both do all the work, and each file is that of one of them."""
+    environment = {**os.environ, "PYTHONPATH": str(HERE), "OMP_NUM_THREADS": "1"}
+    arguments = ["--data", str(data), "--out", str(tmp_path), "--no-report", "--quiet",
+                 "--trackers", "trackers_under_test:Slow"]  # fmt: skip
+    command = [sys.executable, str(ROOT / "tools" / "evaluate.py"), *arguments]
+    both = [
+        subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    said = [process.communicate(timeout=240)[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    again = evaluate(*[a for a in arguments if a != "--quiet"])
+    assert "3 of 3 runs were done before" in again.stderr
+    assert not [p for p in tmp_path.rglob("*") if p.name.endswith(".part")]
