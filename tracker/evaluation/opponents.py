@@ -31,6 +31,11 @@ from tracker.results import Box, State, TrackResult
 OWN_MODELS = ("kestrel", "siamfc")
 OPENCV = ("csrt", "kcf", "mil", "nano", "vit", "dasiamrpn")
 NANOTRACK = ("nanotrack-v2", "nanotrack-v3")
+NOT_TRACKING = (
+    "cli", "errors", "files", "annotations", "attribute_files", "datasets", "dataset_layouts",
+)  # fmt: skip
+"""Rooms of the package that no box depends on (what they read of a clip is in a run's key): a
+change in them does not cost another run."""
 
 
 class Unavailable(UserError):
@@ -304,7 +309,7 @@ def _own_parts(name: str, options: Options) -> list[str]:
     from tracker.weights import read_model
 
     package = Path(tracker.__path__[0])
-    code = sorted(p for p in package.glob("*.py") if p.name not in ("cli.py", "errors.py"))
+    code = sorted(p for p in package.glob("*.py") if p.stem not in NOT_TRACKING)
     try:
         return [
             choose_device(options.device).name,
