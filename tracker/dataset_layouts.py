@@ -5,8 +5,9 @@ kind        layout                                                              
 ==========  =====================================================================  =====
 pairs       ``<name>.mp4`` + ``<name>.txt`` (or .csv), also one folder below       0
 otb         ``<name>/img/*.jpg`` + ``<name>/groundtruth_rect[.k].txt``             1
-dtb70       as otb                                                                 1
+dtb70       as otb; recognised by names that only it has                           1
 uav123      ``anno/UAV123/*.txt``, ``data_seq/UAV123/``, ``configSeqs.m``          1
+uavdt       ``UAV-benchmark-S/<name>/*.jpg``, toolkit with ``anno/<name>_gt.txt``  1
 lasot       ``[<class>/]<name>/img/*.jpg`` + ``groundtruth.txt``, two flag files   1
 got10k      ``<name>/*.jpg`` + ``groundtruth.txt``, ``cover.label``                0
 vot         ``<name>/groundtruth.txt``, ``color/`` or pictures, ``*.tag``          0
@@ -96,7 +97,7 @@ def load_otb(root: Path) -> list[Sequence]:
 
 def load_dtb70(root: Path) -> list[Sequence]:
     """DTB70, in OTB's layout."""
-    return _otb_like(root, AttributeFiles([], ()))
+    return _otb_like(root, _attributes(root, attribute_files.DTB70))
 
 
 def _otb_like(root: Path, attributes: AttributeFiles) -> list[Sequence]:
@@ -157,6 +158,26 @@ def _uav_parts(root: Path) -> dict[str, tuple[str, int, int]]:
         folder = re.split(r"[\\/]", match["path"].rstrip("\\/"))[-1]
         parts.setdefault(match["name"], (folder, int(match["first"]), int(match["last"])))
     return parts
+
+
+def load_uavdt(root: Path) -> list[Sequence]:
+    """UAVDT's single-object part; the truth lies in its toolkit's ``anno``, anywhere below."""
+    annotations = {p.name: p for p in sorted(root.rglob("*_gt.txt")) if p.parent.name == "anno"}
+    attributes = AttributeFiles(
+        sorted({p.parent / "att" for p in annotations.values()}), attribute_files.UAVDT
+    )
+    sequences = []
+    for folder in subfolders(root / "UAV-benchmark-S"):
+        name = folder.name
+        if f"{name}_gt.txt" not in annotations:
+            raise UserError(
+                f"{root}: the truth of {name} is not here; UAVDT has it in its toolkit, as "
+                f"UAV-benchmark-SOT_v1.0/anno/{name}_gt.txt"
+            )
+        truth = _truth(annotations[f"{name}_gt.txt"], one_based=True)
+        stated = attributes.of(name)
+        sequences.append(_pictured(root.name, name, _pictures(folder), truth, stated=stated))
+    return sequences
 
 
 def load_lasot(root: Path) -> list[Sequence]:
@@ -278,6 +299,7 @@ KINDS: dict[str, Callable[[Path], list[Sequence]]] = {
     "otb": load_otb,
     "dtb70": load_dtb70,
     "uav123": load_uav123,
+    "uavdt": load_uavdt,
     "lasot": load_lasot,
     "got10k": load_got10k,
     "vot": load_vot,

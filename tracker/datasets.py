@@ -47,8 +47,12 @@ def detect(root: Path) -> str:
         return "davis"
     if (root / "anno").is_dir() and (root / "data_seq").is_dir():
         return "uav123"
+    if (root / "UAV-benchmark-S").is_dir():
+        return "uavdt"
     for folder in subfolders(root):
         kind = _detect_sequence(folder)
+        if kind == "otb" and any((root / name).is_dir() for name in _DTB70_ONLY):
+            return "dtb70"  # the same layout; its attributes stand in another order
         if kind:
             return kind
         if any(_detect_sequence(below) == "lasot" for below in subfolders(folder)[:3]):
@@ -57,6 +61,9 @@ def detect(root: Path) -> str:
         f"{root}: no data set was recognised here; name its form with --kind "
         f"({', '.join(sorted(KINDS))}), and see the layouts in tracker/dataset_layouts.py"
     )
+
+
+_DTB70_ONLY = ("ChasingDrones", "RcCar3", "Paragliding3", "ManRunning1", "MountainBike5")
 
 
 def _detect_sequence(folder: Path) -> str | None:

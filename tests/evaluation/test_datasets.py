@@ -121,7 +121,30 @@ def test_attribute_files_in_the_order_of_their_toolkits(tmp_path):
     assert jogging.stated["deformation"] and not jogging.stated["fast motion"]
     assert len(basketball.stated) == 11
     (same, _) = datasets.load(otb, "dtb70")
-    assert same.stated == {}  # its order is another one
+    assert same.stated["aspect change"] and not same.stated["background clutter"]
+
+    dtb = tmp_path / "DTB70"
+    pictures(dtb / "RcCar3" / "img", 1)
+    write(dtb / "RcCar3" / "groundtruth_rect.txt", "1,1,5,5")
+    write(dtb / "anno" / "att" / "RcCar3.txt", "1,1,0,0,0,1,0,0,0,0,0")
+    (car,) = datasets.load(dtb)  # recognised, though its layout is OTB's
+    assert [n for n, shown in car.stated.items() if shown] == [
+        "scale change", "aspect change", "in-plane rotation",
+    ]  # fmt: skip
+
+    uavdt = tmp_path / "UAVDT"
+    pictures(uavdt / "UAV-benchmark-S" / "S0101", 2, "img{:06d}.jpg")
+    anno = uavdt / "UAV-benchmark-SOT_v1.0" / "anno"
+    write(anno / "S0101_gt.txt", "2,3,4,4\n3,3,4,4")
+    write(anno / "att" / "S0101_att.txt", "1,0,0,1,0,0,0,0,0")
+    (van,) = datasets.load(uavdt)
+    assert van.key == "UAVDT/S0101" and van.truth[0].tolist() == [1, 2, 4, 4]
+    assert [n for n, shown in van.stated.items() if shown] == [
+        "background clutter", "small object",
+    ]  # fmt: skip
+    (anno / "S0101_gt.txt").rename(anno / "S0102_gt.txt")
+    with pytest.raises(UserError, match="the truth of S0101 is not here"):
+        datasets.load(uavdt)
 
     uav = tmp_path / "UAV123"
     pictures(uav / "data_seq" / "UAV123" / "bike1", 1)
