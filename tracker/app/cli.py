@@ -153,6 +153,8 @@ def _interruptible() -> Iterator[None]:
     """Let SIGTERM end the program as ctrl-c does: by an exception that finishes all files."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
+        # one request may come twice (`timeout` asks the process and then its group)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise KeyboardInterrupt
 
     try:

@@ -65,6 +65,8 @@ def stop_politely() -> None:
     """Let a request to end (SIGTERM) end the command as ctrl-c does: what was done is kept."""
 
     def stop(number: int, frame: object) -> None:
+        # one request may come twice (`timeout` asks the process and then its group)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, stop)
