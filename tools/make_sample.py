@@ -17,6 +17,7 @@ import argparse
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -196,7 +197,7 @@ def foreground(scene: Array) -> Array:
 class Curve:
     """Smooth curves through key frames: (time, value, ...) rows."""
 
-    def __init__(self, rows: list[tuple[float, ...]]) -> None:
+    def __init__(self, rows: Sequence[tuple[float, ...]]) -> None:
         from scipy.interpolate import Akima1DInterpolator
 
         table = np.array(rows, np.float64)
@@ -316,7 +317,7 @@ def visible_box(outline: Array) -> Array:
     return np.concatenate([inside_low, size])
 
 
-def encode(frames: list[Array], path: Path) -> None:
+def encode(frames: Sequence[Array], path: Path) -> None:
     """Write H.264 with ffmpeg; the same frames give the same file."""
     ffmpeg = shutil.which("ffmpeg")
     if ffmpeg is None:
@@ -334,7 +335,9 @@ def encode(frames: list[Array], path: Path) -> None:
     partial.replace(path)
 
 
-def sheet(frames: list[Array], boxes: list[Array], columns: int = 5, rows: int = 6) -> Array:
+def sheet(
+    frames: Sequence[Array], boxes: Sequence[Array], columns: int = 5, rows: int = 6
+) -> Array:
     """Frames in even steps, the true box drawn, on one picture."""
     tiles = []
     for i in np.linspace(0, len(frames) - 1, columns * rows).round().astype(int):

@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -70,7 +71,11 @@ def main() -> int:
 
 
 def to_int8(
-    files: ModelFiles, feeds: list[dict], args: argparse.Namespace, notes: dict, stride: int
+    files: ModelFiles,
+    feeds: list[dict[str, Any]],
+    args: argparse.Namespace,
+    notes: dict[str, Any],
+    stride: int,
 ) -> bytes:
     """Quantise; print what each layer costs, and keep the worst in float32."""
     from tqdm import tqdm
