@@ -309,7 +309,7 @@ IN_IT = [*SAMPLE, "--init-box", "150,80,40,40"]
         (["--init-box", "1,2,3"], "a box is four numbers x,y,w,h in pixels"),
         ([*SAMPLE, "--init-box", "4000,3000,9,9"], "lies outside the frame of 640 x 360 pixels"),
         ([*SAMPLE, "--init-box", "9,9,-5,9"], "positive width and height, found -5 x 9"),
-        ([*IN_IT, "--model", "nobody"], "one of: kestrel, siamfc"),
+        ([*IN_IT, "--model", "nobody"], "one of: kestrel"),
         ([*IN_IT, "--model", "cut/kestrel"], "the search graph of cut/kestrel cannot be loaded"),
         ([*IN_IT, "--model", "sums/kestrel"], "is not the file that SHA256SUMS lists"),
         ([*IN_IT, "--device", "tpu"], "there is no device 'tpu'; choose"),
