@@ -113,24 +113,27 @@ def plot(points: list[Point]) -> str:
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.margins(0.18)
         axes.set(title=dataset, xlabel="frames a second, tracker alone", ylabel="success AUC")
+    handles = [
+        Line2D([], [], color=plots.colour(number), linewidth=4, label=name)
+        for number, name in enumerate(names)
+    ]
     if len(threads) > 1:
-        handles = [
+        handles += [
             Line2D([], [], color="#555555", marker=MARKS[i % len(MARKS)], linestyle="",
                    label="own choice" if n is None else f"{n} thread{'s' * (n > 1)}")
             for i, n in enumerate(threads)
         ]  # fmt: skip
-        figure.legend(handles=handles, loc="outside right upper", frameon=False)
+    # beside the panels: names at the marks cover one another where trackers are alike
+    figure.legend(handles=handles, loc="outside right upper", frameon=False)
     return plots.to_svg(figure)
 
 
 def _draw(
     axes: Axes, points: list[Point], dataset: str, colour: str, threads: list[int | None]
 ) -> None:
-    """One tracker: a mark for each number of threads, and its name at the fastest."""
+    """One tracker: a mark for each number of threads."""
     places = sorted((p.speed.update_fps, threads.index(p.threads)) for p in points)
     auc = points[0].auc[dataset]
     axes.plot([x for x, _ in places], [auc] * len(places), color=colour, linewidth=1)
     for x, number in places:
         axes.plot(x, auc, MARKS[number % len(MARKS)], markersize=7, color=colour)
-    axes.annotate(points[0].name, (places[-1][0], auc), (0, 7), textcoords="offset points",
-                  fontsize=8, ha="center")  # fmt: skip
