@@ -44,6 +44,7 @@ class Desk:
                 "-screen",
                 "0",
                 "1600x1000x24",
+                "-noreset",  # else it turns clients away for a moment whenever the last one leaves
                 "-fbdir",
                 str(folder),
             ],
