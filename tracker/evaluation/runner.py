@@ -8,6 +8,7 @@ that an interrupt at any moment costs only the sequences that were under way.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import functools
 import hashlib
@@ -21,6 +22,7 @@ from tracker.errors import UserError
 from tracker.evaluation import opponents, pool, protocols
 from tracker.evaluation.results_io import Track, read_track, track_to_csv, write_atomic
 from tracker.evaluation.vot import Anchor, anchor_frames
+from tracker.files import hold_folder
 
 FORMAT = 1
 """Raised when the meaning of the files changes."""
@@ -173,14 +175,18 @@ def _save(job: Job, track: Track, size: tuple[int, int], workers: int) -> None:
         "workers": workers,
         "written": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
     }
-    # The record first: it holds the sum of the csv, so that one without the other, or beside
-    # another's, is run again; a csv without a record would be taken for somebody else's file.
-    write_atomic(job.record, json.dumps(record, indent=1))
-    try:
-        write_atomic(job.path, text)
-    except UserError:
-        job.record.unlink(missing_ok=True)
-        raise
+    # The record first: it holds the sum of the csv, so that one without the other is run again; a
+    # csv without a record would be taken for somebody else's file. Alone, since another program
+    # that writes the same run between the two would leave its csv beside our record.
+    with contextlib.suppress(OSError):  # the write says it better
+        job.path.parent.mkdir(parents=True, exist_ok=True)
+    with hold_folder(job.path.parent):
+        write_atomic(job.record, json.dumps(record, indent=1))
+        try:
+            write_atomic(job.path, text)
+        except UserError:
+            job.record.unlink(missing_ok=True)
+            raise
 
 
 def run_all(
