@@ -94,9 +94,10 @@ def test_parameters_are_written_into_graphs_without_torch(tmp_path):
     old, new = (open_network(m, "cpu", 1) for m in ("kestrel", str(stem)))
     assert new.spec.online.window == 0.33 and new.spec.presence.patience == 9
     assert new.spec.online.penalty == old.spec.online.penalty and new.spec.pair == old.spec.pair
-    crop = np.random.default_rng(0).integers(0, 255, (1, 256, 256, 3), np.uint8)
+    size = old.spec.search_size
+    crop = np.random.default_rng(0).integers(0, 255, (1, size, size, 3), np.uint8)
     box = np.float32([[40, 40, 88, 88]])
-    (a, _), (b, _) = (n.embed(crop[:, 64:192, 64:192], box) for n in (old, new))
+    (a, _), (b, _) = (n.embed(crop[:, 40:168, 40:168], box) for n in (old, new))
     np.testing.assert_array_equal(a, b)
     np.testing.assert_array_equal(old.search(a, crop).score, new.search(b, crop).score)
     again = tune("--model", "kestrel", "--start", start, "--write", stem)

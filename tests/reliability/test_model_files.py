@@ -189,8 +189,9 @@ def test_a_word_in_the_record_is_no_reference(stem: Path) -> None:
 
 def test_a_graph_that_fails_while_it_runs_is_one_sentence(stem: Path) -> None:
     network = open_network(stem, "cpu", 1)
+    size = network.spec.search_size
     with pytest.raises(UserError, match=r"the search graph of .* failed"):
-        network.search(np.zeros((1, 2, 3), np.float32), np.zeros((1, 256, 256, 3), np.uint8))
+        network.search(np.zeros((1, 2, 3), np.float32), np.zeros((1, size, size, 3), np.uint8))
 
 
 numbers = st.floats(width=32) | st.sampled_from([np.nan, np.inf, -np.inf, 3e38, -3e38, 1e-45])

@@ -34,7 +34,7 @@ def given(count: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.
     rng = torch.Generator().manual_seed(seed)
     boxes = torch.tensor([[30.0, 41.0, 99.0, 77.0], [50, 20, 80, 120], [1, 2, 126, 120]])
     exemplars = torch.randint(256, (count, 128, 128, 3), generator=rng, dtype=torch.uint8)
-    crops = torch.randint(256, (count, 256, 256, 3), generator=rng, dtype=torch.uint8)
+    crops = torch.randint(256, (count, 224, 224, 3), generator=rng, dtype=torch.uint8)
     return exemplars, boxes[:count], crops
 
 

@@ -49,21 +49,21 @@ def test_kestrel_shapes() -> None:
     box = torch.tensor([[32.0, 32.0, 96.0, 96.0]]).repeat(2, 1)
     with torch.no_grad():
         embedding, identity = network.exemplar(torch.zeros(2, 128, 128, 3, dtype=torch.uint8), box)
-        search = torch.zeros(2, 256, 256, 3, dtype=torch.uint8)
+        search = torch.zeros(2, 224, 224, 3, dtype=torch.uint8)
         output = network.search(embedding, search)
     assert embedding.shape == (2, 66, 24)
     assert identity.shape == (2, 10)
-    assert output.score.shape == (2, 16, 16)
-    assert output.sides.shape == (2, 4, 16, 16)
+    assert output.score.shape == (2, 14, 14)
+    assert output.sides.shape == (2, 4, 14, 14)
     assert (output.sides > 0).all()
-    assert output.identity.shape == (2, 10, 16, 16)
+    assert output.identity.shape == (2, 10, 14, 14)
     assert torch.allclose(identity.norm(dim=1), torch.ones(2))
 
 
 def test_one_exemplar_serves_many_searches() -> None:
     network = tiny_kestrel().eval()
     box = torch.tensor([[30.0, 40.0, 90.0, 80.0]])
-    search = torch.from_numpy(np.stack([picture(i, 256, 256) for i in (1, 2, 3)]))
+    search = torch.from_numpy(np.stack([picture(i, 224, 224) for i in (1, 2, 3)]))
     with torch.no_grad():
         embedding, _ = network.exemplar(torch.from_numpy(picture(0, 128, 128))[None], box)
         together = network.search(embedding, search)

@@ -29,9 +29,9 @@ class SearchOutput(NamedTuple):
     """What one search pass gives.
 
     Attributes:
-        score: logits (B, 16, 16) that the target's middle is at a cell.
-        sides: (B, 4, 16, 16) distances left, top, right, bottom, search-crop pixels.
-        identity: (B, D, 16, 16), averaged over a box and normalised: its identity vector.
+        score: logits (B, 14, 14) that the target's middle is at a cell.
+        sides: (B, 4, 14, 14) distances left, top, right, bottom, search-crop pixels.
+        identity: (B, D, 14, 14), averaged over a box and normalised: its identity vector.
     """
 
     score: Tensor
@@ -51,7 +51,7 @@ class Kestrel(nn.Module):
 
     name = "kestrel"
     exemplar_size = 128
-    search_size = 256
+    search_size = 224
     stride = 16
 
     def __init__(
@@ -125,7 +125,7 @@ class Kestrel(nn.Module):
 
         Args:
             embedding: (1 or B, 66, C) of ``exemplar``.
-            image: uint8 BGR (B, 256, 256, 3).
+            image: uint8 BGR (B, 224, 224, 3).
         """
         features = self.features(image)
         embedded = self.neck(features)

@@ -136,7 +136,7 @@ def _add_losses(g: Any) -> None:
 
 
 def _add_pairs(g: Any) -> None:
-    d = PairOptions(128, 256)
+    d = PairOptions(128, 224)
     g.add_argument("--negative", type=_share, default=d.negative, help="another object is shown")
     g.add_argument("--hard", type=_share, default=d.hard, help="of these: confused or same class")
     g.add_argument("--paste", type=_share, default=d.paste, help="of objects with outlines")
