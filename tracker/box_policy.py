@@ -22,7 +22,7 @@ from tracker.runtime import SearchOutput
 from tracker.spec import BoxPolicy, ModelSpec
 
 Array = NDArray[np.float32]
-_NEIGHBOURS = np.ones((3, 3), np.uint8)
+MOST_RIVALS = 8  # peaks of one response that are looked at
 
 
 @dataclass(frozen=True)
@@ -63,36 +63,60 @@ def decide(
     assert isinstance(policy, BoxPolicy) and output.boxes is not None
     score, boxes = output.score[index], output.boxes[index]
     scale = size / region.side
-    width, height = boxes[2] - boxes[0], boxes[3] - boxes[1]
-    penalty = size_penalty(width, height, last[2] * scale, last[3] * scale, policy.penalty)
-    ranked = (1 - policy.window) * (score * penalty) + _weighed(policy.window, len(score))
-    best = int(ranked.argmax())
-    row, column = divmod(best, score.shape[1])
-    x1, y1, x2, y2 = (float(v) for v in boxes[:, row, column])
-    confidence = float(score[row, column])
-    rate = min(policy.size_rate * confidence * float(penalty[row, column]), 1.0)
-    w = last[2] * scale * (1 - rate) + (x2 - x1) * rate
-    h = last[3] * scale * (1 - rate) + (y2 - y1) * rate
+    last_w, last_h = last[2] * scale, last[3] * scale
+    cell, penalty = _best_cell(policy, score, boxes, last_w, last_h)
+    corners = _corners(boxes, cell)
+    x1, y1, x2, y2 = corners
+    confidence = float(score.item(cell))
+    rate = min(policy.size_rate * confidence * penalty, 1.0)
+    w = last_w * (1 - rate) + (x2 - x1) * rate
+    h = last_h * (1 - rate) + (y2 - y1) * rate
     box = region.to_frame((x1 + x2) / 2, (y1 + y2) / 2, w, h, size)
     identity = None
     if output.identity is not None:
-        corners = (x1, y1, x2, y2)
         identity = pooled_identity(output.identity[index], corners, spec.stride)
     return Candidate(box, confidence, sharpness(score), identity)
+
+
+def _best_cell(
+    policy: BoxPolicy, score: Array, boxes: Array, w: float, h: float
+) -> tuple[int, float]:
+    """The cell that ranks first, and its penalty; the target was w x h crop pixels.
+
+    A penalty only lowers a rank: where the next cell's could not win without one, none can.
+    """
+    ranks = (1 - policy.window) * score + _weighed(policy.window, len(score))
+    best, cell, factor = -1.0, 0, 1.0
+    for number in np.argsort(-ranks, axis=None, kind="stable").tolist():
+        bound = float(ranks.item(number))
+        if bound <= best:
+            break
+        x1, y1, x2, y2 = _corners(boxes, number)
+        penalty = size_penalty(x2 - x1, y2 - y1, w, h, policy.penalty)
+        rank = bound - (1 - policy.window) * float(score.item(number)) * (1 - penalty)
+        if rank > best:
+            best, cell, factor = rank, number, penalty
+    return cell, factor
+
+
+def _corners(boxes: Array, cell: int) -> tuple[float, float, float, float]:
+    """x1 y1 x2 y2 of a cell's box, in crop pixels; at least a thousandth of one wide and high."""
+    x1, y1, x2, y2 = boxes.reshape(4, -1)[:, cell].tolist()
+    return x1, y1, max(x2, x1 + 1e-3), max(y2, y1 + 1e-3)
 
 
 def strongest(spec: ModelSpec, output: SearchOutput, index: int, region: Region) -> Candidate:
     """The cell of the highest score, wherever it is and whatever its size."""
     assert output.boxes is not None
     score, boxes = output.score[index], output.boxes[index]
-    row, column = divmod(int(score.argmax()), score.shape[1])
-    x1, y1, x2, y2 = (float(v) for v in boxes[:, row, column])
-    w, h = max(x2 - x1, 1e-3), max(y2 - y1, 1e-3)
-    box = region.to_frame((x1 + x2) / 2, (y1 + y2) / 2, w, h, spec.search_size)
+    cell = int(score.argmax())
+    corners = _corners(boxes, cell)
+    x1, y1, x2, y2 = corners
+    box = region.to_frame((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1, spec.search_size)
     identity = None
     if output.identity is not None:
-        identity = pooled_identity(output.identity[index], (x1, y1, x2, y2), spec.stride)
-    return Candidate(box, float(score[row, column]), sharpness(score), identity)
+        identity = pooled_identity(output.identity[index], corners, spec.stride)
+    return Candidate(box, float(score.item(cell)), sharpness(score), identity)
 
 
 def rivals(
@@ -105,35 +129,44 @@ def rivals(
         least: score that a peak needs.
     """
     score = output.score[index]
-    high = score >= least
-    if output.boxes is None or output.identity is None or 2 * np.count_nonzero(high) >= high.size:
+    cells = np.flatnonzero(score >= least).tolist()
+    if output.boxes is None or output.identity is None or 2 * len(cells) >= score.size:
         return []  # half of the response is high: it tells nothing apart
-    corners = output.boxes[index]
-    peaks = high & (score >= cv2.dilate(score, _NEIGHBOURS))
-    x1, y1, x2, y2 = (float(v) for v in region.to_crop(chosen, spec.search_size))
+    x1, y1, x2, y2 = region.to_crop(chosen, spec.search_size).tolist()
     found = []
-    for row, column in np.argwhere(peaks)[:8]:
-        a, b, c, d = (float(v) for v in corners[:, row, column])
+    for cell in _peaks(score, cells)[:MOST_RIVALS]:
+        a, b, c, d = corners = _corners(output.boxes[index], cell)
         if c <= x1 or a >= x2 or d <= y1 or b >= y2:
-            found.append(pooled_identity(output.identity[index], (a, b, c, d), spec.stride))
+            found.append(pooled_identity(output.identity[index], corners, spec.stride))
     return found
 
 
-def size_penalty(width: Array, height: Array, w: float, h: float, strength: float) -> Array:
+def _peaks(score: Array, cells: list[int]) -> list[int]:
+    """Those of some cells that none of their eight neighbours exceeds."""
+    rows, columns = score.shape
+    values = score.tolist()
+    peaks = []
+    for cell in cells:
+        row, column = divmod(cell, columns)
+        near = slice(max(column - 1, 0), column + 2)
+        around = values[max(row - 1, 0) : min(row + 2, rows)]
+        if values[row][column] >= max(max(line[near]) for line in around):
+            peaks.append(cell)
+    return peaks
+
+
+def size_penalty(width: float, height: float, w: float, h: float, strength: float) -> float:
     """``exp(-k (max(r, 1/r) max(s, 1/s) - 1))`` with r the change of aspect, s of size.
 
     SiamRPN, equation 13; size is the context side of ``context_side``.
 
     Args:
-        width, height: (H, W) of the boxes; w, h: of the target, in the same pixels.
+        width, height: of a box; w, h: of the target, in the same pixels; all above 0.
     """
-    half = (width + height) * np.float32(0.5)
-    side = np.sqrt((width + half) * (height + half))
-    change = side / np.float32(context_side(w, h))
-    aspect = (width * np.float32(h)) / (height * np.float32(w))
-    worse = np.maximum(change, 1 / change) * np.maximum(aspect, 1 / aspect)
-    result: Array = np.exp(np.float32(-strength) * (worse - 1))
-    return result
+    change = context_side(width, height) / context_side(w, h)
+    aspect = (width * h) / (height * w)
+    worse = max(change, 1 / change) * max(aspect, 1 / aspect)
+    return math.exp(-strength * (worse - 1))
 
 
 @lru_cache(maxsize=8)
@@ -157,11 +190,12 @@ def sharpness(score: Array) -> float:
     Tracking with Circulant Feature Maps", equation 12; a single peak among n cells gives n,
     and ``log APCE / log n`` is returned.
     """
-    low = float(score.min())
-    energy = float(np.square(score - low).mean())
+    low, high, _, _ = cv2.minMaxLoc(score)
+    mean, deviation = cv2.meanStdDev(score)
+    energy = deviation.item() ** 2 + (mean.item() - low) ** 2
     if energy <= 1e-12:
         return 0.0
-    apce = (float(score.max()) - low) ** 2 / energy
+    apce = (high - low) ** 2 / energy
     return min(max(math.log(max(apce, 1.0)) / math.log(score.size), 0.0), 1.0)
 
 
@@ -176,22 +210,20 @@ def pooled_identity(
     """
     depth, rows, columns = features.shape
     x1, y1, x2, y2 = corners
-    cover_x = _cover(x1, x2, columns, stride)
-    cover_y = _cover(y1, y2, rows, stride)
-    vector = (features.reshape(depth * rows, columns) @ cover_x).reshape(depth, rows) @ cover_y
-    norm = max(float(np.linalg.norm(vector)), 1e-9)
-    result: Array = (vector / norm).astype(np.float32)
+    left, cover_x = _cover(x1, x2, columns, stride)
+    top, cover_y = _cover(y1, y2, rows, stride)
+    if not cover_x or not cover_y:
+        return np.zeros(depth, np.float32)
+    part = features[:, top : top + len(cover_y), left : left + len(cover_x)]
+    weights = np.array([y * x for y in cover_y for x in cover_x], np.float32)
+    vector = part.reshape(depth, -1) @ weights
+    result: Array = vector * np.float32(1 / max(math.sqrt(float(vector @ vector)), 1e-9))
     return result
 
 
-def _cover(low: float, high: float, cells: int, stride: int) -> Array:
-    starts, ends = _edges(cells, stride)
-    covered = np.minimum(high, ends) - np.maximum(low, starts)
-    result: Array = np.maximum(covered, 0) / np.float32(stride)
-    return result
-
-
-@lru_cache(maxsize=8)
-def _edges(cells: int, stride: int) -> tuple[Array, Array]:
-    starts = np.arange(cells, dtype=np.float32) * stride
-    return starts, starts + stride
+def _cover(low: float, high: float, cells: int, stride: int) -> tuple[int, list[float]]:
+    """The first cell of a row that low..high touches, and the covered share of each."""
+    first = max(math.floor(low / stride), 0)
+    last = min(math.ceil(high / stride), cells)
+    edges = range(first * stride, last * stride, stride)
+    return first, [(min(high, edge + stride) - max(low, edge)) / stride for edge in edges]

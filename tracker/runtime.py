@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,7 +26,7 @@ from tracker.threads import default_threads
 from tracker.weights import ModelFiles, read_model
 
 Array = NDArray[np.float32]
-_FAR = np.float32(1e4)  # no cell is so far from its crop, no response so strong
+_FAR = 1e4  # no cell is so far from its crop, no response so strong
 
 
 @dataclass(frozen=True)
@@ -147,17 +149,13 @@ def sound(output: SearchOutput, spec: ModelSpec) -> SearchOutput:
         return SearchOutput(np.clip(np.nan_to_num(score, nan=-_FAR), -_FAR, _FAR))
     assert boxes is not None
     fine = (
-        score.min() >= 0
-        and score.max() <= 1
-        and boxes.min() > -_FAR
-        and boxes.max() < _FAR
-        and bool((boxes[:, 2:] > boxes[:, :2]).all())
-        and (identity is None or bool(np.isfinite(identity.sum())))
+        cv2.checkRange(score.reshape(len(score), -1), True, 0, 1 + 1e-6)[0]
+        and cv2.checkRange(boxes.reshape(len(boxes), -1), True, -_FAR, _FAR)[0]
+        and (identity is None or math.isfinite(identity.sum()))
     )
     if fine:
         return output
     boxes = np.clip(np.nan_to_num(boxes), -_FAR, _FAR)
-    boxes[:, 2:] = np.maximum(boxes[:, 2:], boxes[:, :2] + np.float32(1e-2))
     if identity is not None:
         identity = np.clip(np.nan_to_num(identity), -_FAR, _FAR)
     return SearchOutput(np.clip(np.nan_to_num(score, nan=0.0), 0, 1), boxes, identity)

@@ -154,6 +154,6 @@ def follow(searcher: Searcher, image: Image, targets: Sequence[Target]) -> list[
             if results[number].claimed_box is not None:
                 taken.append(results[number].box)
     for target in targets:
-        target.refresh(searcher.network, image)
+        searcher.refresh(image, target)
     searcher.end()
     return [results[number] for number in range(len(targets))]

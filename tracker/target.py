@@ -102,10 +102,12 @@ class Target:
         lead = spec.online.motion if isinstance(spec.online, BoxPolicy) else 0.0
         return x + lead * self._velocity[0], y + lead * self._velocity[1], w, h
 
-    def refresh(self, network: Network, image: Image) -> None:
-        """Take a later exemplar when it is time for one."""
-        if self.exemplar.due(network.spec):
+    def refresh(self, network: Network, image: Image) -> bool:
+        """Take a later exemplar when it is time for one; whether it was."""
+        due = self.exemplar.due(network.spec)
+        if due:
             self.exemplar.refresh(network, image, self.box, self.fill)
+        return due
 
     def promising(self, spec: ModelSpec, output: SearchOutput, index: int) -> Region | None:
         """While lost: the region of a second, closer look, if a crop shows something like it."""
