@@ -195,7 +195,9 @@ def test_xml_with_a_document_type_is_refused(tmp_path: Path, encoding: str) -> N
         open_source(f"voc:{tmp_path}")
 
 
-@pytest.mark.parametrize("text", ["", "<annotation>", VOC.replace("11", "eleven", 1)])
+@pytest.mark.parametrize(
+    "text", ["", "<annotation>", VOC.replace("11", "eleven", 1), VOC.replace("11", "1e300", 1)]
+)
 def test_voc_that_is_damaged(tmp_path: Path, text: str) -> None:
     write_voc(tmp_path)
     (tmp_path / "Annotations" / "one.xml").write_text(text)

@@ -19,6 +19,9 @@ from tracker.training.tracks import Track
 MIN_SIDE = 8
 """Objects with a side of fewer pixels are left out."""
 
+FARTHEST = 1e6
+"""Pixels from a picture's corner; no box reaches so far."""
+
 MOST_PIXELS = 2**27
 """Of a mask; a larger one would fill the memory instead of describing a picture."""
 
@@ -159,6 +162,8 @@ def _read_voc_file(path: Path) -> tuple[str, list[tuple[str, list[float]]]]:
             corners = [
                 float(item.findtext(f"bndbox/{k}", "")) for k in ("xmin", "ymin", "xmax", "ymax")
             ]
+            if not all(abs(c) < FARTHEST for c in corners):
+                raise ValueError(f"a box with corners {corners}")
             x1, y1, x2, y2 = corners
             # VOC counts pixels from 1, and its last pixel belongs to the box
             box = [x1 - 1, y1 - 1, x2 - x1 + 1, y2 - y1 + 1]
