@@ -108,7 +108,7 @@ def test_the_short_way_of_aligned_regions_shows_the_same(cx: float, cy: float, s
         long = cut(image, region, 64, FILL)
     # at the rim the long way mixes in what lies outside
     difference = np.abs(short.astype(int) - long.astype(int))[1:-1, 1:-1]
-    assert difference.max() <= 2
+    assert difference.max() <= 8  # OpenCV 4 samples the long way at 32nds of a pixel
 
 
 @given(st.floats(-500, 5000), st.floats(-500, 5000), st.floats(1, 9000))
