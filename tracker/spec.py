@@ -28,7 +28,7 @@ class BoxPolicy:
         penalty: strength of the penalty on change of size and aspect.
         size_rate: how fast the size follows, relative to the score.
         context: context of the crops, of (w + h).
-        motion: share of the target's velocity by which the search runs ahead.
+        motion: share of the step that ``tracker.motion`` expects by which the search runs ahead.
         blend: share of later exemplars in the correlation; 0 keeps to the first one.
         refresh: frames between two later exemplars.
     """
@@ -37,9 +37,9 @@ class BoxPolicy:
     penalty: float = 0.08
     size_rate: float = 0.5
     context: float = 0.5
-    motion: float = 0.0
-    blend: float = 0.0
-    refresh: int = 20
+    motion: float = 1.0
+    blend: float = 0.4
+    refresh: int = 8
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,8 @@ class PresencePolicy:
     sharp: float = 0.3
     doubt: float = 0.25
     gone: float = 0.05
-    patience: int = 4
-    visible: float = 0.4
+    patience: int = 3
+    visible: float = 0.38
     return_score: float = 0.5
     same: float = 0.4
     match: float = 0.65

@@ -15,6 +15,7 @@ from tracker.exemplar import Exemplar
 from tracker.geometry import check_box, clip_box, iou
 from tracker.image import Image
 from tracker.memory import Memory
+from tracker.motion import Motion
 from tracker.presence import Evidence, Presence
 from tracker.redetection import Rescan
 from tracker.results import Box, State, TrackResult
@@ -53,7 +54,7 @@ class Target:
     regions: list[Region] = field(default_factory=list)
     response: Array | None = None
     _usual_size: tuple[float, float] | None = None
-    _velocity: tuple[float, float] = (0.0, 0.0)
+    _motion: Motion = field(default_factory=Motion)
     _rescan: Rescan | None = None
 
     @staticmethod
@@ -100,7 +101,8 @@ class Target:
         """Where the target is if it goes on as it went."""
         x, y, w, h = self.box
         lead = spec.online.motion if isinstance(spec.online, BoxPolicy) else 0.0
-        return x + lead * self._velocity[0], y + lead * self._velocity[1], w, h
+        dx, dy = self._motion.expected_step()
+        return x + lead * dx, y + lead * dy, w, h
 
     def refresh(self, network: Network, image: Image) -> bool:
         """Take a later exemplar when it is time for one; whether it was."""
@@ -176,16 +178,16 @@ class Target:
         if state is not State.LOST:
             self._move_to(candidate.box)
         else:
-            self._velocity = (0.0, 0.0)
+            self._motion = Motion()  # it may come back from anywhere
         return TrackResult(self.box, min(max(candidate.score, 0.0), 1.0), state, similarity)
 
     def _move_to(self, box: Box) -> None:
         width, height = self.frame_size
         x, y, w, h = self.box
         self.box = clip_box(_bounded(box, width, height), width, height, 2.0)
-        step = self.box[0] + self.box[2] / 2 - x - w / 2, self.box[1] + self.box[3] / 2 - y - h / 2
-        vx, vy = self._velocity
-        self._velocity = (vx + step[0]) / 2, (vy + step[1]) / 2
+        self._motion.observe(
+            self.box[0] + self.box[2] / 2 - x - w / 2, self.box[1] + self.box[3] / 2 - y - h / 2
+        )
 
     def _decide(self, spec: ModelSpec, output: SearchOutput, index: int) -> Candidate:
         if spec.kind == "response":

@@ -12,7 +12,8 @@ from tracker.spec import BoxPolicy, ModelSpec, PresencePolicy
 
 SPEC = ModelSpec(
     name="scripted", kind="box", pair="0" * 64, exemplar_size=128, search_size=256, stride=16,
-    online=BoxPolicy(window=0.3, penalty=0.05, size_rate=1.0), presence=PresencePolicy(),
+    online=BoxPolicy(window=0.3, penalty=0.05, size_rate=1.0, motion=0.0, blend=0.0),
+    presence=PresencePolicy(),
 )  # fmt: skip
 
 
