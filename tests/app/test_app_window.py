@@ -26,6 +26,10 @@ pytestmark = [
     pytest.mark.skipif(
         bool(MISSING), reason=f"needs {' and '.join(MISSING)} (apt-get install xvfb xdotool)"
     ),
+    pytest.mark.skipif(
+        re.search(r"GUI:\s*NONE", cv2.getBuildInformation()) is not None,
+        reason="this OpenCV is built without windows",
+    ),
 ]
 PATIENCE = 60.0
 

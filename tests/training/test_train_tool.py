@@ -115,7 +115,10 @@ def test_run_validate_stop_and_go_on(
             ("--data", "{data}", "--out", "{out}", "--network", "siamfc", "--mine-every", "9"),
             "SiamFC has none",
         ),
-        (("--data", "{data}", "--val-clip", "no.mp4", "--out", "{out}"), "there is no clip no.mp4"),
+        (
+            ("--data", "{data}", "--val-clip", "no.mp4", "--out", "{out}", "--init", "none"),
+            "there is no clip no.mp4",
+        ),
         (("--data", "{data}", "--show-pairs", "many", "x.png"), "takes a number of 1 to 400"),
     ],
 )  # fmt: skip
