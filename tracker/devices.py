@@ -75,7 +75,7 @@ def choose_device(name: str = "auto") -> Device:
     Raises:
         UserError: unknown name, or a device whose provider or libraries are missing.
     """
-    match = re.fullmatch(r"auto|cpu|coreml|openvino|(cuda|tensorrt)(?::(\d{1,3}))?", name)
+    match = re.fullmatch(r"auto|cpu|coreml|openvino|(cuda|tensorrt)(?::(\d{1,3}))?", str(name))
     if match is None:
         raise UserError(
             f"there is no device {name!r}; choose auto, cpu, cuda, cuda:1, tensorrt, "

@@ -29,8 +29,10 @@ def check_box(box: Sequence[float] | NDArray[Any], width: int, height: int) -> B
         ValueError: not four finite numbers, no positive size, or wholly outside the frame.
     """
     try:
+        if isinstance(box, (str, bytes, dict, set)):
+            raise TypeError
         values = [float(v) for v in box]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"a box needs four numbers x, y, w, h, found {box!r}") from None
     if len(values) != 4:
         raise ValueError(f"a box needs four numbers x, y, w, h, found {len(values)}: {box!r}")

@@ -13,9 +13,9 @@ from tracker.errors import UserError
 
 CPU = "CPUExecutionProvider"
 _WARNING, _FATAL = 2, 4
-# A tensor that lies in another file names it under the key "location": field 1 of a
-# StringStringEntryProto, 8 bytes long; tag and length may be written longer than need be.
-_OUTSIDE = re.compile(rb"(?:\x0a|\x8a\x80*\x00)(?:\x08|\x88\x80*\x00)location")
+# A tensor that lies in another file names it under the key "location". Its tag and its length may
+# be spelled in more ways than one should count; the length ends with a byte that is no character.
+_OUTSIDE = re.compile(rb"[^\x20-\x7e]location")
 
 
 class DeviceFailed(UserError):

@@ -197,6 +197,22 @@ def open_network(
     return network
 
 
+def as_network(
+    model: str | Path | Network | None, device: str, threads: int | None, live: bool
+) -> Network:
+    """What a tracker was given for its model, as a network; arguments as of ``open_network``.
+
+    Raises:
+        ValueError: neither a name, a path nor a network.
+        UserError: as of ``open_network``.
+    """
+    if model is None or isinstance(model, (str, Path)):
+        return open_network(model, device, threads, live)
+    if not hasattr(model, "search"):
+        raise ValueError(f"a model is a name or a path (or None for kestrel), found {model!r}")
+    return model
+
+
 def _open(
     files: ModelFiles, device: Device, threads: int, live: bool, may_fall_back: bool
 ) -> OnnxNetwork:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tracker.crop import Region
 from tracker.image import Image, check_image
 from tracker.results import Box, TrackResult
-from tracker.runtime import Network, open_network
+from tracker.runtime import Network, as_network
 from tracker.searcher import Request, Searcher
 from tracker.target import Target
 
@@ -57,10 +57,7 @@ class Session:
         threads: int | None = None,
         live: bool = False,
     ) -> None:
-        if model is None or isinstance(model, (str, Path)):
-            self.network: Network = open_network(model, device, threads, live)
-        else:
-            self.network = model
+        self.network = as_network(model, device, threads, live)
         self._searcher = Searcher(self.network)
         self._targets: dict[int, Target] = {}
         self._labels: dict[int, str | None] = {}

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tracker.image import check_image
 from tracker.results import TrackResult
-from tracker.runtime import Network, open_network
+from tracker.runtime import Network, as_network
 from tracker.searcher import Searcher
 from tracker.session import follow
 from tracker.target import Target
@@ -49,10 +49,7 @@ class SiameseTracker:
         threads: int | None = None,
         live: bool = False,
     ) -> None:
-        if model is None or isinstance(model, (str, Path)):
-            self.network: Network = open_network(model, device, threads, live)
-        else:
-            self.network = model
+        self.network = as_network(model, device, threads, live)
         self._searcher = Searcher(self.network)
         self._target: Target | None = None
 

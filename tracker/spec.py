@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -173,6 +172,8 @@ class ModelSpec:
         return spec
 
 
+# parameters that would otherwise bring the arithmetic, or the computer, to an end
+LIMITS = {"scales": (1, 9), "scale_step": (1.0, 2.0), "upsample": (1, 64), "context": (0.0, 4.0)}
 _T = TypeVar("_T", BoxPolicy, ScalePolicy, PresencePolicy)
 
 
@@ -185,8 +186,9 @@ def _numbers(kind: type[_T], values: Any) -> _T:
     for name, value in values.items():
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise ValueError(f"{name} is {value!r}, not a number")
-        if not math.isfinite(value) or not 0 <= value <= 1000:
-            raise ValueError(f"{name} is {value!r}, outside of 0..1000")
+        low, high = LIMITS.get(name, (0, 1000))
+        if not low <= value <= high:  # nor is NaN
+            raise ValueError(f"{name} is {value!r:.40}, outside of {low}..{high}")
     # json keeps 8.0 and 8 apart, the dataclass decides
     cast: dict[str, Any] = {
         name: int(value) if names[name].type == "int" else float(value)

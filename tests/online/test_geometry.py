@@ -71,6 +71,9 @@ def test_a_box_inside_is_not_changed_by_clipping() -> None:
         ((1, -4, 3, 4), "outside the frame"),
         ("four", "four numbers"),
         (None, "four numbers"),
+        ("1234", "four numbers"),
+        ({1: 0, 2: 0, 3: 0, 4: 0}, "four numbers"),
+        ((10**400, 0, 10, 10), "four numbers"),
     ],
 )
 def test_a_box_that_cannot_be_a_target_is_named(box: object, found: str) -> None:

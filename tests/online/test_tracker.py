@@ -198,3 +198,10 @@ def test_a_session_tells_what_it_looked_at() -> None:
 
 def test_a_session_without_targets_has_no_results() -> None:
     assert Session(ScriptedNetwork(see_green)).update(scene(None)) == {}
+
+
+@pytest.mark.parametrize("kind", [SiameseTracker, Session])
+@pytest.mark.parametrize("model", [3, b"kestrel"])
+def test_a_model_that_is_none_is_named(kind: type, model: object) -> None:
+    with pytest.raises(ValueError, match=r"a model is a name or a path .*found"):
+        kind(model)

@@ -167,7 +167,14 @@ def test_weights_in_another_file_are_never_opened(
 
 
 @pytest.mark.parametrize(
-    "spelling", [b"\x0a\x08location", b"\x8a\x00\x08location", b"\x0a\x88\x80\x00location"]
+    "spelling",
+    [
+        b"\x0a\x08location",
+        b"\x8a\x00\x08location",
+        b"\x8a\x80\x80\x80\x10\x08location",  # a fifth byte that does not fit into 32 bits
+        b"\x8a\x80\x80\x80\x70\x08location",
+        b"\x0a\x88\x80\x00location",
+    ],
 )
 def test_every_spelling_of_a_reference_is_seen(spelling: bytes) -> None:
     from tracker.devices import Device

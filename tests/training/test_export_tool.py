@@ -189,6 +189,39 @@ def test_checkpoints_that_cannot_be_used(
         run(monkeypatch, "--checkpoint", damaged, "--out", tmp_path / "m")
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"record": []},
+        {"record": 7},
+        {"record": {"settings": [1]}},
+        {"record": {"settings": {"channels": -5}}},
+        {"record": {"settings": {"channels": 0}}},
+        {"record": {"data": torch.zeros(2)}},
+        {"average": {1: 2}},
+        {"average": [1]},
+        {"network": ["kestrel"]},
+        {"seconds": None},
+        {"step": "x"},
+        {"options": [1]},
+        {"tuned": [1]},
+        {"tuned": {"online": {"window": 10**400}}},
+        {"tuned": {"online": 5}},
+    ],
+)
+def test_hostile_values_in_a_checkpoint_are_one_sentence(
+    runs: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: dict[str, object],
+) -> None:
+    path = tmp_path / "hostile.pt"
+    torch.save(torch.load(runs["kestrel"], weights_only=True) | change, path)
+    with pytest.raises(UserError, match=r"hostile\.pt"):
+        run(monkeypatch, "--checkpoint", path, "--out", tmp_path / "m", "--crops", runs["pictures"])
+    assert not list(tmp_path.glob("m.*"))
+
+
 class Evil:
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return (exec, ("raise SystemExit('executed')",))

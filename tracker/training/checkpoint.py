@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,3 +62,16 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         found = content.get("format") if isinstance(content, dict) else type(content).__name__
         raise UserError(f"{path} is not a checkpoint of format {FORMAT}, found {found!r}")
     return content
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """What is wrong with the contents of a checkpoint becomes one sentence."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError,
+            ArithmeticError) as error:  # fmt: skip
+        said = str(error).partition("\n")[0]
+        raise UserError(
+            f"{path} is not a checkpoint of a training run ({type(error).__name__}: {said:.80})"
+        ) from None

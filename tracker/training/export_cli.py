@@ -20,7 +20,7 @@ from tracker.frames import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Video, read_picture
 from tracker.network.kestrel import Kestrel
 from tracker.network.siamfc import SiamFC
 from tracker.spec import BoxPolicy, ModelSpec, PresencePolicy, ScalePolicy
-from tracker.training.checkpoint import load_checkpoint
+from tracker.training.checkpoint import load_checkpoint, reading
 from tracker.training.export import export, make_spec, write_model
 from tracker.training.loop import load_weights
 from tracker.training.models import make_network
@@ -61,8 +61,13 @@ def main() -> int:
         raise UserError(f"{existing[0]} exists; give --overwrite, or another --out")
     content = load_checkpoint(args.checkpoint)
     network = restore_network(content, args.weights, args.checkpoint)
-    tuned = read_tuned(args.online) if args.online else content.get("tuned") or {}
-    spec = tuned_spec(network, training_record(content), tuned, str(args.online))
+    with reading(args.checkpoint):
+        record = training_record(content)
+        json.dumps(record)
+        tuned = dict(content.get("tuned") or {})
+    if args.online:
+        tuned = read_tuned(args.online)
+    spec = tuned_spec(network, record, tuned, str(args.online or args.checkpoint))
     crops = comparison_crops(network, content, args.crops)
     with warnings.catch_warnings():
         # torch's exporter warns of itself and of shape checks; the comparison is what counts
@@ -85,12 +90,10 @@ def restore_network(content: dict[str, Any], weights: str, path: Path) -> SiamFC
         content: of the checkpoint; ``path`` stands in messages.
         weights: ``average`` or ``model``.
     """
-    try:
+    with reading(path):
         settings = content.get("record", {}).get("settings", {})
         network = make_network(content["network"], **settings)
         load_weights(network, content[weights], path)
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{path} is not a checkpoint of a training run ({error})") from None
     return network.eval()
 
 
@@ -152,8 +155,9 @@ def comparison_crops(
     if given is not None:
         return _squares(_pictures(given), size)
     sources = content.get("record", {}).get("sources", [])
+    known = [s for s in sources if isinstance(s, str)] if isinstance(sources, list) else []
     try:
-        opened = [toy_source(2) if s == "toy" else open_source(s) for s in sources[:1]]
+        opened = [toy_source(2) if s == "toy" else open_source(s) for s in known[:1]]
     except UserError:  # the data are elsewhere now
         opened = []
     if opened:

@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -15,7 +14,7 @@ from tracker.errors import UserError
 from tracker.files import hold_folder
 from tracker.network.kestrel import Kestrel
 from tracker.network.siamfc import SiamFC
-from tracker.training.checkpoint import load_checkpoint
+from tracker.training.checkpoint import load_checkpoint, reading
 from tracker.training.log import plot_run
 from tracker.training.loop import Trainer, Validation, load_weights
 from tracker.training.models import load_imagenet, make_network
@@ -151,17 +150,6 @@ def prepare_folder(args: argparse.Namespace) -> Path:
 def hold(folder: Path) -> contextlib.AbstractContextManager[None]:
     """Keep a folder for this run; its first process does so for all."""
     return hold_folder(folder, PATIENCE) if process_rank() == 0 else contextlib.nullcontext()
-
-
-@contextlib.contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """What is wrong with the contents of a checkpoint becomes one sentence."""
-    try:
-        yield
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
-        raise UserError(
-            f"{path} is not a checkpoint of a training run ({type(error).__name__}: {error!s:.80})"
-        ) from None
 
 
 def initialise(network: SiamFC | Kestrel, init: str) -> None:
