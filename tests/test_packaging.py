@@ -133,6 +133,25 @@ def test_every_pin_lies_in_the_range_that_users_get(project):
         assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)])
 
 
+def test_the_lowest_pins_are_the_lower_bounds(project):
+    """``constraints-lowest.txt`` is how the lower end is tried; it must not lie above it."""
+    lowest = {}
+    for line in (ROOT / "constraints-lowest.txt").read_text().splitlines():
+        if line.strip() and not line.startswith("#"):
+            pin = Requirement(line)
+            (specifier,) = pin.specifier
+            lowest[canonicalize_name(pin.name)] = specifier.version
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *extras["train"], *extras["eval"], *extras["test"]]
+    for requirement in map(Requirement, wanted):
+        name = canonicalize_name(requirement.name)
+        if name == "onnxruntime":  # the same releases, for other machines
+            continue
+        (bound,) = (s.version for s in requirement.specifier if s.operator in (">=", "=="))
+        release = lowest[name].split(".")[: len(bound.split("."))]
+        assert release == bound.split("."), (name, lowest[name], bound)
+
+
 def test_one_of_the_two_runtimes_is_chosen_on_every_machine(project):
     runtimes = [r for r in map(Requirement, project["dependencies"]) if "onnx" in r.name]
     for system, machine, expected in [
