@@ -28,7 +28,7 @@ from tracker.training.crops import (
     warp,
 )
 from tracker.training.cutout import beside, mask_corners, object_mask, paste
-from tracker.training.tracks import Image, Source, Track, read_image
+from tracker.training.tracks import EncodedFrame, Image, Source, Track, read_image
 
 ZOOM = math.log(2)
 
@@ -239,7 +239,10 @@ class PairSampler:
         """A picture of another track: the target itself must not stand in its surroundings."""
         other = self._draw_track(rng)
         track = self.tracks[other if other != number else (number + 1) % len(self.tracks)]
-        return read_image(track.frames[int(rng.integers(len(track.frames)))])
+        frame = track.frames[int(rng.integers(len(track.frames)))]
+        if isinstance(frame, EncodedFrame) and not frame.data.size:  # absent: nothing was kept
+            frame = track.frames[int(rng.choice(track.present))]
+        return read_image(frame)
 
     def _add_distractors(
         self, canvas: Image, target: NDArray[np.float32], number: int, rng: Generator

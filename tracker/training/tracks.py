@@ -120,7 +120,7 @@ def read_image(frame: Frame) -> Image:
         UserError: missing or unreadable file.
     """
     if isinstance(frame, EncodedFrame):
-        decoded = cv2.imdecode(frame.data, cv2.IMREAD_COLOR)
+        decoded = cv2.imdecode(frame.data, cv2.IMREAD_COLOR) if frame.data.size else None
         if decoded is None:
             raise UserError(f"{frame.name} cannot be decoded as a picture")
         return np.asarray(decoded, dtype=np.uint8)
