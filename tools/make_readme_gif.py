@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tracker.cli import run_main
 from tracker.errors import UserError
+from tracker.native_path import native_path
 
 try:
     from PIL import Image
@@ -39,7 +40,8 @@ def read_frames(
     video: Path, width: int, fps: float, start: float, seconds: float
 ) -> Iterator[Image.Image]:
     """Frames of the video at another size and rate."""
-    capture = cv2.VideoCapture(str(video))
+    with native_path(video) as name:
+        capture = cv2.VideoCapture(name)
     if not capture.isOpened():
         raise UserError(f"{video} cannot be read as a video")
     rate = capture.get(cv2.CAP_PROP_FPS) or 30.0

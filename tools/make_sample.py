@@ -31,6 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tracker.cli import run_main
 from tracker.errors import UserError
+from tracker.native_path import native_path
 
 Array = NDArray[Any]
 
@@ -367,7 +368,8 @@ def main() -> int:
     film = Film()
     frames, boxes = zip(*map(film.frame, range(0, FPS * SECONDS, args.every)), strict=True)
     if args.sheet:
-        cv2.imwrite(str(args.sheet), sheet(frames, boxes))
+        with native_path(args.sheet) as name:
+            cv2.imwrite(name, sheet(frames, boxes))
     if args.every == 1:
         args.out.mkdir(parents=True, exist_ok=True)
         encode(frames, clip)

@@ -71,6 +71,12 @@ class Sequence:
     judged: bool = True
     stated: Mapping[str, bool] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        # names of files need not be text, and these go into tables and plots
+        for part in ("dataset", "name"):
+            text = getattr(self, part).encode("utf-8", "backslashreplace").decode()
+            object.__setattr__(self, part, text)
+
     def __len__(self) -> int:
         return len(self.truth)
 

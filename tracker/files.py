@@ -21,7 +21,8 @@ def write_atomic(path: Path, data: str | bytes) -> None:
     Raises:
         UserError: the disk is full, or the place cannot be written to.
     """
-    raw = data.encode() if isinstance(data, str) else data
+    # names of files may be no text at all; what tells of them stays readable
+    raw = data.encode(errors="backslashreplace") if isinstance(data, str) else data
     part = partial_name(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

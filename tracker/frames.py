@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.errors import UserError
+from tracker.native_path import native_path
 
 Image = NDArray[np.uint8]
 """(H, W, 3) BGR."""
@@ -71,7 +72,8 @@ class Video:
     def _forward(self, frames: range) -> Iterator[Image]:
         import cv2
 
-        capture = cv2.VideoCapture(str(self.path))
+        with native_path(self.path) as name:
+            capture = cv2.VideoCapture(name)
         try:
             if not capture.isOpened():
                 raise UserError(f"{self.path}: this file cannot be opened as a video")

@@ -36,7 +36,8 @@ def encode(frames: BinaryIO, path: str, width: int, height: int, fps: float) -> 
     codec = CODECS.get(os.path.splitext(path)[1].lower(), "mp4v")
     # The formats store chroma for pairs of pixels: an odd last row or column is doubled.
     even = max(width + width % 2, 16), max(height + height % 2, 16)
-    writer = cv2.VideoWriter(path, cv2.VideoWriter.fourcc(*codec), fps, even)
+    name = os.fsencode(path).decode()  # OpenCV crashes on what is not UTF-8
+    writer = cv2.VideoWriter(name, cv2.VideoWriter.fourcc(*codec), fps, even)
     if not writer.isOpened():
         return "the folder cannot be written to, or the ending of its name is no known format"
     buffer = bytearray(width * height * 3)
@@ -71,7 +72,7 @@ def _fill(frames: BinaryIO, buffer: bytearray) -> bool:
 
 
 def _free_bytes(path: str) -> int:
-    return shutil.disk_usage(os.path.dirname(os.path.abspath(path))).free
+    return shutil.disk_usage(os.path.dirname(os.path.realpath(path))).free
 
 
 def main(arguments: list[str]) -> int:

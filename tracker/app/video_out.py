@@ -15,6 +15,7 @@ from tracker.app import encoder
 from tracker.app.interfaces import Image
 from tracker.errors import UserError
 from tracker.files import open_alone
+from tracker.native_path import native_path
 
 if sys.platform == "linux":
     import fcntl
@@ -42,6 +43,7 @@ class VideoOut:
         self.path, self.fps, self._overwrite = path, fps, overwrite
         self.frames = 0
         self._process: subprocess.Popen[bytes] | None = None
+        self._name = contextlib.ExitStack()  # what the encoder calls the file
         self._size: tuple[int, int] | None = None
         self._first_time: float | None = None
         self._held: Image | None = None
@@ -76,12 +78,15 @@ class VideoOut:
         height, width = image.shape[:2]
         self._size = width, height
         # The encoder inherits the lock: it may still be writing when this program is gone.
-        claim = open_alone(self.path, self._overwrite)
+        with contextlib.ExitStack() as stack:
+            name = stack.enter_context(native_path(self.path))
+            claim = open_alone(self.path, self._overwrite)
+            self._name = stack.pop_all()
         self._process = subprocess.Popen(
             [
                 sys.executable,
                 encoder.__file__,
-                str(self.path),
+                os.fsdecode(name.encode()),
                 str(width),
                 str(height),
                 repr(self.fps),
@@ -116,6 +121,7 @@ class VideoOut:
         errors = process.stderr.read()
         process.wait()
         process.stderr.close()
+        self._name.close()
         with contextlib.suppress(OSError):
             if process.returncode and not self.path.stat().st_size:
                 self.path.unlink()  # ours, and nothing came of it

@@ -141,7 +141,8 @@ class Window:
     """
 
     def __init__(self, title: str, frame_size: tuple[int, int]) -> None:
-        self._name = title
+        # OpenCV crashes on the name of a file that is not UTF-8
+        title = self._name = title.encode("utf-8", "replace").decode()
         self._events: list[Event] = []
         self._size = start_size(*frame_size)
         cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_GUI_NORMAL | cv2.WINDOW_FREERATIO)
