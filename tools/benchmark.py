@@ -25,7 +25,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tracker.cli import parse_box, plain_errors, positive, run_main
+from tracker.cli import join_boxes, parse_box, plain_errors, positive, run_main, thread_count
 
 with plain_errors():
     from tracker import datasets
@@ -115,7 +115,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--memory-frames", type=int, default=0, help="further updates to watch memory over")
     add(
         "--threads",
-        type=lambda text: [positive(t) for t in text.split(",")],
+        type=lambda text: [thread_count(t) for t in text.split(",")],
         default=[None],
         help="threads a tracker may use, or several numbers to compare: 1,2 "
         "(default: its own choice)",
@@ -126,7 +126,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--plot", type=Path, help="write a plot of accuracy against speed here (SVG)")
     add("--overwrite", action="store_true", help="replace these files")
     add("--quiet", action="store_true", help="say nothing while measuring")
-    args = parser.parse_args()
+    args = parser.parse_args(join_boxes(sys.argv[1:]))
     if args.data is None and (args.video is None or args.init_box is None):
         parser.error("give --video with --init-box, or --data")
     return args

@@ -47,7 +47,6 @@ PROTOCOLS = {"ope": runner.ONE_PASS, "vot": runner.ANCHORS, "vot-supervised": ru
 
 def main() -> int:
     args = parse_arguments()
-    options.stop_politely()
     sequences = datasets.load(args.data, args.kind, args.only)
     if args.protocol == VERIFICATION:
         return verify(sequences, args)

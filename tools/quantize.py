@@ -20,7 +20,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tracker.cli import plain_errors, run_main
+from tracker.cli import file_stem, plain_errors, positive, run_main, some_path, thread_count
 
 with plain_errors():
     from tracker import datasets
@@ -117,20 +117,25 @@ def parse_arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("--model", default=None, help="name or path of the float32 model (default: kestrel)")
     add("--precision", choices=("int8", "fp16"), default="int8", help="default: int8")
-    add("--data", type=Path, required=True, help="root of annotated clips; never those of a test")
+    add(
+        "--data",
+        type=some_path,
+        required=True,
+        help="root of annotated clips; never those of a test",
+    )
     add("--kind", default="auto", choices=["auto", *sorted(datasets.KINDS)], help="their layout")
     add("--only", default=[], type=lambda text: [t for t in text.split(",") if t],
         help="sequences or folders of them")  # fmt: skip
-    add("--crops", type=int, default=256, help="search crops to look at (default: 256)")
+    add("--crops", type=positive, default=256, help="search crops to look at (default: 256)")
     add("--float-first", type=int, default=3, metavar="N",
         help="layers at the start to keep in float32 (default: 3)")  # fmt: skip
     add("--sensitivity", action="store_true", help="also print what each layer costs; minutes")
     add("--percentile", type=float, default=99.99,
         help="percent of a tensor's values that its range holds (default: 99.99)")  # fmt: skip
     add("--reduce-range", action="store_true", help="7-bit weights, for processors without VNNI")
-    add("--threads", type=int, help="threads of the float32 model")
+    add("--threads", type=thread_count, help="threads of the float32 model")
     add("--seed", type=int, default=0, help="of the choice of crops")
-    add("--out", type=Path, required=True, metavar="STEM", help="such as weights/kestrel-int8")
+    add("--out", type=file_stem, required=True, metavar="STEM", help="such as weights/kestrel-int8")
     add("--overwrite", action="store_true", help="replace an earlier variant")
     add("--quiet", action="store_true", help="no progress bar")
     return parser.parse_args()

@@ -26,7 +26,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tracker.cli import plain_errors, positive, run_main
+from tracker.cli import file_stem, plain_errors, positive, run_main
 
 with plain_errors():
     from tracker import datasets
@@ -40,7 +40,6 @@ with plain_errors():
 
 def main() -> int:
     args = parse_arguments()
-    options.stop_politely()
     if args.write:
         refuse_existing(args, [args.write.with_name(f"{args.write.name}.{r}.onnx") for r in ROLES])
     parameters = tuning_report.read_parameters(args.start) if args.start else {}
@@ -119,7 +118,7 @@ def parse_arguments() -> argparse.Namespace:
     options.add_device(parser)
     options.add_jobs(parser)
     add("--out", type=Path, default=Path("runs/tune"), help="folder (default: runs/tune)")
-    add("--write", type=Path, metavar="STEM",
+    add("--write", type=file_stem, metavar="STEM",
         help="also write the model with the new parameters, such as weights/kestrel")  # fmt: skip
     add("--seed", type=int, default=0, help="of folds and intervals")
     add("--overwrite", action="store_true", help="replace earlier results (their runs are kept)")

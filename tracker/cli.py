@@ -5,26 +5,46 @@ from __future__ import annotations
 import argparse
 import contextlib
 import math
+import multiprocessing
+import re
+import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
-from tracker.errors import UserError
+from tracker.errors import UserError, told
 from tracker.results import Box
+from tracker.standard_streams import check_printed, make_lasting
+from tracker.threads import MOST_ALLOWED
 
 
 def run_main(main: Callable[[], int | None]) -> None:
-    """Run a command's ``main`` and exit: 2 and one sentence on UserError, 130 on ctrl-c."""
+    """Run a command's ``main`` and exit.
+
+    2 and one sentence on UserError and on what the system refuses about a file; 130 and a line
+    on ctrl-c and SIGTERM, which reach ``main`` as KeyboardInterrupt.
+    """
     with plain_errors():
-        sys.exit(main() or 0)
+        status = main() or 0
+        check_printed()
+        sys.exit(status)
 
 
 @contextlib.contextmanager
 def plain_errors() -> Iterator[None]:
     """End the program as ``run_main`` does; for the first second of a command, its imports."""
+    make_lasting()
     try:
-        yield
+        with _ended_politely():
+            yield
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        sentence = told(error)
+        if sentence is None:
+            raise
+        print(f"error: {sentence}", file=sys.stderr)
         sys.exit(2)
     except ImportError as error:
         if (error.name or "").startswith("tracker"):
@@ -34,6 +54,30 @@ def plain_errors() -> Iterator[None]:
     except KeyboardInterrupt:
         print("interrupted; what was written so far is kept", file=sys.stderr)
         sys.exit(130)
+
+
+@contextlib.contextmanager
+def _ended_politely() -> Iterator[None]:
+    """Let SIGTERM end a command as ctrl-c does: by an exception that finishes all files."""
+
+    def stop(number: int, frame: object) -> None:
+        # one request may come twice (`timeout` asks the process and then its group)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    if multiprocessing.parent_process() is not None:  # a worker: ended by its parent, at once
+        yield
+        return
+    try:
+        before = signal.signal(signal.SIGTERM, stop)
+    except ValueError:  # not the main thread: signals are somebody else's
+        yield
+        return
+    try:
+        yield
+    finally:
+        if signal.getsignal(signal.SIGTERM) is stop:
+            signal.signal(signal.SIGTERM, before)
 
 
 def missing_library(error: ImportError) -> str:
@@ -75,3 +119,51 @@ def positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"a whole number above 0 is needed, found {text}")
     return value
+
+
+def thread_count(text: str) -> int:
+    """Argparse type of ``--threads``, ``--jobs`` and the like: 1 to ``MOST_ALLOWED``."""
+    value = positive(text)
+    if value > MOST_ALLOWED:
+        raise argparse.ArgumentTypeError(
+            f"a whole number of 1 to {MOST_ALLOWED} is needed, found {text}"
+        )
+    return value
+
+
+def some_path(text: str) -> Path:
+    """Argparse type: a path that is not empty; an empty one would mean the current folder."""
+    return Path(some_text(text))
+
+
+def some_text(text: str) -> str:
+    """Argparse type: a name that is not empty."""
+    if not text:
+        raise argparse.ArgumentTypeError("the name is empty; give a path (. is the current folder)")
+    return text
+
+
+def file_stem(text: str) -> Path:
+    """Argparse type: a path to which endings are added, such as ``weights/kestrel``."""
+    path = some_path(text)
+    if path.name in ("", ".."):
+        raise argparse.ArgumentTypeError(
+            f"{text} is a folder; the name of a file without its ending is needed, "
+            "such as weights/kestrel"
+        )
+    return path
+
+
+def join_boxes(arguments: Sequence[str]) -> list[str]:
+    """The arguments with ``--init-box -5,10,20,30`` in one word, as argparse needs it.
+
+    It takes a word that begins with a minus for an option, and boxes may begin left of the frame.
+    """
+    joined: list[str] = []
+    for word in arguments:
+        option = joined[-1] if joined else ""
+        if "--init-box".startswith(option) and len(option) > 2 and re.match(r"-[\d.]", word):
+            joined[-1] = f"{option}={word}"
+        else:
+            joined.append(word)
+    return joined

@@ -305,6 +305,11 @@ IN_IT = [*SAMPLE, "--init-box", "150,80,40,40"]
         (["--video", "empty.mp4"], "empty.mp4 is an empty file"),
         (["--images", "empty"], "the folder empty holds no images; it has no files at all"),
         (["--video", "http://127.0.0.1:9/a.mp4"], "cannot be opened; check the address"),
+        (["--video", "a" * 300], "File name too long; give a shorter name"),
+        ([*IN_IT, "--save", "a" * 300 + ".mp4"], "File name too long; give a shorter name"),
+        (["--video", ""], "the name is empty; give a path"),
+        ([*IN_IT, "--threads", "20000"], "a whole number of 1 to 256 is needed, found 20000"),
+        (["--camera", "99999999999999"], "camera 99999999999999 cannot be opened"),
         (["--camera", "99"], "camera 99 cannot be opened; is it plugged in"),
         (["--init-box", "1,2,3"], "a box is four numbers x,y,w,h in pixels"),
         ([*SAMPLE, "--init-box", "4000,3000,9,9"], "lies outside the frame of 640 x 360 pixels"),
@@ -334,6 +339,11 @@ def test_demo_py_says_what_is_wrong_and_exits_with_2(tmp_path, arguments, said):
     sentences = [line for line in err.splitlines() if not line.startswith(("usage", "  "))]
     assert len(sentences) == 1 and re.search(r"error: \S", sentences[0]) and said in sentences[0]
     assert not (tmp_path / "o.csv").exists()
+
+
+def test_a_target_may_begin_left_of_the_frame(call, clip, tmp_path):
+    call("--video", clip, "--init-box", "-5,60,40,40", "--no-display", "--results", "o.csv")
+    assert boxes_in(tmp_path / "o.csv")[0, 1] == [-5, 60, 40, 40]
 
 
 def test_no_display_is_said_in_one_line_and_the_run_goes_on(tmp_path, clip):
@@ -375,6 +385,36 @@ def test_torch_is_not_imported(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout == "False False\n"
+
+
+FOLLOWED = ["--video", "CLIP", "--init-box", BOX, "--results", "o.csv", "--no-display"]
+
+
+@pytest.mark.parametrize(
+    ("streams", "status"),
+    [
+        ("> /dev/full", 2),
+        ("2> /dev/full", 0),
+        (">&-", 0),
+        ("2>&-", 0),
+        ("<&- >&- 2>&-", 0),
+        ("2>&1 | true", 0),
+    ],
+)
+def test_work_goes_on_when_nobody_listens(tmp_path, clip, streams, status):
+    if not Path("/dev/full").exists():
+        pytest.skip("there is no /dev/full here")
+    arguments = " ".join(FOLLOWED).replace("CLIP", str(clip))
+    command = f'"{sys.executable}" "{HERE / "app_demo.py"}" {arguments} --save o.mp4 {streams}'
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == status, done.stderr
+    said = "error: what is printed cannot be written to standard output (No space left on device)"
+    assert done.stderr == (f"{said}; the files are complete\n" if status else "")
+    assert len(boxes_in(tmp_path / "o.csv")) == 60
+    assert len(app_scene.read_clip(tmp_path / "o.mp4")[0]) == 60
 
 
 @pytest.mark.parametrize("pace", [False, True])

@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from tests.online.scripted import ScriptedNetwork, scene, see_green
 from tests.reliability.checks import check_result, effort
 from tracker import Session, SiameseTracker, State
-from tracker.cli import parse_box
+from tracker.cli import join_boxes, parse_box
 from tracker.geometry import check_box, clip_box, iou
 from tracker.image import check_image
 from tracker.runtime import OnnxNetwork, open_network
@@ -174,6 +174,25 @@ def test_a_box_string_is_four_finite_numbers_or_refused(text: str) -> None:
 def test_box_strings_in_the_wrong_form(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="four numbers"):
         parse_box(text)
+
+
+@pytest.mark.parametrize(
+    ("words", "joined"),
+    [
+        (["--init-box", "-5,10,20,30"], ["--init-box=-5,10,20,30"]),
+        (["--init", "-.5,1,2,3", "--quiet"], ["--init=-.5,1,2,3", "--quiet"]),
+        (["--init-box", "5,-1,2,3"], ["--init-box", "5,-1,2,3"]),
+        (["--init-box", "--quiet"], ["--init-box", "--quiet"]),
+        (["--init-box=-5,1,2,3", "-7"], ["--init-box=-5,1,2,3", "-7"]),
+        (["--fps", "-3"], ["--fps", "-3"]),
+        (["-5,10,20,30"], ["-5,10,20,30"]),
+    ],
+)
+def test_a_box_that_begins_left_of_the_frame_is_one_word(
+    words: list[str], joined: list[str]
+) -> None:
+    """argparse takes "-5,10,20,30" for an option."""
+    assert join_boxes(words) == joined
 
 
 # --- the tracker as a whole ---------------------------------------------------------------

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import http.server
+import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -13,6 +15,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tracker.errors import UserError, told
+from tracker.frames import Video
+from tracker.native_path import native_path
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = ("demo.py", *(f"tools/{n}.py" for n in ("evaluate", "benchmark", "tune", "quantize")))
@@ -25,12 +31,14 @@ sys.addaudithook(no_network)
 """
 
 
-def run(*command: object, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(
+    *command: object, cwd: Path | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
     keep = ("PATH", "LD_LIBRARY_PATH", "OPENBLAS_CORETYPE", "SYSTEMROOT")
     clean = {k: os.environ[k] for k in keep if k in os.environ}
     return subprocess.run(
         [str(c) for c in command], capture_output=True, text=True, timeout=240, check=False,
-        env={**clean, "OMP_NUM_THREADS": "1", **environment},
+        cwd=cwd, env={**clean, "OMP_NUM_THREADS": "1", **environment},
     )  # fmt: skip
 
 
@@ -171,14 +179,17 @@ def test_an_empty_environment_and_no_home_are_enough(tmp_path: Path) -> None:
     assert done.returncode == 0 and done.stdout == "4\n", done.stderr
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_ctrl_c_while_libraries_are_loaded_is_one_line(tmp_path: Path, command: str) -> None:
+@pytest.mark.parametrize("how", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("command", [*COMMANDS, "tools/train.py", "tools/export.py"])
+def test_a_signal_while_libraries_are_loaded_is_one_line(
+    tmp_path: Path, command: str, how: str
+) -> None:
     """The first second of a run is imports."""
-    (tmp_path / "numpy").mkdir()
-    (tmp_path / "numpy" / "__init__.py").write_text(
-        "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(5)\n"
-    )
-    done = run(sys.executable, ROOT / command, PYTHONPATH=str(tmp_path))
+    ending = f"import os, signal, time\nos.kill(os.getpid(), signal.{how})\ntime.sleep(5)\n"
+    for library in ("numpy", "torch"):
+        (tmp_path / library).mkdir()
+        (tmp_path / library / "__init__.py").write_text(ending)
+    done = run(sys.executable, ROOT / command, PYTHONPATH=str(tmp_path), MALLOC_TOP_PAD_="1")
     assert done.returncode == 130
     assert done.stderr == "interrupted; what was written so far is kept\n"
 
@@ -187,3 +198,106 @@ def test_sockets_of_this_process_are_fenced_too() -> None:
     """The tests themselves stay on this machine: see conftest.py."""
     with pytest.raises(RuntimeError, match="tests stay on this machine"):
         socket.create_connection(("192.0.2.1", 80), timeout=0.1)
+
+
+ODD = os.fsdecode(b"cl\xe9p")  # as on a disk from long ago: no UTF-8
+SAMPLE = ROOT / "tracker" / "assets" / "sample.mp4"
+FOLLOW = ("--init-box", "150,80,40,40", "--max-frames", "8", "--no-display")
+
+
+def copied(path: Path) -> Path:
+    """The sample under another name."""
+    try:
+        shutil.copy(SAMPLE, path)
+    except (OSError, UnicodeError):
+        pytest.skip("this file system takes no such name")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "locale"),
+    [
+        (ODD, {}),
+        ("clüp", {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}),
+        ("12:30", {}),  # FFmpeg would take "12" for a protocol
+    ],
+)
+def test_videos_of_any_name(tmp_path: Path, name: str, locale: dict[str, str]) -> None:
+    copied(tmp_path / f"{name}.mp4")
+    (tmp_path / "temporary").mkdir()
+    done = run(
+        sys.executable, ROOT / "demo.py", "--video", f"{name}.mp4", *FOLLOW,
+        "--save", f"{name}-out.mp4", "--results", f"{name}.csv",
+        cwd=tmp_path, TMPDIR=str(tmp_path / "temporary"), **locale,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert len((tmp_path / f"{name}.csv").read_text().splitlines()) == 9
+    assert len(list(Video(tmp_path / f"{name}-out.mp4").read(range(8)))) == 8
+    assert list((tmp_path / "temporary").glob("siamtrack-*")) == []
+
+
+def test_data_of_any_name(tmp_path: Path) -> None:
+    """Names go into result files, tables, plots and json."""
+    pytest.importorskip("matplotlib")
+    folder = tmp_path / "data" / ODD
+    try:
+        folder.mkdir(parents=True)
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    copied(folder / f"{ODD}.mp4").with_suffix(".txt").write_text("150,80,40,40\n" * 6)
+    done = run(sys.executable, ROOT / "tools" / "evaluate.py", "--data", tmp_path / "data",
+               "--trackers", "identity", "--out", tmp_path / "out", "--quiet")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert list(summary["datasets"]) == [r"cl\udce9p"]
+    assert r"cl\udce9p" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_a_name_that_cannot_be_used_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*arguments: object) -> None:
+        raise OSError("no links here")
+
+    monkeypatch.setattr(os, "symlink", refused)
+    with (
+        pytest.raises(UserError, match=r"is not UTF-8 text, .*; rename the file"),
+        native_path(tmp_path / ODD),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--video", "locked/x/s.mp4", "--results", "o.csv"),
+        ("--images", "locked", "--results", "o.csv"),
+        ("--video", "s.mp4", "--results", "locked/x/o.csv"),
+        ("--video", "s.mp4", "--save", "locked/x/o.mp4"),
+    ],
+)
+def test_no_permission_is_one_sentence(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    powerless: list[str] = []
+    if os.geteuid() == 0:
+        if shutil.which("setpriv") is None:
+            pytest.skip("root may do everything, and there is no setpriv to give that up")
+        rights = "-dac_override,-dac_read_search"
+        powerless = ["setpriv", f"--bounding-set={rights}", "--inh-caps=-all"]
+    copied(tmp_path / "s.mp4")
+    (tmp_path / "locked" / "x").mkdir(parents=True)
+    (tmp_path / "locked").chmod(0)
+    try:
+        done = run(*powerless, sys.executable, ROOT / "demo.py", *arguments, *FOLLOW, cwd=tmp_path)
+    finally:
+        (tmp_path / "locked").chmod(0o755)
+    if "setpriv" in done.stderr:
+        pytest.skip("setpriv is refused here")
+    assert done.returncode == 2 and done.stdout == ""
+    assert re.fullmatch(r"error: locked[^\n]*: Permission denied; ask [^\n]*\n", done.stderr)
+
+
+def test_only_what_the_system_says_of_files_is_a_sentence() -> None:
+    assert told(OSError(28, "No space left on device")) == (
+        "a file cannot be written: No space left on device; make room, or give another place"
+    )
+    assert told(OSError(32, "Broken pipe")) is None  # a mistake of ours keeps its traceback

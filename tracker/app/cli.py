@@ -12,18 +12,14 @@ from __future__ import annotations
 
 import argparse
 import math
-import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from types import FrameType
+from collections.abc import Sequence
 
 from tracker.app.decoder_log import DecoderLog
 from tracker.app.interfaces import MakeSession, TargetSession
 from tracker.app.job import Job, MakeScreen
 from tracker.app.results_writer import FORMATS
-from tracker.cli import parse_box, positive
+from tracker.cli import join_boxes, parse_box, positive, some_path, some_text, thread_count
 
 
 def run(
@@ -44,10 +40,10 @@ def run(
 
     Raises:
         UserError: input that a person can mend.
-        KeyboardInterrupt: ctrl-c or SIGTERM; all files are finished.
+        KeyboardInterrupt: ctrl-c (under ``run_main`` SIGTERM as well); all files are finished.
     """
-    args = build_parser().parse_args(arguments)
-    with _interruptible(), DecoderLog() as log:
+    args = build_parser().parse_args(join_boxes(arguments))
+    with DecoderLog() as log:
         job = Job(args, make_session or _session_maker(args), make_screen, log)
         return job.batch() if args.batch else job.single()
 
@@ -62,14 +58,17 @@ def build_parser() -> argparse.ArgumentParser:
     source = parser.add_argument_group("where frames come from").add_mutually_exclusive_group()
     source.add_argument(
         "--video",
+        type=some_text,
         metavar="WHAT",
         help="video file, folder or glob of images, URL (rtsp, http), or - for a video on stdin",
     )
     source.add_argument("--camera", type=int, metavar="N", help="number of a camera, such as 0")
-    source.add_argument("--images", metavar="DIR", help="folder of images, in natural order")
+    source.add_argument(
+        "--images", type=some_text, metavar="DIR", help="folder of images, in natural order"
+    )
     source.add_argument(
         "--batch",
-        type=Path,
+        type=some_path,
         metavar="CSV",
         help="many clips: a csv with the columns video,x,y,w,h[,label]",
     )
@@ -85,12 +84,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     targets.add_argument("--model", help="model name or folder (default: the flagship)")
     targets.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default: auto)")
-    targets.add_argument("--threads", type=positive, help="processor threads for the network")
+    targets.add_argument("--threads", type=thread_count, help="processor threads for the network")
     outputs = parser.add_argument_group("what is written")
-    outputs.add_argument("--save", type=Path, metavar="VIDEO", help="annotated video")
+    outputs.add_argument("--save", type=some_path, metavar="VIDEO", help="annotated video")
     outputs.add_argument(
         "--results",
-        type=Path,
+        type=some_path,
         metavar="FILE",
         help=".csv, .json, .jsonl, or .txt (one x,y,w,h a frame)",
     )
@@ -99,7 +98,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     outputs.add_argument(
         "--out",
-        type=Path,
+        type=some_path,
         metavar="DIR",
         help="folder for snapshots, recordings and the results of --batch",
     )
@@ -146,23 +145,3 @@ def _session_maker(args: argparse.Namespace) -> MakeSession:
         return session
 
     return make
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let SIGTERM end the program as ctrl-c does: by an exception that finishes all files."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        # one request may come twice (`timeout` asks the process and then its group)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    try:
-        before = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # not the main thread: signals are somebody else's
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -7,11 +7,15 @@ lines are counted instead of shown; everything else is passed on.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import re
 import sys
 import threading
 from types import TracebackType
+
+from tracker.standard_streams import lasting_text
 
 _FFMPEG_LINE = re.compile(rb"^\[[\w, ./:-]+ @ (?:0x)?[0-9A-Fa-f]+\] (.*)")
 
@@ -43,7 +47,7 @@ class DecoderLog:
         os.close(writing)
         # Python's own words, tracebacks among them, take the direct way.
         self._python_stderr = sys.stderr
-        sys.stderr = open(self._saved, "w", buffering=1, closefd=False, errors="backslashreplace")
+        sys.stderr = lasting_text(io.FileIO(self._saved, "w", closefd=False), unbuffered=True)
         self._thread = threading.Thread(target=self._sort, args=(reading,), daemon=True)
         self._thread.start()
         return self
@@ -59,7 +63,8 @@ class DecoderLog:
     def _take(self, line: bytes) -> None:
         found = _FFMPEG_LINE.match(line)
         if found is None:
-            os.write(self._saved, line + b"\n")
+            with contextlib.suppress(OSError):  # nobody listens; reading must go on
+                os.write(self._saved, line + b"\n")
             return
         if not self.count:
             self.first = found.group(1).decode("utf-8", "replace").strip()

@@ -24,7 +24,8 @@ from tracker.app.decoder_log import DecoderLog
 from tracker.app.interfaces import Image, Say
 from tracker.app.outputs import at_home
 from tracker.app.pixels import PixelReader
-from tracker.errors import UserError
+from tracker.errors import UserError, files_told
+from tracker.native_path import native_path
 
 IMAGE_SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".jp2", ".exr")
@@ -81,6 +82,7 @@ class Source(Protocol):
     def close(self) -> None: ...
 
 
+@files_told()
 def open_source(
     where: str, say: Say, fps: float | None = None, log: DecoderLog | None = None
 ) -> Source:
@@ -266,9 +268,12 @@ class VideoFile:
         self._errors_before = log.count if log else 0
 
     def _open(self) -> cv2.VideoCapture:
-        if "://" not in self._where and not self._piped:
+        if "://" in self._where or self._piped:
+            capture = cv2.VideoCapture(self._where)
+        else:
             _check_file(Path(self._where))
-        capture = cv2.VideoCapture(self._where)
+            with native_path(self._where) as name:
+                capture = cv2.VideoCapture(name)
         if not capture.isOpened() or capture.get(cv2.CAP_PROP_FRAME_WIDTH) <= 0:
             shown = "what comes from stdin" if self._piped else self._where
             hint = (

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import signal
-from pathlib import Path
 
 from tracker import datasets
-from tracker.cli import positive
+from tracker.cli import some_path, thread_count
 from tracker.evaluation import opponents
 from tracker.threads import usable_cores
 
@@ -20,7 +18,9 @@ def names(text: str) -> list[str]:
 def add_data(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """``--data``, ``--kind``, ``--only``: annotated clips, as ``datasets.load`` takes them."""
     add = parser.add_argument
-    add("--data", required=required, type=Path, help="root of a data set, or a folder of clips")
+    add(
+        "--data", required=required, type=some_path, help="root of a data set, or a folder of clips"
+    )
     add("--kind", default="auto", choices=["auto", *sorted(datasets.KINDS)],
         help="its layout, where it is not recognised")  # fmt: skip
     add("--only", default=[], type=names, help="sequences or folders: otb/David,uav")
@@ -51,22 +51,11 @@ def tracker_options(args: argparse.Namespace, threads: int | None) -> opponents.
 def add_jobs(parser: argparse.ArgumentParser) -> None:
     """``--jobs`` and ``--threads``, which share the cores; see ``share_threads``."""
     add = parser.add_argument
-    add("--jobs", type=positive, default=1, help="processes, one sequence each (default: 1)")
-    add("--threads", type=positive, help="threads a tracker may use (default: cores / jobs)")
+    add("--jobs", type=thread_count, default=1, help="processes, one sequence each (default: 1)")
+    add("--threads", type=thread_count, help="threads a tracker may use (default: cores / jobs)")
 
 
 def share_threads(args: argparse.Namespace) -> None:
     """Where no ``--threads`` was given, each job gets its share of the cores."""
     if args.threads is None:
         args.threads = max(1, usable_cores() // args.jobs)
-
-
-def stop_politely() -> None:
-    """Let a request to end (SIGTERM) end the command as ctrl-c does: what was done is kept."""
-
-    def stop(number: int, frame: object) -> None:
-        # one request may come twice (`timeout` asks the process and then its group)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, stop)
