@@ -22,7 +22,7 @@ from tracker.graph_checks import check_graph
 from tracker.image import Image
 from tracker.ort_session import DeviceFailed, open_session, said
 from tracker.spec import METADATA_KEY, ModelSpec
-from tracker.threads import default_threads
+from tracker.threads import check_threads, default_threads
 from tracker.weights import ModelFiles, read_model
 
 Array = NDArray[np.float32]
@@ -71,12 +71,17 @@ class OnnxNetwork:
         threads: of the search graph on the CPU; 0 takes the number of cores, at most 4. The
             exemplar graph runs once a target: it takes the caller's thread alone.
         spinning: let waiting threads spin: faster, and warmer.
+
+    Raises:
+        ValueError: a number of threads that cannot be had.
+        UserError: files or a device that cannot be used.
     """
 
     def __init__(
         self, files: ModelFiles, device: Device, threads: int = 0, spinning: bool = True
     ) -> None:
-        self.device, self.digest, self.threads = device, files.digest, threads or default_threads()
+        self.device, self.digest = device, files.digest
+        self.threads = check_threads(threads) or default_threads()
         where = self._where = str(files.folder / files.name)
         self._process = os.getpid()
         self._exemplar, self.spec = self._open(files.exemplar, "exemplar", where, 1, False)
@@ -180,19 +185,20 @@ def open_network(
         live: frames come at the pace of a camera: threads sleep while they wait.
 
     Raises:
+        ValueError: a number of threads that cannot be had.
         UserError: anything that is wrong with the files or the device, in one sentence.
     """
+    count = check_threads(threads) or default_threads()
     files, chosen = read_model(model), choose_device(device)
 
     def key(device_name: str) -> tuple[object, ...]:
         # the process is part of it: threads do not survive a fork
-        count = threads or default_threads()
         return os.getpid(), files.digest, files.name, device_name, count, live
 
     with _opening:
         network = _open_networks.get(key(chosen.name))
         if network is None:
-            network = _open(files, chosen, threads or 0, live, may_fall_back=device == "auto")
+            network = _open(files, chosen, count, live, may_fall_back=device == "auto")
             _open_networks[key(network.device.name)] = network
     return network
 

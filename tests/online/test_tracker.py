@@ -201,6 +201,13 @@ def test_a_session_without_targets_has_no_results() -> None:
 
 
 @pytest.mark.parametrize("kind", [SiameseTracker, Session])
+@pytest.mark.parametrize("threads", [1.5, "2", -1, 257, 10**15])
+def test_threads_that_cannot_be_had_are_named(kind: type, threads: object) -> None:
+    with pytest.raises(ValueError, match=f"a whole number of 1 to 256, .* found {threads!r}"):
+        kind(threads=threads)
+
+
+@pytest.mark.parametrize("kind", [SiameseTracker, Session])
 @pytest.mark.parametrize("model", [3, b"kestrel"])
 def test_a_model_that_is_none_is_named(kind: type, model: object) -> None:
     with pytest.raises(ValueError, match=r"a model is a name or a path .*found"):

@@ -16,7 +16,7 @@ from tracker.training.crops import Jitter, crop_matrix, exemplar_side, map_box, 
 from tracker.training.cutout import beside, mask_corners, object_mask, paste
 from tracker.training.pairs import PairOptions, PairSampler
 from tracker.training.sheet import show_pairs
-from tracker.training.tracks import Source, Track
+from tracker.training.tracks import EncodedFrames, Source, Track
 
 STILL = Jitter(0, 0)
 BOX = np.array([30.0, 22.0, 24.0, 30.0], np.float32)
@@ -230,6 +230,18 @@ def test_distractors_lie_beside_the_target() -> None:
     assert placed > 15
 
 
+def test_frames_of_a_video_without_the_object_are_no_surroundings() -> None:
+    """Nothing is kept of them; the object is alone, so its own clip is what surrounds it."""
+    seen = tiny_source(1, 2).tracks[0]
+    gone = 30
+    parts = [*(f.data for f in seen.frames), *[np.zeros(0, np.uint8)] * gone]
+    boxes = np.concatenate([seen.boxes, np.full((gone, 4), np.nan, np.float32)])
+    track = Track(EncodedFrames(parts, "clip"), boxes)
+    sampler = PairSampler([Source("clip", (track,))], PairOptions(128, 256), seed=1)
+    for number in range(12):
+        assert sampler.pair(number).search.std() > 1
+
+
 def test_sheet_of_pairs(tmp_path) -> None:
     from tracker.errors import UserError
 
@@ -240,3 +252,5 @@ def test_sheet_of_pairs(tmp_path) -> None:
     assert sheet.std() > 20
     with pytest.raises(UserError, match="exists"):
         show_pairs(tiny_sampler(), 5, path)
+    with pytest.raises(UserError, match=r"pictures are not written as \.xyz"):
+        show_pairs(tiny_sampler(), 5, tmp_path / "pairs.xyz")

@@ -120,6 +120,15 @@ def test_run_validate_stop_and_go_on(
             "there is no clip no.mp4",
         ),
         (("--data", "{data}", "--show-pairs", "many", "x.png"), "takes a number of 1 to 400"),
+        (("--data", "{data}", "--show-pairs", "²", "x.png"), "takes a number of 1 to 400"),
+        (("--data", "", "--out", "{out}"), "'' names no training data"),
+        (("--data", "got10k:@2", "--out", "{out}"), "'got10k:@2' names no training data"),
+        (("--data", "a" * 300, "--out", "{out}"), "File name too long; give a shorter name"),
+        (("--data", "{data}", "--out", "a" * 300), "File name too long; give a shorter name"),
+        (
+            ("--data", "{data}", "--out", "{out}", "--init", "a" * 300),
+            "File name too long; give a shorter name",
+        ),
     ],
 )  # fmt: skip
 def test_mistakes(
@@ -138,8 +147,13 @@ def test_mistakes(
 
 
 @pytest.mark.parametrize(
-    "args", [("--lr", "fast"), ("--pairs", "0"), ("--grey", "2"), ("--unfreeze-at", "3")]
-)
+    "args",
+    [
+        ("--lr", "fast"), ("--pairs", "0"), ("--grey", "2"), ("--unfreeze-at", "3"),
+        ("--threads", "1e11"), ("--workers", "99999"), ("--channels", "1000000"),
+        ("--tower-depth", "65"),
+    ],
+)  # fmt: skip
 def test_options_that_are_no_numbers(
     args: tuple[str, ...],
     data: Path,

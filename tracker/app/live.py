@@ -17,6 +17,7 @@ from tracker.app.sources import Frame, SteadySize, usable_fps
 from tracker.errors import UserError
 
 STREAM_TIMEOUT_MS = 10_000
+MOST_CAMERAS = 2**31 - 1  # what OpenCV's int holds
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 CAMERA_PATIENCE, STREAM_PATIENCE = 5.0, 300.0
 
@@ -47,6 +48,8 @@ def open_stream(url: str) -> cv2.VideoCapture | None:
 
 def open_camera(number: int) -> cv2.VideoCapture | None:
     """Open a camera with the shortest queue that its driver allows."""
+    if number > MOST_CAMERAS:
+        return None
     capture = cv2.VideoCapture(number)
     if not capture.isOpened():
         return None

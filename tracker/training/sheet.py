@@ -21,8 +21,11 @@ def show_pairs(sampler: PairSampler, count: int, path: Path, overwrite: bool = F
     Green is the same object, red another one (a negative).
 
     Raises:
-        UserError: the file exists, or cannot be written.
+        UserError: the file exists, cannot be written, or has the ending of no picture.
     """
+    suffix = path.suffix or ".png"
+    if not suffix.isascii() or not cv2.haveImageWriter(f"sheet{suffix}"):
+        raise UserError(f"{path}: pictures are not written as {suffix}; give a name in .png")
     if path.exists() and not overwrite:
         raise UserError(f"{path} exists; give another name, or --overwrite")
     tiles = [pair_tile(sampler, sampler.pair(i), i) for i in range(count)]
@@ -30,7 +33,7 @@ def show_pairs(sampler: PairSampler, count: int, path: Path, overwrite: bool = F
     blank = np.full_like(tiles[0], 40)
     tiles += [blank] * (-len(tiles) % columns)
     rows = [np.hstack(tiles[i : i + columns]) for i in range(0, len(tiles), columns)]
-    _, data = cv2.imencode(path.suffix or ".png", np.vstack(rows))
+    _, data = cv2.imencode(suffix, np.vstack(rows))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data.tobytes())

@@ -53,14 +53,16 @@ def split_name(text: str) -> tuple[str, Path, float]:
     """Layout ("" to guess), path and weight of ``[layout:]path[@weight]``.
 
     Raises:
-        UserError: the weight is no number.
+        UserError: the path is empty, or the weight is no number.
     """
     layout, colon, rest = text.partition(":")
     if not colon or layout not in READERS:
         layout, rest = "", text
     path, at, weight = rest.rpartition("@")
     if not at or Path(rest).exists():  # an @ in a folder's name
-        return layout, Path(rest), 1.0
+        path, weight = rest, "1"
+    if not path:  # it would be the current folder
+        raise UserError(f"{text!r} names no training data; give a folder or file (. is this one)")
     try:
         return layout, Path(path), float(weight)
     except ValueError:

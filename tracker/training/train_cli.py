@@ -119,7 +119,7 @@ def open_sources(args: argparse.Namespace) -> list[Source]:
 def draw_sheet(args: argparse.Namespace, sampler: PairSampler) -> int:
     """``--show-pairs``."""
     count, path = args.show_pairs
-    if not count.isdigit() or not 1 <= int(count) <= 400:
+    if not (count.isascii() and count.isdigit()) or not 1 <= int(count) <= 400:
         raise UserError(f"--show-pairs takes a number of 1 to 400 and a file, found {count!r}")
     show_pairs(sampler, int(count), Path(path), args.overwrite)
     print(f"{count} pairs: {path}")

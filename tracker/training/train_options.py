@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from tracker.errors import UserError
 from tracker.network.correlation import SIMILARITIES
 from tracker.network.kestrel import Kestrel
 from tracker.network.siamfc import SiamFC
+from tracker.threads import MOST_ALLOWED
 from tracker.training.loop import RunOptions
 from tracker.training.models import NETWORKS
 from tracker.training.objective import LossOptions
@@ -65,15 +67,19 @@ def _add_run(g: Any) -> None:
     g.add_argument("--max-minutes", type=_amount, default=0.0, help="stop, resumable, after these")
     g.add_argument("--save-every", type=_whole, default=200, help="steps between checkpoints")
     g.add_argument("--log-every", type=_whole, default=50, help="steps between rows of log.csv")
-    g.add_argument("--workers", type=_amount_whole, default=1, help="processes that make pairs")
+    g.add_argument(
+        "--workers", type=_up_to(MOST_ALLOWED), default=1, help="processes that make pairs"
+    )
     g.add_argument("--seed", type=_amount_whole, default=0)
     g.add_argument("--autocast", choices=("bf16", "fp16", "none"), default="bf16")
     g.add_argument("--channels-first", action="store_true", help="the slower memory format")
-    g.add_argument("--threads", type=_amount_whole, default=0, help="of torch on the CPU")
+    g.add_argument("--threads", type=_up_to(MOST_ALLOWED), default=0, help="of torch on the CPU")
     g.add_argument("--quiet", action="store_true", help="no progress bar")
     g.add_argument("--overwrite", action="store_true", help="replace what --out or a sheet holds")
-    g.add_argument("--channels", type=_whole, help="width of Kestrel's neck and towers (96)")
-    g.add_argument("--tower-depth", type=_whole, help="blocks in Kestrel's towers (4)")
+    g.add_argument(
+        "--channels", type=_up_to(4096, 1), help="width of Kestrel's neck and towers (96)"
+    )
+    g.add_argument("--tower-depth", type=_up_to(64, 1), help="blocks in Kestrel's towers (4)")
     g.add_argument("--similarity", choices=SIMILARITIES, help="of SiamFC (dot)")
 
 
@@ -315,6 +321,20 @@ def _whole(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"a whole number above 0 is needed, found {text}")
     return value
+
+
+def _up_to(most: int, least: int = 0) -> Callable[[str], int]:
+    """A whole number of a range: what lies far beyond takes all memory, or for ever."""
+
+    def parse(text: str) -> int:
+        value = _amount_whole(text)
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(
+                f"a whole number of {least} to {most} is needed, found {text}"
+            )
+        return value
+
+    return parse
 
 
 def _factors(text: str) -> float | tuple[float, ...]:
