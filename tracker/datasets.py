@@ -12,9 +12,10 @@ from pathlib import Path
 from tracker.dataset_layouts import KINDS as KINDS
 from tracker.dataset_layouts import Sequence as Sequence
 from tracker.dataset_layouts import subfolders, video_pairs
-from tracker.errors import UserError
+from tracker.errors import UserError, files_told
 
 
+@files_told()
 def load(folder: str | Path, kind: str = "auto", only: Iterable[str] = ()) -> list[Sequence]:
     """Load the sequences below a folder.
 

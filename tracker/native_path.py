@@ -48,6 +48,11 @@ def native_path(path: str | Path) -> Iterator[str]:
         yield text
 
 
+def native_text(text: str) -> str:
+    """Text that a native library can take: what is no UTF-8 in it becomes a question mark."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def _unusable(path: str | Path) -> UserError:
     return UserError(
         f"the name of {path} is not UTF-8 text, and no link to it can be made in the folder for "

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracker.app import draw
+from tracker.app import draw, window
 from tracker.app.follow import Followed
 from tracker.app.meter import RateMeter
 from tracker.app.window import Fit, start_size
@@ -180,3 +180,20 @@ def test_the_rate_is_frames_over_time_and_not_a_mean_of_rates():
         now[0] += step
         meter.tick()
     assert meter.rate == pytest.approx(4 / 0.4)
+
+
+def test_a_name_that_is_no_text_is_drawn_with_question_marks():
+    """OpenCV crashes on what is not UTF-8, such as the folder of a snapshot may be."""
+    odd, plain = (draw.Canvas(np.zeros((120, 400, 3), np.uint8)) for _ in range(2))
+    odd.text("saved v\udce9/a.png", 5, 20)
+    plain.text("saved v?/a.png", 5, 20)
+    assert plain.image.any()
+    np.testing.assert_array_equal(odd.image, plain.image)
+
+
+def test_so_is_the_title_of_a_window(monkeypatch):
+    shown = []
+    for name in ("namedWindow", "resizeWindow", "setMouseCallback"):
+        monkeypatch.setattr(window.cv2, name, lambda title, *rest: shown.append(title))
+    window.Window("cl\udce9p", (320, 240))
+    assert shown == ["cl?p"] * 3

@@ -252,6 +252,8 @@ def put(folder, name, data=b""):
         (lambda d: put(d, "a.mp4")[:-5] + put(d, "b.mp4")[-5:-5] + "*.mp4", "matches 2 files"),
         (lambda d: put(d, "a.png", b"no png"), "none of the 1 images"),
         (lambda d: "http://127.0.0.1:9/clip.mp4", "cannot be opened"),
+        (lambda d: "http://127.0.0.1:9/cl\udce9p.mp4", "cannot be opened"),
+        (lambda d: "a" * 300, "File name too long; give a shorter name"),
         (lambda d: "250", "camera 250 cannot be opened"),
     ],
 )

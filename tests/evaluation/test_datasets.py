@@ -253,3 +253,8 @@ def test_pictures_are_ordered_by_number(tmp_path):
         picture(tmp_path / "x" / name, 1)
     found = picture_paths(tmp_path / "x")
     assert [p.name for p in found] == ["1.png", "9.png", "10.png"]
+
+
+def test_what_the_system_refuses_is_said() -> None:
+    with pytest.raises(UserError, match="File name too long; give a shorter name"):
+        datasets.load("a" * 300)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import os
 from pathlib import Path
 
 import cv2
@@ -292,6 +294,14 @@ def test_what_cannot_be_made_is_left_out_with_a_sentence(tmp_path):
     (tmp_path / "damaged_vit.onnx").write_bytes(b"no graph")
     with pytest.raises(opponents.Unavailable, match="vit: it cannot be made"):
         opponents.build("vit", opponents.Options(threads=1, opencv_models=str(tmp_path)))
+    odd = tmp_path / os.fsdecode(b"v\xe9")  # OpenCV crashes on names that are not UTF-8
+    with contextlib.suppress(OSError):  # a file system without such names
+        odd.mkdir()
+        (odd / "damaged_vit.onnx").write_bytes(b"no graph")
+        with pytest.raises(opponents.Unavailable, match="vit: it cannot be made"):
+            opponents.build("vit", opponents.Options(threads=1, opencv_models=str(odd)))
+        with pytest.raises(opponents.Unavailable, match="no model file"):
+            opponents.identity_of(str(odd / "kestrel"), OPTIONS)
     (tmp_path / "dasiamrpn_model.onnx").write_bytes(b"no graph")
     with pytest.raises(opponents.Unavailable, match=r"has no file \*kernel_cls1\*.onnx"):
         opponents.build("dasiamrpn", opponents.Options(threads=1, opencv_models=str(tmp_path)))

@@ -6,6 +6,7 @@ import http.server
 import json
 import os
 import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -301,3 +302,23 @@ def test_only_what_the_system_says_of_files_is_a_sentence() -> None:
         "a file cannot be written: No space left on device; make room, or give another place"
     )
     assert told(OSError(32, "Broken pipe")) is None  # a mistake of ours keeps its traceback
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("benchmark --video no.mp4 --init-box -5,1,9,9", "no.mp4: there is no such video file"),
+        ("benchmark --threads 1,999 --data .", "a whole number of 1 to 256 is needed, found 999"),
+        ("evaluate --trackers kcf --data . --jobs 9999", "1 to 256 is needed, found 9999"),
+        ("evaluate --trackers kcf --data ''", "the name is empty; give a path"),
+        ("quantize --data . --out /", "/ is a folder; the name of a file without its ending"),
+        ("quantize --data . --out a --threads -1", "a whole number above 0 is needed, found -1"),
+        ("tune --start a.json --write ..", ".. is a folder; the name of a file without its"),
+    ],
+)
+def test_arguments_of_the_tools(tmp_path: Path, command: str, said: str) -> None:
+    tool, *arguments = shlex.split(command)
+    done = run(sys.executable, ROOT / "tools" / f"{tool}.py", *arguments, cwd=tmp_path)
+    assert done.returncode == 2 and done.stdout == ""
+    assert said in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr

@@ -15,6 +15,7 @@ import numpy as np
 
 from tracker.app.follow import Followed
 from tracker.app.interfaces import DebugView, Image
+from tracker.native_path import native_text
 from tracker.results import Box, State
 
 Colour = tuple[int, int, int]
@@ -74,7 +75,7 @@ class Canvas:
 
     def text_size(self, text: str, size: float = 1.0) -> tuple[int, int]:
         """(width, height of capitals) in pixels."""
-        found = cv2.getTextSize(text, FONT, self._font_scale(size), self._weight(size))
+        found = cv2.getTextSize(native_text(text), FONT, self._font_scale(size), self._weight(size))
         return int(found[0][0]), int(found[0][1])
 
     def text(self, text: str, x: float, y: float, colour: Colour = WHITE, size: float = 1.0) -> int:
@@ -82,7 +83,7 @@ class Canvas:
         width, height = self.text_size(text, size)
         cv2.putText(
             self.image,
-            text,
+            native_text(text),
             (round(x), round(y) + height),
             FONT,
             self._font_scale(size),

@@ -25,7 +25,7 @@ from tracker.app.interfaces import Image, Say
 from tracker.app.outputs import at_home
 from tracker.app.pixels import PixelReader
 from tracker.errors import UserError, files_told
-from tracker.native_path import native_path
+from tracker.native_path import native_path, native_text
 
 IMAGE_SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".jp2", ".exr")
@@ -129,6 +129,7 @@ def _open_stdin(say: Say, log: DecoderLog | None) -> Source:
 def _open_url(url: str, say: Say, log: DecoderLog | None) -> Source:
     from tracker.app.live import LiveSource, open_stream
 
+    url = native_text(url)
     capture = open_stream(url)
     if capture is None:
         raise UserError(f"the stream {url} cannot be opened; check the address and the network")

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from tracker.app.interfaces import Image
+from tracker.native_path import native_text
 
 BACKGROUND = 18
 START_WIDTH, START_HEIGHT, SMALLEST = 1280, 720, 640
@@ -141,8 +142,7 @@ class Window:
     """
 
     def __init__(self, title: str, frame_size: tuple[int, int]) -> None:
-        # OpenCV crashes on the name of a file that is not UTF-8
-        title = self._name = title.encode("utf-8", "replace").decode()
+        title = self._name = native_text(title)
         self._events: list[Event] = []
         self._size = start_size(*frame_size)
         cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_GUI_NORMAL | cv2.WINDOW_FREERATIO)

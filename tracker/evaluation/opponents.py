@@ -13,6 +13,7 @@ scores); or ``module:Class`` for a class of yours that is called without argumen
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import math
@@ -26,6 +27,7 @@ import numpy as np
 
 from tracker.errors import UserError
 from tracker.frames import Image
+from tracker.native_path import native_path
 from tracker.results import Box, State, TrackResult
 
 OWN_MODELS = ("kestrel", "siamfc")
@@ -33,6 +35,7 @@ OPENCV = ("csrt", "kcf", "mil", "nano", "vit", "dasiamrpn")
 NANOTRACK = ("nanotrack-v2", "nanotrack-v3")
 NOT_TRACKING = (
     "cli", "errors", "files", "annotations", "attribute_files", "datasets", "dataset_layouts",
+    "native_path", "standard_streams",
 )  # fmt: skip
 """Rooms of the package that no box depends on (what they read of a clip is in a run's key): a
 change in them does not cost another run."""
@@ -131,7 +134,7 @@ def identity_of(name: str, options: Options) -> str:
     elif ":" in name:
         module = importlib.import_module(_user_class(name).__module__)
         parts += [_digest(Path(module.__file__))] if module.__file__ else []
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def label(name: str) -> str:
@@ -218,7 +221,12 @@ class OpenCVTracker:
 def _opencv_tracker(name: str, options: Options) -> Any:
     import cv2
 
-    files = [str(path) for path in _opencv_files(name, options)]
+    with contextlib.ExitStack() as stack:
+        paths = _opencv_files(name, options)
+        return _made(cv2, name, [stack.enter_context(native_path(path)) for path in paths])
+
+
+def _made(cv2: Any, name: str, files: list[str]) -> Any:
     if name in ("csrt", "kcf", "mil"):
         cls = getattr(cv2, f"Tracker{name.upper()}", None)
         if cls is None:

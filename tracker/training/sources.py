@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from tracker.errors import UserError
+from tracker.errors import UserError, files_told
 from tracker.training.layouts import Read, is_video, read_got10k, read_public, read_video
 from tracker.training.stills import read_coco, read_voc
 from tracker.training.tracks import Source
@@ -25,6 +25,7 @@ READERS: dict[str, Callable[[Path], Read]] = {
 }
 
 
+@files_told()
 def open_source(text: str) -> Source:
     """Open a source as the command line names it: ``[layout:]path[@weight]``.
 
