@@ -303,6 +303,26 @@ def test_damage_is_named_after_the_frames_before_it_are_saved(call, tmp_path):
     assert len(app_scene.read_clip(tmp_path / "o.mp4")[0]) == count
 
 
+@pytest.mark.parametrize("batch", [False, True])
+def test_results_are_complete_though_the_video_cannot_be_made(call, tmp_path, capsys, batch):
+    path = app_scene.write_clip(
+        tmp_path / "wide.avi", 40, codec="MJPG", make=lambda i: app_scene.picture(i, (9000, 240))
+    )
+    if batch:
+        (tmp_path / "b.csv").write_text(f"video,x,y,w,h\n{path},{BOX}\n")
+        with pytest.raises(UserError, match="1 of 1 clips failed"):
+            call("--batch", "b.csv", "--out", "o", "--save-videos")
+        rows = boxes_in(tmp_path / "o" / "wide.part.csv")
+    else:
+        arguments = ("--video", path, "--init-box", BOX, "--no-display", "--save", "o.mp4")
+        with pytest.raises(UserError, match="9000 x 240 pixels are too large"):
+            call(*arguments, "--results", "o.csv")
+        rows = boxes_in(tmp_path / "o.csv")
+    assert len(rows) == 40
+    assert "tracking goes on without it" in capsys.readouterr().err
+    assert not list(tmp_path.rglob("*.mp4"))
+
+
 def test_without_options_the_sample_plays_and_says_where_its_video_is(
     call, clip, tmp_path, capsys, monkeypatch
 ):

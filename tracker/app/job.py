@@ -91,6 +91,7 @@ class Job:
                 save,
                 source.live,
                 args.overwrite,
+                self.say if args.results or make_screen else None,
             )
             stack.callback(recorder.close)
             results = self._results(source, args.results, stack)
@@ -262,7 +263,7 @@ class Job:
             source = self._open(clip.where, stack)
             first = self._first(source)
             recorder = Recorder(
-                results_path.parent, clip.name, source.fps, save, source.live, overwrite=True
+                results_path.parent, clip.name, source.fps, save, source.live, True, self.say
             )
             stack.callback(recorder.close)
             form = self.args.results_format or form_of(results_path)
