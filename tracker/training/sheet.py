@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from tracker.errors import UserError
+from tracker.files import check_picture, write_picture
 from tracker.training.pairs import Pair, PairSampler
 from tracker.training.tracks import Image
 
@@ -23,19 +23,13 @@ def show_pairs(sampler: PairSampler, count: int, path: Path, overwrite: bool = F
     Raises:
         UserError: the file exists, or cannot be written.
     """
-    if path.exists() and not overwrite:
-        raise UserError(f"{path} exists; give another name, or --overwrite")
+    check_picture(path, overwrite)
     tiles = [pair_tile(sampler, sampler.pair(i), i) for i in range(count)]
     columns = max(1, min(round(count**0.5 / 1.2), 6))
     blank = np.full_like(tiles[0], 40)
     tiles += [blank] * (-len(tiles) % columns)
     rows = [np.hstack(tiles[i : i + columns]) for i in range(0, len(tiles), columns)]
-    _, data = cv2.imencode(path.suffix or ".png", np.vstack(rows))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data.tobytes())
-    except OSError as error:
-        raise UserError(f"{path} could not be written ({error.strerror})") from None
+    write_picture(path, np.vstack(rows))
 
 
 def pair_tile(sampler: PairSampler, pair: Pair, number: int) -> Image:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import sys
 import time
 from pathlib import Path
@@ -126,6 +127,10 @@ def draw_sheet(args: argparse.Namespace, sampler: PairSampler) -> int:
     return 0
 
 
+TABLES = ("log.csv", "validation.csv", "losses.png")
+"""What a run makes beside its checkpoint."""
+
+
 def prepare_folder(args: argparse.Namespace) -> Path:
     """Make the folder of the run; its checkpoint.
 
@@ -137,6 +142,14 @@ def prepare_folder(args: argparse.Namespace) -> Path:
         raise UserError(
             f"{checkpoint} exists; go on with --resume, start anew with --overwrite, or choose "
             "another --out"
+        )
+    # the first process makes them, while others may still be on their way here
+    made = [args.out / name for name in TABLES] if process_rank() == 0 else []
+    strangers = [path for path in made if os.path.lexists(path)]
+    if strangers and not (args.resume or args.overwrite):
+        raise UserError(
+            f"{strangers[0]} exists and there is no checkpoint to go on from; replace it with "
+            "--overwrite, or choose another --out"
         )
     if args.resume and not checkpoint.exists():
         raise UserError(f"there is no {checkpoint} to go on from; start without --resume")
