@@ -303,6 +303,31 @@ def test_damage_is_named_after_the_frames_before_it_are_saved(call, tmp_path):
     assert len(app_scene.read_clip(tmp_path / "o.mp4")[0]) == count
 
 
+@pytest.mark.parametrize(
+    "suffix, codec, promised",
+    [("mkv", "mp4v", True), ("avi", "MJPG", True), ("mkv", "MJPG", False)],
+)
+def test_damage_is_named_though_the_video_comes_through_a_pipe(tmp_path, suffix, codec, promised):
+    path = app_scene.write_clip(tmp_path / f"a.{suffix}", 90, codec=codec)
+    content = path.read_bytes()
+    if not promised:  # the element of the duration becomes one that says nothing
+        assert content.count(b"\x44\x89\x88") == 1
+        content = content.replace(b"\x44\x89\x88", b"\xec\x89\x00")
+    arguments = ("--video", "-", "--init-box", BOX, "--no-display", "--overwrite", "--results")
+    for part in (content, content[: len(content) // 2]):
+        path.write_bytes(part)
+        with path.open("rb") as pipe:
+            process = start(*arguments, "o.csv", cwd=tmp_path, stdin=pipe)
+            status, _, err = finish(process)
+        count = len(boxes_in(tmp_path / "o.csv"))
+        if part is content:
+            assert (status, count, err) == (0, 90, ""), err
+        else:
+            assert status == 2 and 30 < count < 60
+            assert "what comes from stdin is damaged or cut off" in err and f"e {count - 1}," in err
+            assert ("promises 90 frames" in err) == promised
+
+
 @pytest.mark.parametrize("batch", [False, True])
 def test_results_are_complete_though_the_video_cannot_be_made(call, tmp_path, capsys, batch):
     path = app_scene.write_clip(
