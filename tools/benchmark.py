@@ -29,6 +29,7 @@ from tracker.cli import parse_box, plain_errors, positive, run_main
 
 with plain_errors():
     from tracker import datasets
+    from tracker.app.inputs import keep_apart
     from tracker.errors import UserError
     from tracker.evaluation import machine, opponents, options, speed, tradeoff
     from tracker.evaluation.results_io import write_atomic
@@ -45,6 +46,11 @@ def main() -> int:
             raise UserError(f"{path}: this file exists; give another name, or --overwrite")
     accuracy = tradeoff.read_accuracy(args.accuracy) if args.accuracy else {}
     video, box = find_clip(args)
+    outputs = [("--json", args.json), ("--table", args.table), ("--plot", args.plot)]
+    keep_apart(
+        [(option, path) for option, path in outputs if path],
+        [video, *([args.accuracy] if args.accuracy else [])],
+    )
     jobs = make_jobs(args, video, box)
     header = describe_run(args, video, box)
     for name, value in header.items():

@@ -14,7 +14,7 @@ import app_scene
 import cv2
 import pytest
 
-from tracker.app import cli, job, sources
+from tracker.app import cli, inputs, job, sources
 from tracker.app.window import Closed
 from tracker.assets import sample_clip
 from tracker.errors import UserError
@@ -187,11 +187,17 @@ def test_a_batch_replaces_no_file_of_others(call, clip, tmp_path, capsys, name):
         "--images frames --results frames/0.png --results-format csv",
         "--video frames/*.png --results frames/0.png --results-format csv",
         "--video in.mp4 --model net --results net.search.onnx --results-format csv",
+        "--video in.mp4 --model tiny --results {weights}/tiny.exemplar.onnx --results-format csv",
         "--video in.mp4 --save x.mp4 --results x.mp4 --results-format csv",
         "--video in.mp4 --save x.mp4 --results ../{folder}/x.mp4 --results-format csv",
     ],
 )
-def test_an_input_is_never_an_output_not_even_with_overwrite(call, clip, tmp_path, arguments):
+def test_an_input_is_never_an_output_not_even_with_overwrite(
+    call, clip, tmp_path, monkeypatch, arguments
+):
+    monkeypatch.setattr(inputs, "weights_folder", lambda: tmp_path / "weights")
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "tiny.exemplar.onnx").write_bytes(b"net")
     source = tmp_path / "in.mp4"
     source.write_bytes(clip.read_bytes())
     (tmp_path / "a_2.mp4").symlink_to(source)
@@ -203,7 +209,7 @@ def test_an_input_is_never_an_output_not_even_with_overwrite(call, clip, tmp_pat
     before = {p: p.read_bytes() for p in tmp_path.rglob("*.*")}
     with pytest.raises(UserError, match=r"which is read|both be written") as caught:
         call(
-            *arguments.format(folder=tmp_path.name).split(),
+            *arguments.format(folder=tmp_path.name, weights=tmp_path / "weights").split(),
             *("--init-box", BOX, "--no-display", "--overwrite", "--max-frames", 3),
         )
     assert "\n" not in str(caught.value)
@@ -241,6 +247,10 @@ def test_a_further_target_whose_file_exists_begins_nothing(call, clip, tmp_path)
             "lies outside the frame of 320 x 240",
         ),
         (["--video", "CLIP", "--init-box", "10,10,0,9", "--results", "a.csv"], "positive width"),
+        (
+            ["--video", "CLIP", *["--init-box", BOX] * 2, "--results", ".", "--results-format=otb"],
+            "is a folder",
+        ),
         (["--video", "CLIP"], "give its box in the first frame with --init-box"),
         (["--video", "CLIP", "--init-box", BOX], "add --save out.mp4 or --results"),
         (["--init-box", BOX], "--init-box needs a source"),

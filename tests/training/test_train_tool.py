@@ -190,6 +190,11 @@ def test_files_of_others_stay_where_there_is_no_checkpoint(
     assert (out / name).read_bytes() == b"step,precious\n1,2\n"
     status, _ = tool(monkeypatch, capsys, "train", *given, "--overwrite")
     assert status == 0 and b"precious" not in (out / "log.csv").read_bytes()
+    checkpoint = out / "checkpoint.pt"
+    before = checkpoint.read_bytes()
+    status, said = tool(monkeypatch, capsys, "train", *given, "--overwrite", "--init", checkpoint)
+    assert status == 2 and "would be replaced by the run" in said
+    assert checkpoint.read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -203,6 +208,11 @@ def test_a_sheet_that_cannot_be_is_refused(
     name: str,
     words: str,
 ) -> None:
+    picture = next(data.rglob("*.png"))
+    before = picture.read_bytes()
+    again = ("train", "--data", data, "--overwrite", "--show-pairs", "3", picture)
+    status, said = tool(monkeypatch, capsys, *again)
+    assert status == 2 and "is one of the pictures" in said and picture.read_bytes() == before
     (tmp_path / "pairs.png").write_bytes(b"precious")
     given = ("train", "--data", data, "--show-pairs", "3", tmp_path / name)
     status, said = tool(monkeypatch, capsys, *given)

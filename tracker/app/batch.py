@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -135,8 +135,13 @@ def outputs_of(
     return outputs
 
 
-def check_batch(clips: Sequence[Clip], plans: Sequence[Mapping[Path, Path]], table: Path) -> None:
+def check_batch(
+    clips: Sequence[Clip], plans: Sequence[Mapping[Path, Path]], inputs: Iterable[Path]
+) -> None:
     """Refuse a table some of whose results would take the place of others, or of an input.
+
+    Args:
+        inputs: what is read beside the clips.
 
     Raises:
         UserError: names the clip and the file.
@@ -154,7 +159,7 @@ def check_batch(clips: Sequence[Clip], plans: Sequence[Mapping[Path, Path]], tab
                 )
     keep_apart(
         [(path.name, path) for plan in plans for path in (*plan, *plan.values())],
-        itertools.chain([table], *(files_read(clip.where) for clip in clips)),
+        itertools.chain(inputs, *(files_read(clip.where) for clip in clips)),
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from tracker.app.outputs import at_home
 from tracker.app.sources import IMAGE_SUFFIXES
 from tracker.errors import UserError
-from tracker.weights import ROLES
+from tracker.weights import DEFAULT_MODEL, ROLES, weights_folder
 
 
 def keep_apart(outputs: Sequence[tuple[str, Path]], inputs: Iterable[Path | int]) -> None:
@@ -40,7 +40,7 @@ def keep_apart(outputs: Sequence[tuple[str, Path]], inputs: Iterable[Path | int]
         found = taken.get(_identity(source))
         if found:
             raise UserError(
-                f"{found[0]} would be written over {found[1]}, which is read; give another name"
+                f"{found[0]} would be written over {found[1]}, which is read; write it elsewhere"
             )
 
 
@@ -75,8 +75,8 @@ def files_read(where: str) -> Iterator[Path | int]:
 
 
 def files_of_model(model: str | None) -> list[Path]:
-    """The files of a model that is given by its path."""
-    if model is None:
-        return []
-    stem = at_home(model)
-    return [stem, *(stem.with_name(f"{stem.name}.{role}.onnx") for role in ROLES)]
+    """The files of a model, be it given by its path or by its name."""
+    name = model or DEFAULT_MODEL
+    stems = at_home(name), weights_folder() / name
+    graphs = [s.parent / f"{s.name}.{role}.onnx" for s in stems for role in ROLES]
+    return [*stems, *graphs]

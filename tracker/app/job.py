@@ -249,7 +249,7 @@ class Job:
             outputs_of(clip, args.out, SUFFIX_OF[form], form in ONE_TARGET, args.save_videos)
             for clip in clips
         ]
-        check_batch(clips, plans, args.batch)
+        check_batch(clips, plans, [args.batch, *files_of_model(args.model)])
         make_folder(args.out)
         run_batch(clips, plans, self._follow_clip, self.say, args.overwrite)
         return 0

@@ -213,7 +213,7 @@ class ResultsWriter:
 
 def file_of(path: Path, number: int) -> Path:
     """Where the ``number``-th target goes (from 1), in the one-target formats."""
-    return path if number == 1 else path.with_name(f"{path.stem}_{number}{path.suffix}")
+    return path if number == 1 else path.parent / f"{path.stem}_{number}{path.suffix}"
 
 
 def files_for(path: Path, form: str, targets: int) -> list[Path]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from tracker.errors import UserError
 from tracker.files import check_picture, write_picture
 from tracker.training.pairs import Pair, PairSampler
 from tracker.training.tracks import Image
@@ -24,6 +25,13 @@ def show_pairs(sampler: PairSampler, count: int, path: Path, overwrite: bool = F
         UserError: the file exists, or cannot be written.
     """
     check_picture(path, overwrite)
+    for frame in (f for track in sampler.tracks for f in track.frames):
+        if (
+            isinstance(frame, Path)
+            and frame.name == path.name
+            and frame.resolve() == path.resolve()
+        ):
+            raise UserError(f"{path} is one of the pictures that are trained on; give another name")
     tiles = [pair_tile(sampler, sampler.pair(i), i) for i in range(count)]
     columns = max(1, min(round(count**0.5 / 1.2), 6))
     blank = np.full_like(tiles[0], 40)

@@ -151,6 +151,8 @@ def prepare_folder(args: argparse.Namespace) -> Path:
             f"{strangers[0]} exists and there is no checkpoint to go on from; replace it with "
             "--overwrite, or choose another --out"
         )
+    if not args.resume and checkpoint.exists() and _is_file(args.init, checkpoint):
+        raise UserError(f"--init {args.init} would be replaced by the run; choose another --out")
     if args.resume and not checkpoint.exists():
         raise UserError(f"there is no {checkpoint} to go on from; start without --resume")
     try:
@@ -158,6 +160,10 @@ def prepare_folder(args: argparse.Namespace) -> Path:
     except OSError as error:
         raise UserError(f"the folder {args.out} cannot be made ({error.strerror})") from None
     return checkpoint
+
+
+def _is_file(name: str, path: Path) -> bool:
+    return os.path.exists(name) and os.path.samefile(name, path)
 
 
 def hold(folder: Path) -> contextlib.AbstractContextManager[None]:
