@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -11,6 +13,8 @@ import pytest
 from tracker import SiameseTracker, State, TrackResult
 from tracker.annotations import read_boxes
 from tracker.assets import sample_clip
+from tracker.errors import UserError
+from tracker.files import write_picture
 from tracker.geometry import iou
 from tracker.weights import DEFAULT_MODEL, available_models
 
@@ -109,3 +113,33 @@ def test_the_default_model_says_that_it_is_gone_and_finds_it_again(track, truth)
     assert lost[gone].mean() >= 0.6
     last = slice(-30, None)  # a second, two after its return
     assert iou([r.box for r in results[last]], truth[last]).mean() >= 0.6
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("here.png", "exists; give another"), ("a.doc", "ends in .png")]
+)
+def test_the_sheet_replaces_nothing_and_is_refused_first(tmp_path, name, words):
+    tool = Path(__file__).resolve().parent.parent / "tools" / "make_sample.py"
+    if not tool.is_file():
+        pytest.skip("an installed package without its tools")
+    (tmp_path / "here.png").write_bytes(b"precious")
+    done = subprocess.run(
+        [sys.executable, str(tool), "--out", str(tmp_path), "--every", "300", "--sheet",
+         str(tmp_path / name)],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2 and words in done.stderr and done.stderr.count("\n") == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["here.png"]
+    assert (tmp_path / "here.png").read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize("place", ["there.png", "none/a.png"])
+def test_a_picture_is_written_whole_or_said_not_to_be(tmp_path, place):
+    (tmp_path / "none").write_bytes(b"a file")
+    picture = np.full((4, 6, 3), 90, np.uint8)
+    if place == "there.png":
+        write_picture(tmp_path / place, picture)
+        assert (cv2.imread(str(tmp_path / place)) == picture).all()
+        return
+    with pytest.raises(UserError, match=r"a\.png: the result cannot be written"):
+        write_picture(tmp_path / place, picture)

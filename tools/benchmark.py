@@ -29,11 +29,13 @@ from tracker.cli import join_boxes, parse_box, plain_errors, positive, run_main,
 
 with plain_errors():
     from tracker import datasets
+    from tracker.app.inputs import keep_apart
     from tracker.errors import UserError
     from tracker.evaluation import machine, opponents, options, speed, tradeoff
     from tracker.evaluation.results_io import write_atomic
     from tracker.evaluation.timing import TimingJob
     from tracker.frames import Video
+    from tracker.geometry import check_box
     from tracker.results import Box
 
 
@@ -42,8 +44,13 @@ def main() -> int:
     for path in (args.json, args.table, args.plot):
         if path and path.exists() and not args.overwrite:
             raise UserError(f"{path}: this file exists; give another name, or --overwrite")
-    video, box = find_clip(args)
     accuracy = tradeoff.read_accuracy(args.accuracy) if args.accuracy else {}
+    video, box = find_clip(args)
+    outputs = [("--json", args.json), ("--table", args.table), ("--plot", args.plot)]
+    keep_apart(
+        [(option, path) for option, path in outputs if path],
+        [video, *([args.accuracy] if args.accuracy else [])],
+    )
     jobs = make_jobs(args, video, box)
     header = describe_run(args, video, box)
     for name, value in header.items():
@@ -133,7 +140,17 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def find_clip(args: argparse.Namespace) -> tuple[Path, Box]:
-    """The clip and the box that starts the tracker."""
+    """The clip and the box that starts the tracker, which lies in the first frame."""
+    video, box = chosen_clip(args)
+    height, width = next(iter(Video(video).read(range(1)))).shape[:2]
+    try:
+        return video, check_box(box, width, height)
+    except ValueError as error:
+        raise UserError(f"{video.name}: {error}; give another --init-box") from None
+
+
+def chosen_clip(args: argparse.Namespace) -> tuple[Path, Box]:
+    """What was asked for."""
     if args.data is None:
         if not args.video.is_file():
             raise UserError(f"{args.video}: there is no such video file")

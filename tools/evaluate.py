@@ -32,7 +32,13 @@ with plain_errors():
     from tracker.errors import UserError
     from tracker.evaluation import embedders, machine, opponents, options, plots, runner, shortterm
     from tracker.evaluation.report import write_report
-    from tracker.evaluation.results_io import FORMATS, toolkit_files, vot_run_files, write_atomic
+    from tracker.evaluation.results_io import (
+        FORMATS,
+        check_folder,
+        toolkit_files,
+        vot_run_files,
+        write_atomic,
+    )
     from tracker.evaluation.summary import (
         SequenceScore,
         score_sequence,
@@ -47,6 +53,7 @@ PROTOCOLS = {"ope": runner.ONE_PASS, "vot": runner.ANCHORS, "vot-supervised": ru
 
 def main() -> int:
     args = parse_arguments()
+    check_folder(results_root(args), args.overwrite)
     sequences = datasets.load(args.data, args.kind, args.only)
     if args.protocol == VERIFICATION:
         return verify(sequences, args)
@@ -62,7 +69,7 @@ def main() -> int:
     ]
     outcomes, failures = run(jobs, args)
     problems += failures
-    root = runner.results_root(args.out, protocol, args.max_frames)
+    root = results_root(args)
     if protocol == runner.ONE_PASS:
         finish_one_pass(outcomes, sequences, problems, root, args)
     else:
@@ -70,6 +77,14 @@ def main() -> int:
     for problem in problems:
         print(f"not scored: {problem}", file=sys.stderr)
     return 1 if failures else 0
+
+
+def results_root(args: argparse.Namespace) -> Path:
+    """The folder of the summary."""
+    if args.protocol == VERIFICATION:
+        out: Path = args.out
+        return out / VERIFICATION
+    return runner.results_root(args.out, PROTOCOLS[args.protocol], args.max_frames)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -250,7 +265,7 @@ def verify(sequences: list[datasets.Sequence], args: argparse.Namespace) -> int:
         "models": {name: dataclasses.asdict(score) for name, score in scores.items()},
         "problems": problems,
     }
-    root = args.out / VERIFICATION
+    root = results_root(args)
     write_atomic(root / "summary.json", json.dumps(record, indent=1))
     print(embedders.text_table(scores))
     print(f"\nresults: {root / 'summary.json'}")

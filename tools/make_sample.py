@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tracker.cli import run_main
 from tracker.errors import UserError
-from tracker.native_path import native_path
+from tracker.files import check_picture, write_picture
 
 Array = NDArray[Any]
 
@@ -365,11 +365,12 @@ def main() -> int:
     clip, truth = args.out / "sample.mp4", args.out / "sample.txt"
     if args.every == 1 and not args.overwrite and (clip.exists() or truth.exists()):
         raise UserError(f"{clip} or {truth} exists; add --overwrite to replace them")
+    if args.sheet:
+        check_picture(args.sheet, args.overwrite)
     film = Film()
     frames, boxes = zip(*map(film.frame, range(0, FPS * SECONDS, args.every)), strict=True)
     if args.sheet:
-        with native_path(args.sheet) as name:
-            cv2.imwrite(name, sheet(frames, boxes))
+        write_picture(args.sheet, sheet(frames, boxes))
     if args.every == 1:
         args.out.mkdir(parents=True, exist_ok=True)
         encode(frames, clip)

@@ -162,6 +162,8 @@ def _uav_parts(root: Path) -> dict[str, tuple[str, int, int]]:
     for match in _UAV_PART.finditer(read_text(config)):
         # the file also lists UAV20L and down-sampled versions; the first entry is UAV123's
         folder = re.split(r"[\\/]", match["path"].rstrip("\\/"))[-1]
+        if folder in ("", ".", ".."):
+            raise UserError(f"{config}: {match['path']!r} is no folder of pictures")
         parts.setdefault(match["name"], (folder, int(match["first"]), int(match["last"])))
     return parts
 

@@ -6,6 +6,7 @@ lists the layouts.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tracker.dataset_layouts import KINDS as KINDS
 from tracker.dataset_layouts import Sequence as Sequence
 from tracker.dataset_layouts import subfolders, video_pairs
 from tracker.errors import UserError, files_told
+from tracker.frames import Video
 
 
 @files_told()
@@ -25,7 +27,8 @@ def load(folder: str | Path, kind: str = "auto", only: Iterable[str] = ()) -> li
         only: keep these (``dataset/name`` or ``name``).
 
     Raises:
-        UserError: no such folder, no layout recognised, damaged truth, or an unknown name.
+        UserError: no such folder, no layout recognised, damaged truth, an unknown name, or
+            two sequences of one name.
     """
     root = Path(folder)
     if not root.is_dir():
@@ -37,7 +40,18 @@ def load(folder: str | Path, kind: str = "auto", only: Iterable[str] = ()) -> li
     sequences = sorted(KINDS[kind](root.resolve()), key=lambda s: s.key)
     if not sequences:
         raise UserError(f"{root}: no sequence of the form {kind!r} was found here")
+    for one, other in itertools.pairwise(sequences):
+        if one.key == other.key:
+            raise UserError(
+                f"{root}: {_place(one)} and {_place(other)} would both be called {one.key}; "
+                "rename one of them (a video with its annotation), or take one away"
+            )
     return _select(sequences, list(only))
+
+
+def _place(sequence: Sequence) -> Path:
+    source = sequence.source
+    return source.path if isinstance(source, Video) else source.paths[0].parent
 
 
 def detect(root: Path) -> str:

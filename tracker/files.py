@@ -8,8 +8,13 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tracker.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 if sys.platform != "win32":
     import fcntl
@@ -35,6 +40,32 @@ def write_atomic(path: Path, data: str | bytes) -> None:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
         raise UserError(f"{path}: the result cannot be written ({error.strerror})") from None
+
+
+def check_picture(path: Path, overwrite: bool) -> None:
+    """Check that a picture may be written to ``path``, before any work is done.
+
+    Raises:
+        UserError: it exists (without ``overwrite``), or its ending is no kind of picture.
+    """
+    import cv2
+
+    if os.path.lexists(path) and not overwrite:
+        raise UserError(f"{path} exists; give another name, or --overwrite")
+    known = path.suffix and path.suffix.isascii() and cv2.haveImageWriter(f"a{path.suffix}")
+    if not known:
+        raise UserError(f"{path.name}: the name of a picture ends in .png or .jpg")
+
+
+def write_picture(path: Path, image: NDArray[np.uint8]) -> None:
+    """Write an (H, W, 3) uint8 BGR picture whole or not at all, as its ending says.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    import cv2
+
+    write_atomic(path, cv2.imencode(path.suffix, image)[1].tobytes())
 
 
 def partial_name(path: Path) -> Path:

@@ -168,7 +168,7 @@ class Target:
         if self.memory is not None and candidate.identity is not None:
             similarity = self.memory.similarity(candidate.identity)
             rival = self.memory.rival_similarity(candidate.identity)
-        visible = self._visible(candidate.box)
+        visible, was_lost = self._visible(candidate.box), self.lost
         state = self.presence.update(
             Evidence(candidate.score, candidate.sharpness, similarity, rival, visible)
         )
@@ -177,8 +177,8 @@ class Target:
             self._get_used_to(candidate.box)
         if state is not State.LOST:
             self._move_to(candidate.box)
-        else:
-            self._motion = Motion()  # it may come back from anywhere
+        if was_lost or self.lost:
+            self._motion = Motion()  # it may come back anywhere: that is no step
         return TrackResult(self.box, min(max(candidate.score, 0.0), 1.0), state, similarity)
 
     def _move_to(self, box: Box) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tracker.app.batch import read_batch, run_batch
+from tracker.app.batch import check_batch, outputs_of, read_batch, run_batch
 from tracker.errors import UserError
 
 
@@ -61,6 +61,8 @@ def test_a_missing_or_binary_table_is_refused(tmp_path):
 def test_failed_clips_stop_no_other_and_done_ones_are_skipped(tmp_path):
     rows = "".join(f"\n{name}.mp4,1,2,3,4" for name in "abc")
     clips = read_batch(table(tmp_path, "video,x,y,w,h" + rows))
+    plans = [outputs_of(clip, tmp_path / "out", ".csv") for clip in clips]
+    (tmp_path / "out").mkdir()
     calls, notes = [], []
 
     def follow(clip, path):
@@ -72,10 +74,45 @@ def test_failed_clips_stop_no_other_and_done_ones_are_skipped(tmp_path):
         return 5
 
     with pytest.raises(UserError, match="1 of 3 clips failed"):
-        run_batch(clips, tmp_path / "out", ".csv", follow, notes.append)
+        run_batch(clips, plans, follow, notes.append)
     assert calls == ["a", "b", "c"]
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.csv", "b.part.csv", "c.csv"]
-    run_batch(clips, tmp_path / "out", ".csv", follow, notes.append)
+    run_batch(clips, plans, follow, notes.append)
     assert calls == ["a", "b", "c", "b"]
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.csv", "b.csv", "c.csv"]
     assert any("b is damaged" in n for n in notes) and any("skipped" in n for n in notes)
+
+
+@pytest.mark.parametrize("order", ["a.mp4 a.mp4 a_2.mp4", "a_2.mp4 a.mp4 a.mp4"])
+def test_a_second_target_and_a_clip_of_the_same_name_are_refused_up_front(tmp_path, order):
+    rows = "".join(f"\n{name},1,2,3,4" for name in order.split())
+    clips = read_batch(table(tmp_path, "video,x,y,w,h" + rows))
+    plans = [outputs_of(clip, tmp_path / "out", ".txt", own_files=True) for clip in clips]
+    with pytest.raises(UserError, match=r"both be written to \S+a_2.txt; rename one"):
+        check_batch(clips, plans, [])
+    plans = [outputs_of(clip, tmp_path / "out", ".csv") for clip in clips]
+    check_batch(clips, plans, [])
+
+
+def test_the_unfinished_file_of_one_clip_is_not_the_result_of_another(tmp_path):
+    clips = read_batch(table(tmp_path, "video,x,y,w,h\nA.mp4,1,2,3,4\na.part.mp4,1,2,3,4"))
+    with pytest.raises(UserError, match=r"a\.part\.csv; rename one"):
+        check_batch(clips, [outputs_of(c, tmp_path, ".csv") for c in clips], [])
+
+
+def test_a_name_too_long_for_the_disk_fails_alone(tmp_path):
+    rows = f"\n{'n' * 249}.mp4,1,2,3,4\nb.mp4,1,2,3,4"
+    clips = read_batch(table(tmp_path, "video,x,y,w,h" + rows))
+    plans = [outputs_of(clip, tmp_path / "out", ".csv") for clip in clips]
+    (tmp_path / "out").mkdir()
+    check_batch(clips, plans, [])
+    notes = []
+
+    def follow(clip, path):
+        path.write_text("done")
+        return 1
+
+    with pytest.raises(UserError, match="1 of 2 clips failed"):
+        run_batch(clips, plans, follow, notes.append)
+    assert (tmp_path / "out" / "b.csv").read_text() == "done"
+    assert "File name too long" in notes[0] and notes[0].startswith("[1/2] nnn")

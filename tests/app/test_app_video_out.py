@@ -31,6 +31,35 @@ def test_frames_size_and_rate_come_back(tmp_path, suffix, fps):
     assert frames[0].shape == (240, 320, 3)
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mkv", ".webm"])
+@pytest.mark.parametrize("fps", [119.8765, 119.881, 119.88, 65.5365, 499.123456])
+def test_rates_that_a_codec_cannot_count_are_rounded(tmp_path, suffix, fps):
+    path = tmp_path / f"a{suffix}"
+    with VideoOut(path, fps) as video:
+        for index in range(6):
+            video.write(app_scene.picture(index))
+    frames, found = app_scene.read_clip(path)
+    assert len(frames) == 6 and found == pytest.approx(fps, rel=1e-4)
+
+
+@pytest.mark.parametrize("fps, written", [(0.001, 0.01), (1e9, 1000.0), (29.97, 29.97)])
+def test_rates_beyond_what_is_played_are_the_nearest(tmp_path, fps, written):
+    with VideoOut(tmp_path / "a.mp4", fps) as video:
+        for index in range(3):
+            video.write(app_scene.picture(index))
+    frames, found = app_scene.read_clip(tmp_path / "a.mp4")
+    assert len(frames) == 3 and found == pytest.approx(written, rel=1e-6)
+
+
+def test_a_size_that_the_codec_refuses_is_named(tmp_path):
+    video = VideoOut(tmp_path / "a.mp4", 30)
+    with pytest.raises(UserError, match=r"frames of 9000 x 16 pixels are too large .* \.avi takes"):
+        for _ in range(100):
+            video.write(np.zeros((16, 9000, 3), np.uint8))
+    video.close()
+    assert not (tmp_path / "a.mp4").exists()
+
+
 @pytest.mark.parametrize("size, stored", [((321, 241), (322, 242)), ((1, 1), (16, 16))])
 def test_odd_sizes_lose_nothing(tmp_path, size, stored):
     with VideoOut(tmp_path / "a.mp4", 30) as video:

@@ -258,3 +258,25 @@ def test_pictures_are_ordered_by_number(tmp_path):
 def test_what_the_system_refuses_is_said() -> None:
     with pytest.raises(UserError, match="File name too long; give a shorter name"):
         datasets.load("a" * 300)
+
+
+def test_two_clips_of_one_name_are_refused(tmp_path):
+    for name in ("a.mp4", "a.avi", "b.mp4"):
+        (tmp_path / name).write_bytes(b"")
+    for name in ("a.txt", "b.txt"):
+        write(tmp_path / name, "1,2,3,4\n" * 5)
+    with pytest.raises(UserError, match=r"a\.avi and \S+a\.mp4 would both be called \S+/a; rename"):
+        datasets.load(tmp_path)
+    (tmp_path / "a.avi").unlink()
+    assert [s.name for s in datasets.load(tmp_path)] == ["a", "b"]
+
+
+@pytest.mark.parametrize("path", ["D:\\data\\..", "../..", "a/.."])
+def test_uav123_whose_parts_lie_elsewhere(tmp_path, path):
+    write(tmp_path / "anno" / "UAV123" / "bird1_1.txt", "1,2,3,4\n")
+    pictures(tmp_path / "data_seq", 2)
+    (tmp_path / "data_seq" / "UAV123").mkdir()
+    entry = f"struct('name','bird1_1','path','{path}/','startFrame',1,'endFrame',1)"
+    write(tmp_path / "configSeqs.m", entry)
+    with pytest.raises(UserError, match=r"configSeqs\.m: .* is no folder of pictures"):
+        datasets.load(tmp_path, "uav123")

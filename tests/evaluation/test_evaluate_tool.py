@@ -166,6 +166,30 @@ def test_a_foreign_file_is_not_replaced(data, tmp_path):
     assert evaluate(*common, "--overwrite").returncode == 0
 
 
+@pytest.mark.parametrize("name", ["summary.json", "report.html"])
+def test_a_foreign_summary_is_not_replaced_and_our_own_grows(data, tmp_path, name):
+    place = tmp_path / name
+    place.write_text('{"header": {"date": "mine"}, "trackers": []}')
+    mine = place.read_bytes()
+    common = ("--data", data, "--out", tmp_path, "--only", "near/a", "--quiet", "--no-report")
+    done = evaluate(*common, "--trackers", "identity")
+    assert done.returncode == 2 and f"{name}: this file was not written by an ev" in done.stderr
+    assert place.read_bytes() == mine and [p.name for p in tmp_path.iterdir()] == [name]
+    assert evaluate(*common, "--trackers", "identity", "--overwrite").returncode == 0
+    done = evaluate(*common, "--trackers", f"identity,{PERFECT}")
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads((tmp_path / "summary.json").read_text())["datasets"]["near"]) == 2
+
+
+@pytest.mark.parametrize("below", [".", "deeper"])
+def test_a_file_in_the_place_of_the_folder_is_said_before_anything_is_run(data, tmp_path, below):
+    (tmp_path / "0.png").write_bytes(b"precious")
+    out = tmp_path / "0.png" / below
+    done = evaluate("--data", data, "--out", out, "--trackers", "trackers_under_test:Raises")
+    assert done.returncode == 2 and "0.png is a file, and --out needs a folder" in done.stderr
+    assert (tmp_path / "0.png").read_bytes() == b"precious"
+
+
 @pytest.mark.skipif(os.name == "nt", reason="signals as POSIX has them")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_an_interrupted_run_goes_on_where_it_stopped(data, tmp_path, number):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -109,3 +111,30 @@ def test_a_real_measurement_in_a_fresh_process(tmp_path, monkeypatch):
 def test_a_process_that_fails_says_why_in_one_sentence(tmp_path):
     with pytest.raises(UserError, match="cannot be opened as a video"):
         speed.measure_in_process(job("identity", str(tmp_path / "missing.avi")))
+
+
+def test_figures_are_not_written_over_the_clip(tmp_path):
+    clip = Path(square_clip(tmp_path / "square.avi"))
+    before = clip.read_bytes()
+    tool = Path(__file__).resolve().parents[2] / "tools" / "benchmark.py"
+    done = subprocess.run(
+        [sys.executable, str(tool), "--video", str(clip), "--init-box", "1,1,9,9", "--overwrite",
+         "--json", str(clip)],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2 and "--json would be written over" in done.stderr
+    assert clip.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("box", "words"), [("9999,1,9,9", "lies outside the frame of 96 x 72"), ("1,1,0,9", "positive")]
+)
+def test_a_box_that_is_no_target_is_refused_before_anything_is_measured(tmp_path, box, words):
+    clip = square_clip(tmp_path / "square.avi")
+    tool = Path(__file__).resolve().parents[2] / "tools" / "benchmark.py"
+    done = subprocess.run(
+        [sys.executable, str(tool), "--video", clip, "--init-box", box, "--trackers", "identity"],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2 and words in done.stderr and done.stderr.count("\n") == 1
+    assert not done.stdout

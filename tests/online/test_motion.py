@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.online.scripted import SPEC, ScriptedNetwork, scene, see_green
-from tracker import SiameseTracker, State
+from tracker import Session, SiameseTracker, State
 from tracker.geometry import iou
 from tracker.motion import Motion
 from tracker.spec import BoxPolicy
@@ -56,3 +56,23 @@ def test_a_target_that_outruns_its_search_region_is_followed(motion: float) -> N
         result = tracker.update(scene(box, 1000, 240))
     followed = result.state is State.TRACKING and float(iou(result.box, places[-1])) > 0.8
     assert followed == (motion > 0)
+
+
+def test_a_return_from_elsewhere_is_no_step() -> None:
+    """What was lost is believed to glide on as soon as it does, wherever it came back."""
+    online = BoxPolicy(window=0.3, penalty=0.05, size_rate=1.0, blend=0.0)
+    network = ScriptedNetwork(see_green, spec=dataclasses.replace(SPEC, online=online))
+    session = Session(network)
+    target = session.add(scene((40, 100, 40, 40), 1000, 240), (40, 100, 40, 40))
+    absent = [session.update(scene(None, 1000, 240))[target].state for _ in range(20)]
+    assert absent[-1] is State.LOST
+    for n in range(12):  # the first few are needed to find it
+        box = (600.0 + 9 * n, 100.0, 40.0, 40.0)
+        result = session.update(scene(box, 1000, 240))[target]
+    assert result.state is State.TRACKING
+    session.update(scene(box, 1000, 240))
+    view = session.debug(target)
+    assert view is not None
+    x, _, width, _ = view.search_region
+    ahead = x + width / 2 - (box[0] + box[2] / 2)
+    assert 5 < ahead < 9

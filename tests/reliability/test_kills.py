@@ -223,11 +223,14 @@ def test_training_goes_on_from_any_moment_to_the_same_losses(tmp_path: Path, cou
                    "--pairs", 2 * steps, "--data", tmp_path / "data", "--out", out]  # fmt: skip
         return [ROOT / "tools" / "train.py", *options]
 
+    def again(out: Path) -> str:
+        """What a person adds after a run was ended, before or after its first checkpoint."""
+        return "--resume" if (out / "checkpoint.pt").exists() else "--overwrite"
+
     life = lifetime(*command(tmp_path / "whole"))
     out = tmp_path / "out"
     for moment, kind in moments(count, life, 3):
-        resume = ["--resume"] if (out / "checkpoint.pt").exists() else []
-        end_at(start(*command(out), *resume), moment, kind)
+        end_at(start(*command(out), again(out)), moment, kind)
         if (out / "checkpoint.pt").exists():
             content = load_checkpoint(out / "checkpoint.pt")  # never half of one
             if content["step"] >= steps:  # done: the next one starts anew
@@ -236,7 +239,7 @@ def test_training_goes_on_from_any_moment_to_the_same_losses(tmp_path: Path, cou
                 )
                 for path in out.iterdir():
                     path.unlink()
-    lifetime(*command(out), *(["--resume"] if (out / "checkpoint.pt").exists() else []))
+    lifetime(*command(out), again(out))
     assert len(read_table(out / "log.csv")) == steps
     assert logged(out) == logged(tmp_path / "whole")
     assert same(torch, tmp_path / "whole", out)

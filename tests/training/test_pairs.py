@@ -252,5 +252,5 @@ def test_sheet_of_pairs(tmp_path) -> None:
     assert sheet.std() > 20
     with pytest.raises(UserError, match="exists"):
         show_pairs(tiny_sampler(), 5, path)
-    with pytest.raises(UserError, match=r"pictures are not written as \.xyz"):
+    with pytest.raises(UserError, match=r"the name of a picture ends in \.png"):
         show_pairs(tiny_sampler(), 5, tmp_path / "pairs.xyz")

@@ -103,6 +103,20 @@ def test_coco_with_missing_pictures(tmp_path: Path) -> None:
     assert "2 of 3 annotated pictures are not in" in source.notes[0]
 
 
+@pytest.mark.parametrize("name", ["/etc/passwd", "../secret.png", "a/../../secret.png", "ABOVE"])
+def test_coco_that_names_files_elsewhere(tmp_path: Path, name: str) -> None:
+    content = write_coco(tmp_path / "set")
+    cv2.imwrite(str(tmp_path / "set" / "secret.png"), picture(0))
+    name = str(tmp_path / "set" / "secret.png") if name == "ABOVE" else name
+    content["images"][0]["file_name"] = name  # type: ignore[index]
+    (tmp_path / "set" / "annotations.json").write_text(json.dumps(content))
+    with pytest.raises(
+        UserError, match=r"annotations\.json names the picture .* not below"
+    ) as said:
+        open_source(str(tmp_path / "set"))
+    assert "\n" not in str(said.value)
+
+
 def test_coco_with_no_picture_left(tmp_path: Path) -> None:
     write_coco(tmp_path, present=0)
     with pytest.raises(UserError, match="2 of 2 annotated pictures"):

@@ -186,6 +186,54 @@ def test_checkpoint_of_another_network(
         assert message in said
 
 
+@pytest.mark.parametrize("name", ["log.csv", "validation.csv", "losses.png"])
+def test_files_of_others_stay_where_there_is_no_checkpoint(
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / name).write_bytes(b"step,precious\n1,2\n")
+    given = ("--data", data, "--out", out, *SMALL, "--pairs", "2")
+    status, said = tool(monkeypatch, capsys, "train", *given)
+    assert status == 2 and f"{name} exists and there is no checkpoint" in said
+    assert [p.name for p in out.iterdir()] == [name]
+    assert (out / name).read_bytes() == b"step,precious\n1,2\n"
+    status, _ = tool(monkeypatch, capsys, "train", *given, "--overwrite")
+    assert status == 0 and b"precious" not in (out / "log.csv").read_bytes()
+    checkpoint = out / "checkpoint.pt"
+    before = checkpoint.read_bytes()
+    status, said = tool(monkeypatch, capsys, "train", *given, "--overwrite", "--init", checkpoint)
+    assert status == 2 and "would be replaced by the run" in said
+    assert checkpoint.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("pairs.png", "exists; give another name"), ("pairs.doc", "ends in .png")]
+)
+def test_a_sheet_that_cannot_be_is_refused(
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    words: str,
+) -> None:
+    picture = next(data.rglob("*.png"))
+    before = picture.read_bytes()
+    again = ("train", "--data", data, "--overwrite", "--show-pairs", "3", picture)
+    status, said = tool(monkeypatch, capsys, *again)
+    assert status == 2 and "is one of the pictures" in said and picture.read_bytes() == before
+    (tmp_path / "pairs.png").write_bytes(b"precious")
+    given = ("train", "--data", data, "--show-pairs", "3", tmp_path / name)
+    status, said = tool(monkeypatch, capsys, *given)
+    assert status == 2 and words in said and said.count("\n") == 1
+    assert (tmp_path / "pairs.png").read_bytes() == b"precious"
+
+
 def test_sheet(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tracker.app.outputs import at_home
+from tracker.app.inputs import files_read, keep_apart
+from tracker.app.outputs import at_home, claim
 from tracker.errors import UserError
 from tracker.results import Box
 
@@ -110,10 +112,60 @@ def _named(boxes: dict[str, list[tuple[Box, str | None]]]) -> list[Clip]:
     return clips
 
 
+def outputs_of(
+    clip: Clip, folder: Path, suffix: str, own_files: bool = False, videos: bool = False
+) -> dict[Path, Path]:
+    """Files of a clip by the names that they are made under, complete ones by their final names.
+
+    Args:
+        own_files: each target has a file of its own.
+        videos: there is an annotated video as well.
+
+    Returns:
+        Final name to the name while it is made; the first is the one that says "done".
+    """
+    outputs = {}
+    for number in range(1, 1 + (len(clip.boxes) if own_files else 1)):
+        target = f"_{number}" if number > 1 else ""
+        outputs[folder / f"{clip.name}{target}{suffix}"] = (
+            folder / f"{clip.name}.part{target}{suffix}"
+        )
+    if videos:
+        outputs[folder / f"{clip.name}.mp4"] = folder / f"{clip.name}.part.mp4"
+    return outputs
+
+
+def check_batch(
+    clips: Sequence[Clip], plans: Sequence[Mapping[Path, Path]], inputs: Iterable[Path]
+) -> None:
+    """Refuse a table some of whose results would take the place of others, or of an input.
+
+    Args:
+        inputs: what is read beside the clips.
+
+    Raises:
+        UserError: names the clip and the file.
+    """
+    makers: dict[str, Clip] = {}
+    for clip, plan in zip(clips, plans, strict=True):
+        for path in (*plan, *plan.values()):
+            # by letters alone: there are file systems to which A.csv and a.csv are one
+            other = makers.setdefault(str(path).casefold(), clip)
+            if other is not clip:
+                raise UserError(
+                    f"results of {other.name} and of {clip.name} would both be written to "
+                    f"{path}; rename one of the clips, or take a --results-format with all "
+                    "targets in one file (csv, json, jsonl, mot)"
+                )
+    keep_apart(
+        [(path.name, path) for plan in plans for path in (*plan, *plan.values())],
+        itertools.chain(inputs, *(files_read(clip.where) for clip in clips)),
+    )
+
+
 def run_batch(
-    clips: list[Clip],
-    folder: Path,
-    suffix: str,
+    clips: Sequence[Clip],
+    plans: Sequence[Mapping[Path, Path]],
     follow: Callable[[Clip, Path], int],
     say: Callable[[str], None],
     overwrite: bool = False,
@@ -121,38 +173,45 @@ def run_batch(
     """Follow every clip; what is done already is skipped, a clip that fails stops no other.
 
     Args:
-        folder: results go to ``<folder>/<name><suffix>``, made complete under another name
-            first, so that an interrupted clip is done again.
+        plans: the files of each clip, of ``outputs_of``; they get their final names when
+            the clip is complete, so that an interrupted one is done again.
         follow: follows a clip and writes its results to a path; returns the frames done.
 
     Raises:
-        UserError: the folder cannot be made, or clips failed (how many; each was named).
+        UserError: clips failed (how many; each was named).
+    """
+    failed = 0
+    for number, (clip, plan) in enumerate(zip(clips, plans, strict=True), 1):
+        head = f"[{number}/{len(clips)}] {clip.name}"
+        done = next(iter(plan))
+        try:
+            if done.exists() and not overwrite:
+                say(f"{head}: {done} exists, skipped (--overwrite does it again)")
+                continue
+            for path in plan:
+                claim(path, overwrite)
+            frames = follow(clip, plan[done])
+            for path, begun in reversed(list(plan.items())):
+                begun.replace(path)
+        except UserError as error:
+            failed += 1
+            say(f"{head}: {error}")
+        except OSError as error:
+            failed += 1
+            say(f"{head}: {error.filename or done} cannot be used ({error.strerror})")
+        else:
+            say(f"{head}: {frames} frames -> {done}")
+    if failed:
+        raise UserError(f"{failed} of {len(clips)} clips failed; they are named above")
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder of the results.
+
+    Raises:
+        UserError: it cannot be made.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"the folder {folder} cannot be made: {error.strerror}") from None
-    failed = 0
-    for number, clip in enumerate(clips, 1):
-        done = folder / f"{clip.name}{suffix}"
-        begun = folder / f"{clip.name}.part{suffix}"
-        head = f"[{number}/{len(clips)}] {clip.name}"
-        if done.exists() and not overwrite:
-            say(f"{head}: {done} exists, skipped (--overwrite does it again)")
-            continue
-        try:
-            frames = follow(clip, begun)
-        except UserError as error:
-            failed += 1
-            say(f"{head}: {error}")
-            continue
-        begun.replace(done)
-        for further in sorted(folder.glob(f"{_glob_safe(clip.name)}.part_*{suffix}")):
-            further.replace(folder / further.name.replace(".part_", "_", 1))
-        say(f"{head}: {frames} frames -> {done}")
-    if failed:
-        raise UserError(f"{failed} of {len(clips)} clips failed; they are named above")
-
-
-def _glob_safe(name: str) -> str:
-    return "".join(f"[{c}]" if c in "*?[" else c for c in name)

@@ -17,6 +17,8 @@ from types import TracebackType
 
 from tracker.standard_streams import lasting_text
 
+_EARLY_END = re.compile(rb"ended prematurely|partial file")
+_MARK = b"\0decoder log\0"
 _FFMPEG_LINE = re.compile(rb"^\[[\w, ./:-]+ @ (?:0x)?[0-9A-Fa-f]+\] (.*)")
 
 
@@ -26,11 +28,14 @@ class DecoderLog:
     Attributes:
         count: error lines of FFmpeg so far.
         first: the text of the first.
+        early_ends: how many of them say that a file is not all there.
     """
 
     def __init__(self) -> None:
         self.count = 0
         self.first = ""
+        self.early_ends = 0
+        self._marked = threading.Event()
         self._saved = -1
         self._thread: threading.Thread | None = None
 
@@ -60,7 +65,19 @@ class DecoderLog:
                 for line in lines:
                     self._take(line)
 
+    def catch_up(self) -> None:
+        """Wait until all that was reported before is counted."""
+        if self._thread is not None:
+            self._marked.clear()
+            os.write(2, _MARK + b"\n")
+            self._marked.wait(timeout=1.0)
+
     def _take(self, line: bytes) -> None:
+        if line.endswith(_MARK):
+            self._marked.set()
+            line = line.removesuffix(_MARK)
+            if not line:
+                return
         found = _FFMPEG_LINE.match(line)
         if found is None:
             with contextlib.suppress(OSError):  # nobody listens; reading must go on
@@ -69,6 +86,7 @@ class DecoderLog:
         if not self.count:
             self.first = found.group(1).decode("utf-8", "replace").strip()
         self.count += 1
+        self.early_ends += _EARLY_END.search(line) is not None
 
     def __exit__(
         self,

@@ -24,11 +24,18 @@ import numpy as np
 RESERVE_BYTES = 16 << 20
 """Free disk space at which writing stops, so that the index of the file still fits."""
 
+SLOWEST, FASTEST = 0.01, 1000.0
+"""Frame rates that every container here can state and players play."""
+MOST_TICKS = 65535
+"""MPEG-4 counts time in at most so many ticks a second; OpenCV makes a tick of the last decimal."""
+
 CODECS = {".avi": "MJPG", ".mkv": "mp4v", ".webm": "VP80", ".ts": "mpg2"}
 
 
 def encode(frames: BinaryIO, path: str, width: int, height: int, fps: float) -> str | None:
     """Write frames of ``width * height * 3`` bytes to ``path`` until the input ends.
+
+    The rate is rounded where the format needs it; see ``rate_for``.
 
     Returns:
         What went wrong as half a sentence, or None.
@@ -36,10 +43,9 @@ def encode(frames: BinaryIO, path: str, width: int, height: int, fps: float) -> 
     codec = CODECS.get(os.path.splitext(path)[1].lower(), "mp4v")
     # The formats store chroma for pairs of pixels: an odd last row or column is doubled.
     even = max(width + width % 2, 16), max(height + height % 2, 16)
-    name = os.fsencode(path).decode()  # OpenCV crashes on what is not UTF-8
-    writer = cv2.VideoWriter(name, cv2.VideoWriter.fourcc(*codec), fps, even)
+    writer = _writer(path, codec, rate_for(fps), even)
     if not writer.isOpened():
-        return "the folder cannot be written to, or the ending of its name is no known format"
+        return _why_not(path, codec, even)
     buffer = bytearray(width * height * 3)
     image = np.frombuffer(buffer, np.uint8).reshape(height, width, 3)
     count, problem = 0, None
@@ -58,6 +64,35 @@ def encode(frames: BinaryIO, path: str, width: int, height: int, fps: float) -> 
         count += 1
     writer.release()
     return problem
+
+
+def rate_for(fps: float) -> float:
+    """The rate nearest to ``fps`` that can be written: 119.8765 becomes 119.88."""
+    fps = min(max(fps, SLOWEST), FASTEST)
+    for decimals in (3, 2, 1):
+        rate = round(fps, decimals)
+        if rate * 10**decimals <= MOST_TICKS:
+            return rate
+    return float(round(fps))
+
+
+def _writer(path: str, codec: str, fps: float, size: tuple[int, int]) -> cv2.VideoWriter:
+    name = os.fsencode(path).decode()  # OpenCV crashes on what is not UTF-8
+    return cv2.VideoWriter(name, cv2.VideoWriter.fourcc(*codec), fps, size)
+
+
+def _why_not(path: str, codec: str, size: tuple[int, int]) -> str:
+    """Why ``path`` cannot be begun, as half a sentence: another size is tried."""
+    small = _writer(path, codec, 25.0, (320, 240))
+    if not small.isOpened():
+        return "the folder cannot be written to, or the ending of its name is no known format"
+    small.release()
+    os.truncate(path, 0)
+    ending = os.path.splitext(path)[1].lower()
+    return (
+        f"frames of {size[0]} x {size[1]} pixels are too large for the video format of a name "
+        f"ending in {ending}" + ("" if ending == ".avi" else "; .avi takes larger ones")
+    )
 
 
 def _fill(frames: BinaryIO, buffer: bytearray) -> bool:

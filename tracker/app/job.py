@@ -10,18 +10,26 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from tracker.app.batch import Clip, read_batch, run_batch
+from tracker.app.batch import (
+    Clip,
+    check_batch,
+    make_folder,
+    outputs_of,
+    read_batch,
+    run_batch,
+)
 from tracker.app.decoder_log import DecoderLog
 from tracker.app.display import why_no_display
 from tracker.app.follow import Follower
 from tracker.app.headless import next_frame, run_headless
+from tracker.app.inputs import files_of_model, files_read, keep_apart
 from tracker.app.interfaces import MakeSession
 from tracker.app.outputs import claim, unused
 from tracker.app.player import Player
 from tracker.app.prefetch import Prefetch
 from tracker.app.progress import Progress
 from tracker.app.recorder import Recorder
-from tracker.app.results_writer import ResultsWriter, form_of
+from tracker.app.results_writer import ONE_TARGET, ResultsWriter, files_for, form_of
 from tracker.app.sample import load_sample
 from tracker.app.sources import Frame, Source, open_source
 from tracker.app.window import Screen, Window
@@ -71,8 +79,7 @@ class Job:
             clip, box = load_sample()
             where, boxes = str(clip), [(box, None)]
             save = save or unused(Path("demo_sample.mp4"))
-        if save:
-            claim(save, args.overwrite)
+        self._claim_outputs(where, save, len(boxes))
         with ExitStack() as stack:
             source = self._open(where, stack)
             make_screen = self._screen_maker(bool(boxes), save)
@@ -84,6 +91,7 @@ class Job:
                 save,
                 source.live,
                 args.overwrite,
+                self.say if args.results or make_screen else None,
             )
             stack.callback(recorder.close)
             results = self._results(source, args.results, stack)
@@ -94,6 +102,18 @@ class Job:
                 self._follow(source, first, follower, recorder)
         self._report(save, args.results)
         return 0
+
+    def _claim_outputs(self, where: str, save: Path | None, targets: int) -> None:
+        """Refuse outputs that exist or are inputs, before anything is opened."""
+        args = self.args
+        outputs = [("--save", save)] if save else []
+        if args.results:
+            form = args.results_format or form_of(args.results)
+            files = files_for(args.results, form, targets)
+            outputs += [("--results", path) for path in files]
+        keep_apart(outputs, [*files_read(where), *files_of_model(args.model)])
+        for _, path in outputs:
+            claim(path, args.overwrite)
 
     def _where(self) -> str | None:
         args = self.args
@@ -224,25 +244,26 @@ class Job:
         if args.out is None:
             raise UserError("--batch needs --out DIR for the results")
         form = args.results_format or "csv"
-        run_batch(
-            read_batch(args.batch),
-            args.out,
-            SUFFIX_OF[form],
-            self._follow_clip,
-            self.say,
-            args.overwrite,
-        )
+        clips = read_batch(args.batch)
+        plans = [
+            outputs_of(clip, args.out, SUFFIX_OF[form], form in ONE_TARGET, args.save_videos)
+            for clip in clips
+        ]
+        check_batch(clips, plans, [args.batch, *files_of_model(args.model)])
+        make_folder(args.out)
+        run_batch(clips, plans, self._follow_clip, self.say, args.overwrite)
         return 0
 
     def _follow_clip(self, clip: Clip, results_path: Path) -> int:
+        # unfinished files of an earlier run are ours to replace: the names say what they are
         save = None
         if self.args.save_videos:
-            save = claim(results_path.with_name(f"{clip.name}.mp4"), overwrite=True)
+            save = results_path.with_suffix(".mp4")
         with ExitStack() as stack:
             source = self._open(clip.where, stack)
             first = self._first(source)
             recorder = Recorder(
-                results_path.parent, clip.name, source.fps, save, source.live, overwrite=True
+                results_path.parent, clip.name, source.fps, save, source.live, True, self.say
             )
             stack.callback(recorder.close)
             form = self.args.results_format or form_of(results_path)

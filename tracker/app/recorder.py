@@ -6,7 +6,7 @@ from pathlib import Path
 
 import cv2
 
-from tracker.app.interfaces import Image
+from tracker.app.interfaces import Image, Say
 from tracker.app.outputs import unused
 from tracker.app.video_out import VideoOut
 from tracker.errors import UserError
@@ -22,6 +22,8 @@ class Recorder:
         save: file that takes every frame, or None.
         live: hold pictures by time; see ``VideoOut``.
         overwrite: replace ``save`` if it exists.
+        go_on: takes a note when a video cannot be written any more: it ends there, and its
+            error is raised by ``close``. None: it is raised at once, as there is no other work.
     """
 
     def __init__(
@@ -32,10 +34,13 @@ class Recorder:
         save: Path | None = None,
         live: bool = False,
         overwrite: bool = False,
+        go_on: Say | None = None,
     ) -> None:
         self._folder, self._stem, self._fps, self._live = folder, stem, fps, live
         self._save = VideoOut(save, fps, overwrite) if save else None
         self._extra: VideoOut | None = None
+        self._go_on = go_on
+        self._problem: UserError | None = None
 
     @property
     def wanted(self) -> bool:
@@ -60,7 +65,20 @@ class Recorder:
     def write(self, image: Image, timestamp: float) -> None:
         for video in (self._save, self._extra):
             if video is not None:
-                video.write(image, timestamp if self._live else None)
+                try:
+                    video.write(image, timestamp if self._live else None)
+                except UserError as error:
+                    self._drop(video, error)
+
+    def _drop(self, video: VideoOut, error: UserError) -> None:
+        if self._go_on is None:
+            raise error
+        self._problem = self._problem or error
+        self._go_on(f"{video.path} ends after {video.frames} frames; tracking goes on without it")
+        if video is self._save:
+            self._save = None
+        else:
+            self._extra = None
 
     def snapshot(self, image: Image, frame: int) -> str:
         """Write one picture under a name that is free; says where."""
@@ -74,7 +92,7 @@ class Recorder:
 
     def close(self) -> None:
         """Finish all files; the error of the first that fails is raised after all are done."""
-        problem: UserError | None = None
+        problem, self._problem = self._problem, None
         for video in (self._save, self._extra):
             try:
                 if video is not None:

@@ -34,6 +34,8 @@ from tracker.files import open_alone
 from tracker.results import Box, TrackResult
 
 FORMATS = ("csv", "json", "jsonl", "otb", "got10k", "mot")
+ONE_TARGET = ("otb", "got10k")
+"""Formats whose files hold one target each."""
 _BY_SUFFIX = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".txt": "otb"}
 _CSV_HEADER = "frame,time,id,label,x,y,w,h,score,state,similarity\n"
 
@@ -167,7 +169,7 @@ class ResultsWriter:
             time: seconds since the first frame.
             rows: by id of the target.
         """
-        if self.form in ("otb", "got10k"):
+        if self.form in ONE_TARGET:
             self._write_single(frame, rows)
         else:
             self._shared.put(frame, _MANY[self.form](frame, time, rows))
@@ -189,12 +191,7 @@ class ResultsWriter:
             self._files[target] = (
                 self._shared
                 if number == 1
-                else self._open(
-                    claim(
-                        self.path.with_name(f"{self.path.stem}_{number}{self.path.suffix}"),
-                        self._overwrite,
-                    )
-                )
+                else self._open(claim(file_of(self.path, number), self._overwrite))
             )
         return self._files[target]
 
@@ -212,6 +209,17 @@ class ResultsWriter:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def file_of(path: Path, number: int) -> Path:
+    """Where the ``number``-th target goes (from 1), in the one-target formats."""
+    return path if number == 1 else path.parent / f"{path.stem}_{number}{path.suffix}"
+
+
+def files_for(path: Path, form: str, targets: int) -> list[Path]:
+    """All files that results of so many targets make."""
+    count = targets if form in ONE_TARGET else 1
+    return [file_of(path, number) for number in range(1, max(count, 1) + 1)]
 
 
 def form_of(path: Path) -> str:

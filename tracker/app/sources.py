@@ -248,8 +248,8 @@ class VideoFile:
     """A video with an end, decoded by OpenCV: every frame in order, exact seek for files.
 
     Rotation metadata is applied by OpenCV. A file that ends before its header says raises
-    UserError after its last good frame; pictures that the decoder had to conceal are
-    named at the end.
+    UserError after its last good frame, also when it comes through a pipe; pictures that the
+    decoder had to conceal are named at the end.
     """
 
     live = False
@@ -260,13 +260,15 @@ class VideoFile:
         self._where, self._say, self._log = where, say, log
         self._piped = where.startswith("pipe:")
         self._next, self._last_time = 0, 0.0
-        self._errors_before = self._first_error = 0
+        self._errors_before = self._first_error = self._ends_before = 0
         self._pixels, self._steady = PixelReader(), SteadySize(name, say)
         self._capture = self._open()
         self.fps = usable_fps(self._capture.get(cv2.CAP_PROP_FPS))
-        self.frame_count = None if self._piped else _frame_count(self._capture)
+        self._promised = _frame_count(self._capture)
+        self.frame_count = None if self._piped else self._promised
         self.can_seek = self.frame_count is not None
-        self._errors_before = log.count if log else 0
+        if log:
+            self._errors_before, self._ends_before = log.count, log.early_ends
 
     def _open(self) -> cv2.VideoCapture:
         if "://" in self._where or self._piped:
@@ -310,29 +312,40 @@ class VideoFile:
 
     def _end(self) -> None:
         self.ended = True
+        shown = "what comes from stdin" if self._piped else self._where
         if not self._next:
-            raise UserError(f"{self._where} holds no frame that can be read; it is damaged")
-        if self._cut_short():
+            raise UserError(f"{shown} holds no frame that can be read; it is damaged")
+        if self._log:
+            self._log.catch_up()
+        reason = self._why_cut()
+        if reason:
             raise UserError(
-                f"{self._where} is damaged or cut off: it ends after frame {self._next - 1}, "
-                f"and its header promises {self.frame_count} frames; the frames before are kept"
+                f"{shown} is damaged or cut off: it ends after frame {self._next - 1}, "
+                f"and {reason}; the frames before are kept"
             )
-        if self._first_error and self._log:
+        if self._log and self._log.count > self._errors_before:
             count = self._log.count - self._errors_before
+            self._first_error = self._first_error or self._next
             self._say(
-                f"{self._where} is damaged: the decoder reported {count} errors from about "
+                f"{shown} is damaged: the decoder reported {count} errors from about "
                 f"frame {self._first_error - 1} on ({self._log.first}); pictures may be "
                 "wrong there"
             )
 
-    def _cut_short(self) -> bool:
-        """Fewer frames and less time than promised; either alone is how some files are made."""
-        if self.frame_count is None:
-            return False
-        missing = self.frame_count - self._next
-        seconds = (self.frame_count - 1) / self.fps - self._last_time
-        slack = max(2, 0.005 * self.frame_count)
-        return missing > slack and seconds > slack / self.fps
+    def _why_cut(self) -> str:
+        """What says that the file should go on; empty where nothing does.
+
+        Fewer frames and less time than promised; either alone is how some files are made.
+        """
+        if self._promised is not None:
+            missing = self._promised - self._next
+            seconds = (self._promised - 1) / self.fps - self._last_time
+            slack = max(2, 0.005 * self._promised)
+            if missing > slack and seconds > slack / self.fps:
+                return f"its header promises {self._promised} frames"
+        if self._log and self._log.early_ends > self._ends_before:
+            return "the decoder found no proper end of the file"
+        return ""
 
     def seek(self, index: int) -> None:
         if not self.can_seek or self.frame_count is None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +80,41 @@ def read_track(path: Path) -> Track:
     return Track(
         numbers[:, 0].astype(np.int64), numbers[:, 1:5], numbers[:, 5], states, numbers[:, 6]
     )
+
+
+SUMMARIES = ("summary.json", "report.html", "roc.svg")
+"""What an evaluation makes of all runs; a later one adds its own and writes them anew."""
+
+
+def check_folder(root: Path, overwrite: bool = False) -> None:
+    """Check that an evaluation may write into ``root``, before anything is run.
+
+    Raises:
+        UserError: a file is in the way of the folder, or a file that no evaluation wrote has
+            the name of one that would be written.
+    """
+    there = next((p for p in (root, *root.parents) if os.path.lexists(p)), None)
+    if there is not None and not there.is_dir():
+        raise UserError(f"{there} is a file, and --out needs a folder; give another name")
+    if overwrite or is_summary(root / "summary.json"):
+        return
+    for name in SUMMARIES:
+        if os.path.lexists(root / name):
+            raise UserError(
+                f"{root / name}: this file was not written by an evaluation and would be replaced; "
+                "give another --out, or --overwrite"
+            )
+
+
+def is_summary(path: Path) -> bool:
+    """Whether a file is the ``summary.json`` of an evaluation, by what it contains."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return {"date", "command", "frames"} <= set(record["header"]) and bool(
+            {"datasets", "trackers", "models"} & set(record)
+        )
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return False
 
 
 def toolkit_files(form: str, tracker: str, sequence: str, track: Track) -> dict[str, str]:

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from tracker.errors import UserError
+from tracker.files import check_picture, write_picture
 from tracker.training.pairs import Pair, PairSampler
 from tracker.training.tracks import Image
 
@@ -23,22 +24,20 @@ def show_pairs(sampler: PairSampler, count: int, path: Path, overwrite: bool = F
     Raises:
         UserError: the file exists, cannot be written, or has the ending of no picture.
     """
-    suffix = path.suffix or ".png"
-    if not suffix.isascii() or not cv2.haveImageWriter(f"sheet{suffix}"):
-        raise UserError(f"{path}: pictures are not written as {suffix}; give a name in .png")
-    if path.exists() and not overwrite:
-        raise UserError(f"{path} exists; give another name, or --overwrite")
+    check_picture(path, overwrite)
+    for frame in (f for track in sampler.tracks for f in track.frames):
+        if (
+            isinstance(frame, Path)
+            and frame.name == path.name
+            and frame.resolve() == path.resolve()
+        ):
+            raise UserError(f"{path} is one of the pictures that are trained on; give another name")
     tiles = [pair_tile(sampler, sampler.pair(i), i) for i in range(count)]
     columns = max(1, min(round(count**0.5 / 1.2), 6))
     blank = np.full_like(tiles[0], 40)
     tiles += [blank] * (-len(tiles) % columns)
     rows = [np.hstack(tiles[i : i + columns]) for i in range(0, len(tiles), columns)]
-    _, data = cv2.imencode(suffix, np.vstack(rows))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data.tobytes())
-    except OSError as error:
-        raise UserError(f"{path} could not be written ({error.strerror})") from None
+    write_picture(path, np.vstack(rows))
 
 
 def pair_tile(sampler: PairSampler, pair: Pair, number: int) -> Image:

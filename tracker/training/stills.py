@@ -45,6 +45,12 @@ def read_coco(folder: Path, annotations: str = "annotations.json") -> Read:
                 by_image.setdefault(item["image_id"], []).append(item)
         root = path.parent / "images" if (path.parent / "images").is_dir() else path.parent
         there = _Folder(root)
+        for name in files.values():
+            if not is_below(name):
+                raise UserError(
+                    f"{path} names the picture {name[:80]!r}, which is not below {root}; "
+                    "file_name is a path from the folder of the pictures, without .."
+                )
         tracks = [
             _coco_track(item, root / files[image], items, names)
             for image, items in by_image.items()
@@ -206,6 +212,12 @@ class _Folder:
             place = self._root / below
             self._names[below] = {p.name for p in place.iterdir()} if place.is_dir() else set()
         return last != "" and last in self._names[below]
+
+
+def is_below(name: str) -> bool:
+    """Whether a path that a file states stays in the folder it is meant for."""
+    path = Path(name)
+    return not path.anchor and ".." not in path.parts
 
 
 def _missing_note(missing: int, total: int, root: Path) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import sys
 import time
 from pathlib import Path
@@ -126,6 +127,10 @@ def draw_sheet(args: argparse.Namespace, sampler: PairSampler) -> int:
     return 0
 
 
+TABLES = ("log.csv", "validation.csv", "losses.png")
+"""What a run makes beside its checkpoint."""
+
+
 def prepare_folder(args: argparse.Namespace) -> Path:
     """Make the folder of the run; its checkpoint.
 
@@ -138,6 +143,16 @@ def prepare_folder(args: argparse.Namespace) -> Path:
             f"{checkpoint} exists; go on with --resume, start anew with --overwrite, or choose "
             "another --out"
         )
+    # the first process makes them, while others may still be on their way here
+    made = [args.out / name for name in TABLES] if process_rank() == 0 else []
+    strangers = [path for path in made if os.path.lexists(path)]
+    if strangers and not (args.resume or args.overwrite):
+        raise UserError(
+            f"{strangers[0]} exists and there is no checkpoint to go on from; replace it with "
+            "--overwrite, or choose another --out"
+        )
+    if not args.resume and checkpoint.exists() and _is_file(args.init, checkpoint):
+        raise UserError(f"--init {args.init} would be replaced by the run; choose another --out")
     if args.resume and not checkpoint.exists():
         raise UserError(f"there is no {checkpoint} to go on from; start without --resume")
     try:
@@ -145,6 +160,10 @@ def prepare_folder(args: argparse.Namespace) -> Path:
     except OSError as error:
         raise UserError(f"the folder {args.out} cannot be made ({error.strerror})") from None
     return checkpoint
+
+
+def _is_file(name: str, path: Path) -> bool:
+    return os.path.exists(name) and os.path.samefile(name, path)
 
 
 def hold(folder: Path) -> contextlib.AbstractContextManager[None]:
