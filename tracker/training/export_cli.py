@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from tracker.cli import file_stem
 from tracker.errors import UserError
 from tracker.frames import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Video, read_picture
 from tracker.network.kestrel import Kestrel
@@ -44,7 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add = p.add_argument
     add("--checkpoint", type=Path, required=True, help="checkpoint.pt of a run")
-    add("--out", type=Path, required=True, metavar="STEM", help="such as weights/kestrel")
+    add("--out", type=file_stem, required=True, metavar="STEM", help="such as weights/kestrel")
     add("--weights", choices=("average", "model"), default="average", help="averaged, or the last")
     add("--crops", type=Path, help="pictures or a video to compare on (else training data)")
     add("--online", type=Path, metavar="JSON", help="online and presence parameters, scores")
