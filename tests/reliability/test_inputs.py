@@ -79,13 +79,14 @@ def test_frames_of_any_size(network: OnnxNetwork, height: int, width: int) -> No
             check_result(tracker.update(image), width, height)
 
 
+NUMBERS = [np.uint8, np.int8, np.uint16, np.float32, np.float64, np.bool_]
+SHAPES = array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=5)
+
+
 @settings(max_examples=effort(200))
 @given(
-    arrays(
-        st.sampled_from([np.uint8, np.int8, np.uint16, np.float32, np.float64, np.bool_, object]),
-        array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=5),
-        fill=st.just(0),
-    )
+    arrays(st.sampled_from(NUMBERS), SHAPES, fill=st.just(0))
+    | arrays(object, SHAPES, elements=st.none() | st.integers(0, 255), fill=st.just(0))
     | st.none() | st.text(max_size=3) | st.lists(st.integers(0, 255), max_size=3)
 )  # fmt: skip
 def test_an_image_is_taken_or_refused_by_what_it_is(value: object) -> None:
