@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
-import onnx
 import pytest
-import torch
-from onnx import TensorProto, helper, numpy_helper
 
-from tracker.network.kestrel import Kestrel
-from tracker.network.siamfc import SiamFC
-from tracker.training.deploy import deployed_graphs
-from tracker.training.export import ExemplarGraph, SearchGraph
-from tracker.training.simplify import simplify
+onnx = pytest.importorskip("onnx")
+torch = pytest.importorskip("torch")
+
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+
+from tracker.network.kestrel import Kestrel  # noqa: E402
+from tracker.network.siamfc import SiamFC  # noqa: E402
+from tracker.training.deploy import deployed_graphs  # noqa: E402
+from tracker.training.export import ExemplarGraph, SearchGraph  # noqa: E402
+from tracker.training.simplify import simplify  # noqa: E402
 
 
 @pytest.fixture(scope="module")

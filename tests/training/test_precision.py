@@ -7,16 +7,18 @@ import json
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
-from tests.online.scripted import SPEC
-from tracker.devices import Device
-from tracker.runtime import OnnxNetwork, SearchOutput
-from tracker.spec import METADATA_KEY
-from tracker.training.precision import Int8, answers, disagreement, to_float16, variant
-from tracker.weights import ModelFiles
+onnx = pytest.importorskip("onnx")
+
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+
+from tests.online.scripted import SPEC  # noqa: E402
+from tracker.devices import Device  # noqa: E402
+from tracker.runtime import OnnxNetwork, SearchOutput  # noqa: E402
+from tracker.spec import METADATA_KEY  # noqa: E402
+from tracker.training.precision import Int8, answers, disagreement, to_float16, variant  # noqa: E402
+from tracker.weights import ModelFiles  # noqa: E402
 
 SMALL = dataclasses.replace(SPEC, name="small", exemplar_size=32, search_size=64, stride=4)
 
