@@ -18,14 +18,18 @@ from tracker.app.video_out import VideoOut
 from tracker.errors import UserError
 
 
+def written_and_read(path, fps, count):
+    """Frames and rate of a video of so many numbered pictures, as it comes back."""
+    with VideoOut(path, fps) as video:
+        for index in range(count):
+            video.write(app_scene.picture(index))
+    return app_scene.read_clip(path)
+
+
 @pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mkv", ".mov"])
 @pytest.mark.parametrize("fps", [29.97, 23.976, 60.0])
 def test_frames_size_and_rate_come_back(tmp_path, suffix, fps):
-    path = tmp_path / f"a{suffix}"
-    with VideoOut(path, fps) as video:
-        for index in range(12):
-            video.write(app_scene.picture(index))
-    frames, found = app_scene.read_clip(path)
+    frames, found = written_and_read(tmp_path / f"a{suffix}", fps, 12)
     assert found == pytest.approx(fps, abs=2e-3)
     assert [app_scene.number_of(f) for f in frames] == list(range(12))
     assert frames[0].shape == (240, 320, 3)
@@ -34,20 +38,13 @@ def test_frames_size_and_rate_come_back(tmp_path, suffix, fps):
 @pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mkv", ".webm"])
 @pytest.mark.parametrize("fps", [119.8765, 119.881, 119.88, 65.5365, 499.123456])
 def test_rates_that_a_codec_cannot_count_are_rounded(tmp_path, suffix, fps):
-    path = tmp_path / f"a{suffix}"
-    with VideoOut(path, fps) as video:
-        for index in range(6):
-            video.write(app_scene.picture(index))
-    frames, found = app_scene.read_clip(path)
+    frames, found = written_and_read(tmp_path / f"a{suffix}", fps, 6)
     assert len(frames) == 6 and found == pytest.approx(fps, rel=1e-4)
 
 
 @pytest.mark.parametrize("fps, written", [(0.001, 0.01), (1e9, 1000.0), (29.97, 29.97)])
 def test_rates_beyond_what_is_played_are_the_nearest(tmp_path, fps, written):
-    with VideoOut(tmp_path / "a.mp4", fps) as video:
-        for index in range(3):
-            video.write(app_scene.picture(index))
-    frames, found = app_scene.read_clip(tmp_path / "a.mp4")
+    frames, found = written_and_read(tmp_path / "a.mp4", fps, 3)
     assert len(frames) == 3 and found == pytest.approx(written, rel=1e-6)
 
 
