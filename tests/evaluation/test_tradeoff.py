@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tracker.errors import UserError
-from tracker.evaluation import speed
+from tracker.evaluation import plots, speed
 from tracker.evaluation.tradeoff import Point, markdown_table, plot, read_accuracy
 
 
@@ -70,3 +70,10 @@ def test_the_plot_names_every_tracker_in_a_panel_for_each_data_set() -> None:
         assert word in text
     with pytest.raises(UserError, match="--accuracy"):
         plot([Point("kestrel", 1, figures(4), {})])
+
+
+def test_as_many_trackers_as_we_measure_have_colours_of_their_own() -> None:
+    ours = figures(4)
+    svg = plot([Point(f"tracker {n}", None, ours, {"otb": 0.5}) for n in range(9)])
+    assert all(plots.colour(n).lower() in svg for n in range(9))
+    assert len({plots.colour(n) for n in range(9)}) == 9
