@@ -22,6 +22,7 @@ from tracker.runtime import SearchOutput
 from tracker.spec import BoxPolicy, ModelSpec
 
 Array = NDArray[np.float32]
+REACH = 3.0  # a target moves at most so many times as unexpectedly as it did of late
 MOST_RIVALS = 8  # peaks of one response that are looked at
 
 
@@ -42,11 +43,36 @@ class Candidate:
     identity: Array | None = None
 
 
-def search_region(spec: ModelSpec, box: Box) -> Region:
-    """Where to look for a target that was last seen at ``box``."""
+def search_region(spec: ModelSpec, box: Box, size: int | None = None) -> Region:
+    """Where to look for a target that was last seen at ``box``.
+
+    Args:
+        size: pixels a side of the crop; ``None`` for a whole one.
+    """
     x, y, w, h = box
-    side = context_side(w, h, spec.online.context) * spec.search_size / spec.exemplar_size
-    return Region(x + w / 2, y + h / 2, side)
+    ratio = (size or spec.search_size) / spec.exemplar_size
+    return Region(x + w / 2, y + h / 2, context_side(w, h, spec.online.context) * ratio)
+
+
+def search_size(spec: ModelSpec, box: Box, miss: float) -> int:
+    """Pixels a side of the smallest crop in which the target will be.
+
+    The scale is always the same: a smaller crop shows less of the surroundings, for which the
+    network takes less time, and fewer look-alikes.
+
+    Args:
+        box: of the target in the last frame.
+        miss: distance, in frame pixels, by which its middle was missed of late.
+    """
+    policy = spec.online
+    assert isinstance(policy, BoxPolicy)
+    _, _, w, h = box
+    scale = spec.exemplar_size / context_side(w, h, policy.context)
+    needed = 2 * ((max(w, h) / 2 + REACH * miss) * scale + spec.stride)
+    size, step = spec.search_size, 2 * spec.stride  # a cell at either end: its middle stays
+    while size - step >= max(needed, policy.narrow):
+        size -= step
+    return size
 
 
 def decide(
@@ -59,12 +85,14 @@ def decide(
         region: that the crop shows.
         last: the target's box in the last frame, whose size is expected.
     """
-    policy, size = spec.online, spec.search_size
+    policy = spec.online
     assert isinstance(policy, BoxPolicy) and output.boxes is not None
     score, boxes = output.score[index], output.boxes[index]
+    size = _crop_size(spec, score)
     scale = size / region.side
     last_w, last_h = last[2] * scale, last[3] * scale
-    cell, penalty = _best_cell(policy, score, boxes, last_w, last_h)
+    window = _weighed(policy.window, len(score), spec.search_size // spec.stride)
+    cell, penalty = _best_cell(policy, score, boxes, window, last_w, last_h)
     corners = _corners(boxes, cell)
     x1, y1, x2, y2 = corners
     confidence = float(score.item(cell))
@@ -79,13 +107,13 @@ def decide(
 
 
 def _best_cell(
-    policy: BoxPolicy, score: Array, boxes: Array, w: float, h: float
+    policy: BoxPolicy, score: Array, boxes: Array, window: Array, w: float, h: float
 ) -> tuple[int, float]:
     """The cell that ranks first, and its penalty; the target was w x h crop pixels.
 
     A penalty only lowers a rank: where the next cell's could not win without one, none can.
     """
-    ranks = (1 - policy.window) * score + _weighed(policy.window, len(score))
+    ranks = (1 - policy.window) * score + window
     best, cell, factor = -1.0, 0, 1.0
     for number in np.argsort(-ranks, axis=None, kind="stable").tolist():
         bound = float(ranks.item(number))
@@ -112,7 +140,8 @@ def strongest(spec: ModelSpec, output: SearchOutput, index: int, region: Region)
     cell = int(score.argmax())
     corners = _corners(boxes, cell)
     x1, y1, x2, y2 = corners
-    box = region.to_frame((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1, spec.search_size)
+    size = _crop_size(spec, score)
+    box = region.to_frame((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1, size)
     identity = None
     if output.identity is not None:
         identity = pooled_identity(output.identity[index], corners, spec.stride)
@@ -132,7 +161,7 @@ def rivals(
     cells = np.flatnonzero(score >= least).tolist()
     if output.boxes is None or output.identity is None or 2 * len(cells) >= score.size:
         return []  # half of the response is high: it tells nothing apart
-    x1, y1, x2, y2 = region.to_crop(chosen, spec.search_size).tolist()
+    x1, y1, x2, y2 = region.to_crop(chosen, _crop_size(spec, score)).tolist()
     found = []
     for cell in _peaks(score, cells)[:MOST_RIVALS]:
         a, b, c, d = corners = _corners(output.boxes[index], cell)
@@ -169,9 +198,16 @@ def size_penalty(width: float, height: float, w: float, h: float, strength: floa
     return math.exp(-strength * (worse - 1))
 
 
+def _crop_size(spec: ModelSpec, score: Array) -> int:
+    """Pixels a side of the crop that a response (H, W) belongs to."""
+    return len(score) * spec.stride
+
+
 @lru_cache(maxsize=8)
-def _weighed(share: float, count: int) -> Array:
-    return share * cosine_window(count)
+def _weighed(share: float, count: int, whole: int) -> Array:
+    """The middle of the window over a whole crop: a place is worth the same in any crop."""
+    first = (whole - count) // 2
+    return share * cosine_window(whole)[first : first + count, first : first + count]
 
 
 @lru_cache(maxsize=8)

@@ -14,7 +14,8 @@ from tracker.gpu_libraries import available_providers, missing_for_cuda, missing
 Provider = str | tuple[str, dict[str, Any]]
 Shape = Sequence[int | str | None]
 
-BATCHES = 8  # crops in one pass that a TensorRT engine is prepared for
+# what a TensorRT engine is prepared for, from, best and to: crops in one pass, pixels a side
+PROFILES = {"min": (1, 64), "opt": (1, 224), "max": (8, 512)}
 _OTHERS = {"coreml": "CoreMLExecutionProvider", "openvino": "OpenVINOExecutionProvider"}
 
 
@@ -47,8 +48,8 @@ class Device:
     def providers_for(self, inputs: dict[str, Shape]) -> list[Provider]:
         """The providers, told which batches a graph will see.
 
-        TensorRT builds an engine for a range of shapes; without it a second target, or a
-        search for a lost one, would stop the video for the time of another build.
+        TensorRT builds an engine for a range of shapes; without it a second target, a search
+        for a lost one, or a smaller crop, would stop the video for the time of another build.
 
         Args:
             inputs: shapes of the graph's inputs by name; free dimensions are names.
@@ -57,8 +58,8 @@ class Device:
             return list(self.providers)
         free = {n: s for n, s in inputs.items() if any(not isinstance(d, int) for d in s)}
         profile = {
-            f"trt_profile_{kind}_shapes": ",".join(f"{n}:{_at(s, size)}" for n, s in free.items())
-            for kind, size in (("min", 1), ("opt", 1), ("max", BATCHES))
+            f"trt_profile_{kind}_shapes": ",".join(f"{n}:{_at(s, *to)}" for n, s in free.items())
+            for kind, to in PROFILES.items()
         }
         first = self.providers[0]
         assert not isinstance(first, str)
@@ -140,5 +141,6 @@ def _other(name: str, reason: str = "") -> Device:
     return Device(name, (provider, "CPUExecutionProvider"), reason)
 
 
-def _at(shape: Shape, batch: int) -> str:
-    return "x".join(str(d if isinstance(d, int) else batch) for d in shape)
+def _at(shape: Shape, batch: int, side: int) -> str:
+    free = {"height": side, "width": side}
+    return "x".join(str(d if isinstance(d, int) else free.get(str(d), batch)) for d in shape)

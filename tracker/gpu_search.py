@@ -18,7 +18,7 @@ KEPT = 16  # embeddings on the device, for as many targets of one network
 
 @dataclass
 class _Slot:
-    """Everything that a batch size needs, allocated once."""
+    """Everything that a batch of crops of one size needs, allocated once."""
 
     binding: Any
     image: Any
@@ -37,18 +37,19 @@ class GpuSearch:
     Args:
         session: of the search graph, on a GPU.
         index: number of the GPU.
+        stride: pixels of a crop for one row of an answer, where the graph leaves rows free.
     """
 
-    def __init__(self, session: Any, index: int) -> None:
-        self._session, self._index = session, index
-        self._slots: dict[int, _Slot] = {}
+    def __init__(self, session: Any, index: int, stride: int) -> None:
+        self._session, self._index, self._stride = session, index, stride
+        self._slots: dict[tuple[int, ...], _Slot] = {}
         self._embeddings: OrderedDict[int, tuple[Array, Any]] = OrderedDict()
         self._lock = threading.Lock()  # several trackers may share one network
 
     def run(self, embedding: Array, crops: Image) -> list[Array]:
         """Outputs of the graph, in its order; arrays of the caller's own."""
         with self._lock:
-            slot = self._slots.get(len(crops)) or self._allocate(crops)
+            slot = self._slots.get(crops.shape) or self._allocate(crops)
             slot.image.update_inplace(np.ascontiguousarray(crops))
             resident = self._resident(embedding)
             if slot.embedding is not resident:
@@ -63,14 +64,15 @@ class GpuSearch:
         binding = self._session.io_binding()
         image = ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(crops), "cuda", self._index)
         binding.bind_ortvalue_input("image", image)
-        outputs = []
+        outputs, cells = [], crops.shape[1] // self._stride
         for output in self._session.get_outputs():
-            array = np.empty((len(crops), *output.shape[1:]), np.float32)
+            sizes = (n if isinstance(n, int) else cells for n in output.shape[1:])
+            array = np.empty((len(crops), *sizes), np.float32)
             binding.bind_output(
                 output.name, "cpu", 0, np.float32, list(array.shape), array.ctypes.data
             )
             outputs.append(array)
-        slot = self._slots[len(crops)] = _Slot(binding, image, outputs)
+        slot = self._slots[crops.shape] = _Slot(binding, image, outputs)
         return slot
 
     def _resident(self, embedding: Array) -> Any:

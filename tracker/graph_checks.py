@@ -8,7 +8,8 @@ from tracker.errors import UserError
 from tracker.spec import ModelSpec
 
 ANY = None
-Shapes = dict[str, tuple[int | None, ...]]
+FREE = "free"  # any size will do, and the graph must not fix one
+Shapes = dict[str, tuple[int | str | None, ...]]
 
 
 def check_graph(session: Any, spec: ModelSpec, role: str, what: str) -> None:
@@ -29,14 +30,14 @@ def check_graph(session: Any, spec: ModelSpec, role: str, what: str) -> None:
     ):
         found = {item.name: item.shape for item in given}
         if list(found) != list(wanted):
-            raise _misfit(what, f"{kind}s {', '.join(found)}, expected {', '.join(wanted)}")
+            raise misfit(what, f"{kind}s {', '.join(found)}, expected {', '.join(wanted)}")
         for name, shape in wanted.items():
             if not _fits(found[name], shape):
-                raise _misfit(what, f"{kind} {name} of shape {found[name]}, expected {shape}")
+                raise misfit(what, f"{kind} {name} of shape {found[name]}, expected {shape}")
 
 
 def expected(spec: ModelSpec, role: str) -> tuple[Shapes, Shapes]:
-    """Names and shapes of a graph's inputs and outputs; ``None`` where any size will do."""
+    """Names and shapes of a graph's inputs and outputs."""
     box = spec.kind == "box"
     if role == "exemplar":
         size = spec.exemplar_size
@@ -46,31 +47,29 @@ def expected(spec: ModelSpec, role: str) -> tuple[Shapes, Shapes]:
                 "embedding": (ANY, ANY, ANY), "identity": (ANY, ANY),
             }  # fmt: skip
         return inputs, {"embedding": (ANY, ANY, ANY, ANY)}
-    size = spec.search_size
-    inputs = {
-        "embedding": (ANY, ANY, ANY) if box else (ANY, ANY, ANY, ANY),
-        "image": (ANY, size, size, 3),
-    }
     if not box:
-        return inputs, {"score": (ANY, ANY, ANY)}
-    cells = size // spec.stride
-    return inputs, {
-        "score": (ANY, cells, cells),
-        "boxes": (ANY, 4, cells, cells),
-        "identity": (ANY, ANY, cells, cells),
+        size = spec.search_size
+        return {"embedding": (ANY, ANY, ANY, ANY), "image": (ANY, size, size, 3)}, {
+            "score": (ANY, ANY, ANY),
+        }  # fmt: skip
+    return {"embedding": (ANY, ANY, ANY), "image": (ANY, FREE, FREE, 3)}, {
+        "score": (ANY, FREE, FREE),
+        "boxes": (ANY, 4, FREE, FREE),
+        "identity": (ANY, ANY, FREE, FREE),
     }
 
 
-def _fits(found: Any, wanted: tuple[int | None, ...]) -> bool:
-    """Free sizes of a graph are names or ``None``, and a free size of either fits any."""
+def _fits(found: Any, wanted: tuple[int | str | None, ...]) -> bool:
+    """Free sizes of a graph are names or ``None``; they fit any number that is wanted."""
     if not isinstance(found, (list, tuple)) or len(found) != len(wanted):
         return False
     return all(
-        w is None or not isinstance(f, int) or f == w for f, w in zip(found, wanted, strict=True)
+        w is ANY or not isinstance(f, int) or f == w for f, w in zip(found, wanted, strict=True)
     )
 
 
-def _misfit(what: str, found: str) -> UserError:
+def misfit(what: str, found: str) -> UserError:
+    """The refusal of a graph: ``what`` it is, and what was ``found``."""
     return UserError(
         f"{what} does not fit its own record (it has {found}); export it again with tools/export.py"
     )

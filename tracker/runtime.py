@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tracker.devices import Device, choose_device
 from tracker.errors import UserError
 from tracker.gpu_search import GpuSearch
-from tracker.graph_checks import check_graph
+from tracker.graph_checks import check_graph, misfit
 from tracker.image import Image
 from tracker.ort_session import DeviceFailed, open_session, said
 from tracker.spec import METADATA_KEY, ModelSpec
@@ -92,7 +92,9 @@ class OnnxNetwork:
                 f"({self.spec.name} {self.spec.pair[:8]}, {other.name} {other.pair[:8]}); "
                 "export them together"
             )
-        self._gpu = GpuSearch(self._search, device.index) if device.on_gpu else None
+        self._gpu = None
+        if device.on_gpu:
+            self._gpu = GpuSearch(self._search, device.index, self.spec.stride)
 
     def _open(
         self, content: bytes, role: str, where: str, threads: int, spinning: bool
@@ -124,6 +126,12 @@ class OnnxNetwork:
         else:
             feeds = {"embedding": embedding, "image": crops}
             outputs = self._run("search", self._search.run, None, feeds)
+        if self.spec.kind == "box" and outputs[0].shape[-1] * self.spec.stride != crops.shape[2]:
+            raise misfit(
+                f"the search graph of {self._where}",
+                f"{outputs[0].shape[-1]} cells a row for {crops.shape[2]} pixels, "
+                f"not one for {self.spec.stride}",
+            )
         return sound(SearchOutput(*outputs), self.spec)
 
     def _run(self, role: str, run: Callable[..., list[Array]], *feeds: Any) -> list[Array]:

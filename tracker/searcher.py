@@ -30,9 +30,8 @@ class Searcher:
     def __init__(self, network: Network) -> None:
         self.network = network
         self.timings: dict[str, float] = {}
-        self._buffer = np.empty((0, 0, 0, 3), np.uint8)
-        self._rows: list[Array] = []
-        self._joined: Array | None = None
+        self._buffers: dict[int, Image] = {}
+        self._joined: dict[int, tuple[list[Array], Array]] = {}
 
     def begin(self) -> None:
         """Start the clock of a new frame."""
@@ -45,7 +44,11 @@ class Searcher:
         self.timings["decide"] = time.perf_counter() - self._began - spent
 
     def search(self, image: Image, requests: Sequence[Request]) -> SearchOutput:
-        """Look at the regions of all requests; the output's batch is in their order."""
+        """Look at the regions of all requests; the output's batch is in their order.
+
+        Args:
+            requests: of targets that want crops of one size.
+        """
         started = time.perf_counter()
         crops = self._cut(image, requests)
         cut_at = time.perf_counter()
@@ -61,21 +64,22 @@ class Searcher:
             self.timings["network"] += time.perf_counter() - started
 
     def _cut(self, image: Image, requests: Sequence[Request]) -> Image:
-        size, count = self.network.spec.search_size, sum(len(r) for _, r in requests)
-        if len(self._buffer) < count:
-            self._buffer = np.empty((count, size, size, 3), np.uint8)
+        size, count = requests[0][0].crop_size, sum(len(r) for _, r in requests)
+        buffer = self._buffers.get(size)
+        if buffer is None or len(buffer) < count:
+            buffer = self._buffers[size] = np.empty((count, size, size, 3), np.uint8)
         number = 0
         for target, regions in requests:
             for region in regions:
-                cut(image, region, size, target.fill, self._buffer[number])
+                cut(image, region, size, target.fill, buffer[number])
                 number += 1
-        return self._buffer[:count]
+        return buffer[:count]
 
     def _run(self, requests: Sequence[Request], crops: Image) -> SearchOutput:
         if len(requests) == 1:  # one row serves every crop
             return self.network.search(requests[0][0].exemplar.embedding, crops)
         if self.network.spec.kind == "box":
-            return self.network.search(self._embeddings(requests), crops)
+            return self.network.search(self._embeddings(requests, crops.shape[1]), crops)
         # SiamFC's exemplar is the kernel of one convolution: a pass for each target
         start, scores = 0, []
         for target, regions in requests:
@@ -84,10 +88,12 @@ class Searcher:
             start += len(regions)
         return SearchOutput(np.concatenate(scores))
 
-    def _embeddings(self, requests: Sequence[Request]) -> Array:
+    def _embeddings(self, requests: Sequence[Request], size: int) -> Array:
         """One row for each crop; joined anew only when a target or its exemplar changed."""
         rows = [t.exemplar.embedding for t, regions in requests for _ in regions]
-        same = len(rows) == len(self._rows) and all(map(operator.is_, rows, self._rows))
-        if self._joined is None or not same:
-            self._rows, self._joined = rows, np.concatenate(rows)
-        return self._joined
+        before, joined = self._joined.get(size, ([], None))
+        same = len(rows) == len(before) and all(map(operator.is_, rows, before))
+        if joined is None or not same:
+            joined = np.concatenate(rows)
+            self._joined[size] = rows, joined
+        return joined

@@ -123,26 +123,27 @@ class Session:
 
 
 def follow(searcher: Searcher, image: Image, targets: Sequence[Target]) -> list[TrackResult]:
-    """One frame for some targets: one batch, and a second one for lost ones that turn up."""
+    """One frame: a batch for each size of crops, and one for lost targets that turn up."""
     if not targets:
         return []
     searcher.begin()
     spec, (height, width) = searcher.network.spec, image.shape[:2]
     requests: list[Request] = [(t, t.plan(spec, width, height)) for t in targets]
-    output = searcher.search(image, requests)
     results: dict[int, TrackResult] = {}
     looks: list[tuple[int, Target, Region]] = []
-    start = 0
-    for number, (target, regions) in enumerate(requests):
-        if target.lost and spec.kind == "box":
-            region = target.promising(spec, output, start)
-            if region is None:
-                results[number] = target.still_lost()
+    for numbers in _of_one_size(targets):
+        output, start = searcher.search(image, [requests[number] for number in numbers]), 0
+        for number in numbers:
+            target, regions = requests[number]
+            if target.lost and spec.kind == "box":
+                region = target.promising(spec, output, start)
+                if region is None:
+                    results[number] = target.still_lost()
+                else:
+                    looks.append((number, target, region))
             else:
-                looks.append((number, target, region))
-        else:
-            results[number] = target.take(spec, output, start)
-        start += len(regions)
+                results[number] = target.take(spec, output, start)
+            start += len(regions)
     if looks:
         closer = searcher.search(image, [(target, [region]) for _, target, region in looks])
         taken = [r.box for r in results.values() if r.claimed_box is not None]
@@ -154,3 +155,9 @@ def follow(searcher: Searcher, image: Image, targets: Sequence[Target]) -> list[
         searcher.refresh(image, target)
     searcher.end()
     return [results[number] for number in range(len(targets))]
+
+
+def _of_one_size(targets: Sequence[Target]) -> list[list[int]]:
+    """Numbers of the targets that want crops of one size, for each size."""
+    sizes = dict.fromkeys(target.crop_size for target in targets)
+    return [[n for n, t in enumerate(targets) if t.crop_size == size] for size in sizes]

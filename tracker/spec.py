@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from tracker.errors import UserError
 
 METADATA_KEY = "siamtrack"
-FORMAT = 1
+FORMAT = 2
 PRECISIONS = ("fp32", "fp16", "int8")
 
 
@@ -28,6 +28,8 @@ class BoxPolicy:
         size_rate: how fast the size follows, relative to the score.
         context: context of the crops, of (w + h).
         motion: share of the step that ``tracker.motion`` expects by which the search runs ahead.
+        narrow: pixels a side of the smallest search crop, taken while the target is where it was
+            expected; from ``search_size`` on, all crops are whole.
         blend: share of later exemplars in the correlation; 0 keeps to the first one.
         refresh: frames between two later exemplars.
     """
@@ -37,6 +39,7 @@ class BoxPolicy:
     size_rate: float = 0.5
     context: float = 0.5
     motion: float = 1.0
+    narrow: int = 160
     blend: float = 0.4
     refresh: int = 8
 
@@ -141,7 +144,8 @@ class ModelSpec:
         try:
             data = json.loads(text)
             if not isinstance(data, dict) or data.get("format") != FORMAT:
-                raise ValueError(f"format {FORMAT} was expected")
+                found = data.get("format") if isinstance(data, dict) else None
+                raise ValueError(f"format {found!r}, expected {FORMAT}")
             if data["role"] != role:
                 raise ValueError(f"it is the {data['role']} graph, the {role} graph was expected")
             kind = str(data["kind"])
@@ -164,6 +168,10 @@ class ModelSpec:
                 training=dict(data.get("training", {})),
                 precision=precision,
             )
+            sizes = {"exemplar_size": spec.exemplar_size, "search_size": spec.search_size}
+            for name, size in sizes.items():
+                if kind == "box" and size % spec.stride:
+                    raise ValueError(f"{name} {size} is no multiple of the stride {spec.stride}")
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise UserError(
                 f"the metadata of {where} does not describe a model of this project ({error}); "
@@ -173,7 +181,10 @@ class ModelSpec:
 
 
 # parameters that would otherwise bring the arithmetic, or the computer, to an end
-LIMITS = {"scales": (1, 9), "scale_step": (1.0, 2.0), "upsample": (1, 64), "context": (0.0, 4.0)}
+LIMITS = {
+    "scales": (1, 9), "scale_step": (1.0, 2.0), "upsample": (1, 64), "context": (0.0, 4.0),
+    "narrow": (64, 4096),
+}  # fmt: skip
 _T = TypeVar("_T", BoxPolicy, ScalePolicy, PresencePolicy)
 
 

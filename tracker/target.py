@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -26,6 +27,7 @@ Array = NDArray[np.float32]
 
 
 RETURN_CHANGE = 1.8  # a target comes back at most so many times larger or smaller
+MISS_DECAY = 0.9  # how fast a target that was not where it was expected is trusted again
 EDGE = 0.01  # of the frame's sides: what comes so near to its edge may be cut off by it
 
 
@@ -41,6 +43,7 @@ class Target:
         fill: colour outside of the frame.
         presence: the state machine.
         frame_size: (width, height) of the last frame.
+        crop_size: pixels a side of the crops of the last frame.
         regions: looked at in the last frame; the response belongs to the first.
         response: (H, W) of the last search, for display.
     """
@@ -51,10 +54,12 @@ class Target:
     fill: Colour
     presence: Presence
     frame_size: tuple[int, int]
+    crop_size: int = 0
     regions: list[Region] = field(default_factory=list)
     response: Array | None = None
     _usual_size: tuple[float, float] | None = None
     _motion: Motion = field(default_factory=Motion)
+    _miss: float | None = None  # how far, of late, it was from the middle of the search region
     _rescan: Rescan | None = None
 
     @staticmethod
@@ -82,6 +87,7 @@ class Target:
         if self.frame_size != (width, height):
             self.frame_size, self._rescan = (width, height), None
             self.box = clip_box(self.box, width, height, 2.0)
+        self.crop_size = spec.search_size
         if spec.kind == "response":
             self.regions = scale_policy.search_regions(spec, self.box)
         elif self.lost:
@@ -93,8 +99,10 @@ class Target:
             self.regions = self._rescan.next()
         else:
             self._rescan = None
-            region = box_policy.search_region(spec, self._expected(spec))
-            self.regions = [region.aligned(spec.search_size)]
+            if self.presence.state is State.TRACKING and self._miss is not None:
+                self.crop_size = box_policy.search_size(spec, self.box, self._miss)
+            region = box_policy.search_region(spec, self._expected(spec), self.crop_size)
+            self.regions = [region.aligned(self.crop_size)]
         return self.regions
 
     def _expected(self, spec: ModelSpec) -> Box:
@@ -177,8 +185,9 @@ class Target:
             self._get_used_to(candidate.box)
         if state is not State.LOST:
             self._move_to(candidate.box)
+            self._observe_miss()
         if was_lost or self.lost:
-            self._motion = Motion()  # it may come back anywhere: that is no step
+            self._motion, self._miss = Motion(), None  # it may come back anywhere: that is no step
         return TrackResult(self.box, min(max(candidate.score, 0.0), 1.0), state, similarity)
 
     def _move_to(self, box: Box) -> None:
@@ -188,6 +197,13 @@ class Target:
         self._motion.observe(
             self.box[0] + self.box[2] / 2 - x - w / 2, self.box[1] + self.box[3] / 2 - y - h / 2
         )
+
+    def _observe_miss(self) -> None:
+        x, y, w, h = self.box
+        looked = self.regions[0]
+        miss = math.hypot(x + w / 2 - looked.cx, y + h / 2 - looked.cy)
+        known = max(w, h) if self._miss is None else self._miss
+        self._miss = max(miss, MISS_DECAY * known)
 
     def _decide(self, spec: ModelSpec, output: SearchOutput, index: int) -> Candidate:
         if spec.kind == "response":

@@ -35,19 +35,20 @@ HERE, THERE = Region(40.0, 30.0, 90.0), Region(40.5, 30.0, 90.0)
 
 def test_one_place_is_computed_once_a_frame_and_counted():
     cache = OutputCache()
-    first = cache.answer(HERE, b"z", lambda: output(1))
-    assert cache.answer(Region(40.0, 30.0, 90.0), b"z", never) is first
-    # another place, another exemplar and another frame are other questions
-    assert not same(cache.answer(THERE, b"z", lambda: output(2)), first)
-    assert not same(cache.answer(HERE, b"y", lambda: output(3)), first)
+    first = cache.answer(HERE, 64, b"z", lambda: output(1))
+    assert cache.answer(Region(40.0, 30.0, 90.0), 64, b"z", never) is first
+    # another place, crop, exemplar and frame are other questions
+    assert not same(cache.answer(HERE, 48, b"z", lambda: output(6)), first)
+    assert not same(cache.answer(THERE, 64, b"z", lambda: output(2)), first)
+    assert not same(cache.answer(HERE, 64, b"y", lambda: output(3)), first)
     cache.begin(1)
-    assert not same(cache.answer(HERE, b"z", lambda: output(4)), first)
-    assert (cache.asked, cache.computed) == (5, 4)
+    assert not same(cache.answer(HERE, 64, b"z", lambda: output(4)), first)
+    assert (cache.asked, cache.computed) == (6, 5)
 
 
 def test_answers_are_those_of_the_network():
     given = output(5)
-    found = OutputCache().answer(HERE, b"z", lambda: given)
+    found = OutputCache().answer(HERE, 64, b"z", lambda: given)
     assert np.array_equal(found.score, given.score) and np.array_equal(found.boxes, given.boxes)
     assert found.identity.dtype == np.float32
     np.testing.assert_allclose(found.identity, given.identity, rtol=1e-3, atol=1e-4)
@@ -59,44 +60,56 @@ def test_a_file_gives_back_the_same_to_the_last_bit(tmp_path):
     first = []
     for frame in range(3):
         cache.begin(frame)
-        first.append(cache.answer(HERE, b"z", lambda frame=frame: output(frame)))
+        first.append(cache.answer(HERE, 64, b"z", lambda frame=frame: output(frame)))
     cache.flush()
     again = OutputCache(path)
     for frame in range(3):
         again.begin(frame)
-        assert same(again.answer(HERE, b"z", never), first[frame])
+        assert same(again.answer(HERE, 64, b"z", never), first[frame])
     assert (again.asked, again.computed) == (3, 0)
-    new = again.answer(THERE, b"z", lambda: output(9))
+    new = again.answer(THERE, 64, b"z", lambda: output(9))
     again.flush()
     third = OutputCache(path)
     third.begin(2)
-    assert same(third.answer(THERE, b"z", never), new)
-    assert same(third.answer(HERE, b"z", never), first[2])
+    assert same(third.answer(THERE, 64, b"z", never), new)
+    assert same(third.answer(HERE, 64, b"z", never), first[2])
 
 
 def test_a_response_without_boxes(tmp_path):
     path = tmp_path / "clip.outputs"
     cache = OutputCache(path)
-    cache.answer(HERE, b"z", lambda: SearchOutput(np.full((1, 17, 17), -3.5, np.float32)))
+    cache.answer(HERE, 64, b"z", lambda: SearchOutput(np.full((1, 17, 17), -3.5, np.float32)))
     cache.flush()
-    found = OutputCache(path).answer(HERE, b"z", never)
+    found = OutputCache(path).answer(HERE, 64, b"z", never)
     assert found.boxes is None and found.identity is None and found.score[0, 3, 3] == -3.5
+
+
+def test_smaller_answers_share_a_file_with_whole_ones(tmp_path):
+    path = tmp_path / "clip.outputs"
+    cache, whole = OutputCache(path, cells=4), output(1)
+    small = SearchOutput(*(part[..., :3, :3] for part in vars(output(2)).values()))
+    first = cache.answer(HERE, 48, b"z", lambda: small), cache.answer(HERE, 64, b"z", lambda: whole)
+    cache.flush()
+    again = OutputCache(path, cells=4)
+    found = again.answer(HERE, 48, b"z", never), again.answer(HERE, 64, b"z", never)
+    assert same(found[0], first[0]) and same(found[1], first[1])
+    assert found[0].score.shape == (1, 3, 3) and np.array_equal(found[0].boxes, small.boxes)
 
 
 def test_a_record_cut_short_is_dropped_and_what_follows_is_whole(tmp_path):
     path = tmp_path / "clip.outputs"
     cache = OutputCache(path)
-    kept = cache.answer(HERE, b"z", lambda: output(1))
-    cache.answer(THERE, b"z", lambda: output(2))
+    kept = cache.answer(HERE, 64, b"z", lambda: output(1))
+    cache.answer(THERE, 64, b"z", lambda: output(2))
     cache.flush()
     path.write_bytes(path.read_bytes()[:-100])
     second = OutputCache(path)
-    assert same(second.answer(HERE, b"z", never), kept)
-    again = second.answer(THERE, b"z", lambda: output(2))
+    assert same(second.answer(HERE, 64, b"z", never), kept)
+    again = second.answer(THERE, 64, b"z", lambda: output(2))
     second.flush()
     third = OutputCache(path)
-    assert same(third.answer(HERE, b"z", never), kept)
-    assert same(third.answer(THERE, b"z", never), again)
+    assert same(third.answer(HERE, 64, b"z", never), kept)
+    assert same(third.answer(THERE, 64, b"z", never), again)
 
 
 def test_a_foreign_file_is_refused(tmp_path):

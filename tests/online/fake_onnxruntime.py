@@ -14,14 +14,14 @@ from tracker.spec import METADATA_KEY
 
 SHAPES = {
     "exemplar": {"image": ["batch", 128, 128, 3], "box": ["batch", 4]},
-    "search": {"embedding": ["targets", 66, 4], "image": ["batch", 256, 256, 3]},
+    "search": {"embedding": ["targets", 66, 4], "image": ["batch", "height", "width", 3]},
 }
 OUTPUTS = {
     "exemplar": {"embedding": ["batch", 66, 4], "identity": ["batch", 2]},
     "search": {
-        "score": ["batch", 16, 16],
-        "boxes": ["batch", 4, 16, 16],
-        "identity": ["batch", 2, 16, 16],
+        "score": ["batch", "rows", "columns"],
+        "boxes": ["batch", 4, "rows", "columns"],
+        "identity": ["batch", 2, "rows", "columns"],
     },
 }
 
@@ -129,10 +129,13 @@ class Session:
     def run(self, names: Any, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
         """Each output is its batch row's mean pixel, 0..1; boxes are squares."""
         self.runs += 1
-        count = len(feeds["image"])
+        count, cells = len(feeds["image"]), feeds["image"].shape[1] // SPEC.stride
         means = (feeds["image"].reshape(count, -1).mean(1) / 255).astype(np.float32)
         answers = {
-            name: np.broadcast_to(means.reshape(-1, *[1] * (len(s) - 1)), (count, *s[1:])).copy()
+            name: np.broadcast_to(
+                means.reshape(-1, *[1] * (len(s) - 1)),
+                (count, *(n if isinstance(n, int) else cells for n in s[1:])),
+            ).copy()
             for name, s in OUTPUTS[self.role].items()
         }
         if "boxes" in answers:

@@ -12,23 +12,29 @@ from tracker.spec import BoxPolicy, ModelSpec, PresencePolicy
 
 SPEC = ModelSpec(
     name="scripted", kind="box", pair="0" * 64, exemplar_size=128, search_size=256, stride=16,
-    online=BoxPolicy(window=0.3, penalty=0.05, size_rate=1.0, motion=0.0, blend=0.0),
+    online=BoxPolicy(
+        window=0.3, penalty=0.05, size_rate=1.0, motion=0.0, narrow=256, blend=0.0
+    ),
     presence=PresencePolicy(),
 )  # fmt: skip
 
 
 def response(
-    score: float, corners: tuple[float, float, float, float], identity: float = 1.0
+    score: float,
+    corners: tuple[float, float, float, float],
+    identity: float = 1.0,
+    size: int = 256,
 ) -> SearchOutput:
     """One peak of ``score`` at the middle of a box, whose identity has that cosine."""
     x1, y1, x2, y2 = corners
-    scores = np.full((1, 16, 16), 0.001, np.float32)
-    row = int(np.clip((y1 + y2) / 2 // 16, 0, 15))
-    column = int(np.clip((x1 + x2) / 2 // 16, 0, 15))
+    cells = size // 16
+    scores = np.full((1, cells, cells), 0.001, np.float32)
+    row = int(np.clip((y1 + y2) / 2 // 16, 0, cells - 1))
+    column = int(np.clip((x1 + x2) / 2 // 16, 0, cells - 1))
     scores[0, row, column] = score
-    boxes = np.empty((1, 4, 16, 16), np.float32)
+    boxes = np.empty((1, 4, cells, cells), np.float32)
     boxes[0] = np.float32(corners)[:, None, None]
-    features = np.zeros((1, 2, 16, 16), np.float32)
+    features = np.zeros((1, 2, cells, cells), np.float32)
     features[:, 0], features[:, 1] = identity, np.sqrt(1 - identity**2)
     return SearchOutput(scores, boxes, features)
 
@@ -40,11 +46,13 @@ class ScriptedNetwork:
     Attributes:
         see: turns a search crop into one answer.
         calls: batch size of every call of ``search``.
+        sizes: pixels a side of the crops of every call.
     """
 
     see: Callable[[np.ndarray], SearchOutput]
     spec: ModelSpec = SPEC
     calls: list[int] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
 
     def embed(self, crops, boxes):  # type: ignore[no-untyped-def]
         count = len(crops)
@@ -54,6 +62,7 @@ class ScriptedNetwork:
     def search(self, embedding, crops):  # type: ignore[no-untyped-def]
         assert len(embedding) in (1, len(crops))
         self.calls.append(len(crops))
+        self.sizes.append(crops.shape[1])
         answers = [self.see(crop) for crop in crops]
         parts = [[getattr(a, name) for a in answers] for name in ("score", "boxes", "identity")]
         return SearchOutput(*(np.concatenate(p) for p in parts))
@@ -63,9 +72,9 @@ def see_green(crop: np.ndarray) -> SearchOutput:
     """Score .95 and the exact box where the crop is green, .01 where it is not."""
     ys, xs = np.nonzero((crop[..., 1] > 127) & (crop[..., 2] < 100))
     if len(xs) < 20:
-        return response(0.01, (96, 96, 160, 160), identity=0.0)
-    corners = (xs.min(), ys.min(), xs.max() + 1, ys.max() + 1)
-    return response(0.95, tuple(float(v) for v in corners))  # type: ignore[arg-type]
+        return response(0.01, (96, 96, 160, 160), identity=0.0, size=len(crop))
+    x1, y1, x2, y2 = (float(v) for v in (xs.min(), ys.min(), xs.max() + 1, ys.max() + 1))
+    return response(0.95, (x1, y1, x2, y2), size=len(crop))
 
 
 def scene(

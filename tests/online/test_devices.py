@@ -174,7 +174,7 @@ def test_answers_from_a_gpu_are_not_overwritten_by_the_next_frame(machine: Machi
     assert (first.score == np.float32(10 / 255)).all()
 
 
-def test_another_embedding_or_batch_is_sent_and_no_more_are_kept_than_targets(
+def test_another_embedding_batch_or_crop_is_sent_and_no_more_are_kept_than_targets(
     machine: Machine,
 ) -> None:
     network, session = gpu_network(machine)
@@ -185,6 +185,9 @@ def test_another_embedding_or_batch_is_sent_and_no_more_are_kept_than_targets(
         assert (binding.inputs["embedding"].array == number).all()
     output = network.search(embedding, crops(1, 2))
     assert output.score.shape == (2, 16, 16) and (output.score[1] == np.float32(2 / 255)).all()
+    small = network.search(embedding, np.ascontiguousarray(crops(3)[:, :160, :160]))
+    assert small.score.shape == (1, 10, 10) and (small.score == np.float32(3 / 255)).all()
+    assert len(session.bindings) == 3  # one for each form of crops
     assert network._gpu is not None and len(network._gpu._embeddings) <= 16
 
 
@@ -219,8 +222,9 @@ def test_tensorrt_is_told_the_batches_and_where_to_keep_its_engines(
     _, session = gpu_network(machine, "tensorrt:1")
     name, options = session.providers[0]
     assert name == TRT and options["device_id"] == 1 and options["trt_fp16_enable"]
-    assert options["trt_profile_min_shapes"] == "embedding:1x66x4,image:1x256x256x3"
-    assert options["trt_profile_max_shapes"] == "embedding:8x66x4,image:8x256x256x3"
+    assert options["trt_profile_min_shapes"] == "embedding:1x66x4,image:1x64x64x3"
+    assert options["trt_profile_opt_shapes"] == "embedding:1x66x4,image:1x224x224x3"
+    assert options["trt_profile_max_shapes"] == "embedding:8x66x4,image:8x512x512x3"
     for cache in ("engine", "timing"):
         assert options[f"trt_{cache}_cache_enable"]
         assert Path(options[f"trt_{cache}_cache_path"]) == tmp_path / "cache" / "tensorrt"

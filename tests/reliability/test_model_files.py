@@ -119,7 +119,8 @@ def test_a_graph_without_a_record_is_refused(stem: Path) -> None:
 @pytest.mark.parametrize("role", ["exemplar", "search"])
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("exemplar_size", 64), ("search_size", 100), ("stride", 5), ("kind", "response")],
+    [("exemplar_size", 64), ("search_size", 100), ("stride", 5), ("stride", 8),
+     ("kind", "response")],
 )  # fmt: skip
 def test_a_record_that_tells_another_story_than_the_graph_is_refused(
     stem: Path, role: str, key: str, value: object
@@ -135,8 +136,14 @@ def test_a_record_that_tells_another_story_than_the_graph_is_refused(
     for each in ("exemplar", "search"):
         if each == role or key == "kind":
             edited(stem, change, each)
-    if (role, key) in (("exemplar", "search_size"), ("search", "exemplar_size"),
-                       ("exemplar", "stride")):  # fmt: skip
+    if value in (100, 5):
+        assert "no multiple of the stride" in refusal(stem)
+    elif (role, key) == ("exemplar", "stride"):
+        tracker = SiameseTracker(stem, device="cpu", threads=1)
+        with pytest.raises(UserError, match="14 cells a row for 224 pixels, not one for 8"):
+            tracker.init(FRAME, (60, 40, 30, 30))
+            tracker.update(FRAME)
+    elif (role, key) in (("search", "exemplar_size"), ("search", "stride")):
         open_network(stem, "cpu", 1)  # says nothing about this graph
     else:
         assert "does not fit its own record" in refusal(stem)

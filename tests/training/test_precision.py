@@ -70,10 +70,10 @@ def small_model() -> ModelFiles:
         trunk + tail,
         "search",
         [info("embedding", TensorProto.FLOAT, ["targets", 16, 1]),
-         info("image", TensorProto.UINT8, ["batch", 64, 64, 3])],
-        [info("score", TensorProto.FLOAT, ["batch", 16, 16]),
-         info("boxes", TensorProto.FLOAT, ["batch", 4, 16, 16]),
-         info("identity", TensorProto.FLOAT, ["batch", 16, 16, 16])],
+         info("image", TensorProto.UINT8, ["batch", "height", "width", 3])],
+        [info("score", TensorProto.FLOAT, ["batch", "rows", "columns"]),
+         info("boxes", TensorProto.FLOAT, ["batch", 4, "rows", "columns"]),
+         info("identity", TensorProto.FLOAT, ["batch", 16, "rows", "columns"])],
         used,
     )  # fmt: skip
     exemplar = helper.make_graph(

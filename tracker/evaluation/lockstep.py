@@ -89,16 +89,16 @@ class GridTarget(Target):
                 Region(base.cx, base.cy, base.side * r.side / middle.side) for r in regions
             ]
         else:
-            self.regions = [self._rounded(spec, region) for region in regions]
+            self.regions = [self._rounded(region) for region in regions]
         return self.regions
 
     def promising(self, spec: ModelSpec, *more: Any) -> Region | None:
         """See ``Target.promising``."""
         region = super().promising(spec, *more)
-        return None if region is None else self._rounded(spec, region)
+        return None if region is None else self._rounded(region)
 
-    def _rounded(self, spec: ModelSpec, region: Region) -> Region:
-        return self.grid.nearest(region).aligned(spec.search_size)
+    def _rounded(self, region: Region) -> Region:
+        return self.grid.nearest(region).aligned(self.crop_size)
 
 
 class CachedSearcher(Searcher):
@@ -123,7 +123,8 @@ class CachedSearcher(Searcher):
         def ask() -> SearchOutput:
             return Searcher.search(self, image, [(target, [region])])
 
-        return self._cache.answer(region, self._digest_of(target.exemplar.embedding), ask)
+        exemplar = self._digest_of(target.exemplar.embedding)
+        return self._cache.answer(region, target.crop_size, exemplar, ask)
 
     def _digest_of(self, embedding: Array) -> bytes:
         if self._embedding is not embedding:

@@ -39,6 +39,8 @@ class OutputCache:
     Args:
         path: file that keeps them; ``None`` for the current frame only. Its name must change
             with the model and the clip.
+        cells: a side of the largest answer; smaller ones are filled up, since all records of a
+            file have one length.
 
     Attributes:
         asked: regions that were asked for.
@@ -48,9 +50,9 @@ class OutputCache:
         UserError: a file that is not one of these.
     """
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(self, path: Path | None = None, cells: int = 0) -> None:
         self.asked = self.computed = 0
-        self._path, self._frame = path, 0
+        self._path, self._cells, self._frame = path, cells, 0
         self._here: dict[bytes, SearchOutput] = {}
         self._kept: Record | None = None
         self._rows: dict[bytes, int] = {}
@@ -67,16 +69,17 @@ class OutputCache:
             self.flush()
 
     def answer(
-        self, region: Region, exemplar: bytes, compute: Callable[[], SearchOutput]
+        self, region: Region, size: int, exemplar: bytes, compute: Callable[[], SearchOutput]
     ) -> SearchOutput:
         """The answer for one region (a batch of one).
 
         Args:
+            size: pixels a side of its crop.
             exemplar: digest of the exemplar's embedding.
             compute: asks the network.
         """
         self.asked += 1
-        place = struct.pack("<q3d", self._frame, region.cx, region.cy, region.side)
+        place = struct.pack("<2q3d", self._frame, size, region.cx, region.cy, region.side)
         key = hashlib.blake2b(place + exemplar, digest_size=16).digest()
         found = self._here.get(key)
         if found is None and key in self._rows and self._kept is not None:
@@ -106,7 +109,7 @@ class OutputCache:
 
     def _compute(self, key: bytes, compute: Callable[[], SearchOutput]) -> SearchOutput:
         self.computed += 1
-        record = _record(key, compute())
+        record = _record(key, compute(), self._cells)
         if self._path is not None:
             if not self._path.is_file():
                 _create(self._path, record.dtype)
@@ -139,20 +142,23 @@ def _open(path: Path) -> Record:
         ) from None
 
 
-def _record(key: bytes, output: SearchOutput) -> Record:
+def _record(key: bytes, output: SearchOutput, cells: int) -> Record:
     parts = {p: v for p in PARTS if (v := getattr(output, p)) is not None}
-    fields = [(p, "<f2" if p in HALF else "<f4", v.shape[1:]) for p, v in parts.items()]
-    record = np.zeros((), np.dtype([("key", "|u1", (16,)), *fields]))
-    record["key"] = np.frombuffer(key, np.uint8)
+    rows = output.score.shape[-1]
+    sides = (max(rows, cells),) * 2
+    fields = [(p, "<f2" if p in HALF else "<f4", v.shape[1:-2] + sides) for p, v in parts.items()]
+    record = np.zeros((), np.dtype([("key", "|u1", (16,)), ("rows", "<u2", ()), *fields]))
+    record["key"], record["rows"] = np.frombuffer(key, np.uint8), rows
     for part, values in parts.items():
-        record[part] = values[0]
+        record[part][..., :rows, :rows] = values[0]
     return record
 
 
 def _output(record: Record) -> SearchOutput:
-    names = record.dtype.names or ()
+    names, rows = record.dtype.names or (), int(record["rows"])
     score, boxes, identity = (
-        np.array(record[part], np.float32)[None] if part in names else None for part in PARTS
+        np.array(record[part][..., :rows, :rows], np.float32)[None] if part in names else None
+        for part in PARTS
     )
     assert score is not None
     return SearchOutput(score, boxes, identity)

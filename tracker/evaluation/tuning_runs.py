@@ -17,7 +17,7 @@ from typing import Any
 
 from tracker import SiameseTracker, crop, datasets
 from tracker.errors import UserError
-from tracker.evaluation import opponents, pool, protocols, tuning
+from tracker.evaluation import opponents, output_cache, pool, protocols, tuning
 from tracker.evaluation.lockstep import Grid, Respecified, follow_all
 from tracker.evaluation.longterm import presence
 from tracker.evaluation.metrics import one_pass
@@ -148,7 +148,8 @@ def _follow(task: Task) -> Answer:
             for spec in specs
         ]
         return Answer(tuple(figures_of(track, sequence) for track in tracks))
-    cache = OutputCache(_cache_file(how.cache, network, sequence) if how.cache else None)
+    path = _cache_file(how.cache, network, sequence) if how.cache else None
+    cache = OutputCache(path, network.spec.search_size // network.spec.stride)
     tracks = follow_all(network, specs, sequence, cache, how.grid, how.max_frames)
     figures = tuple(figures_of(track, sequence) for track in tracks)
     return Answer(figures, None, cache.asked, cache.computed)
@@ -156,9 +157,9 @@ def _follow(task: Task) -> Answer:
 
 def _cache_file(folder: Path, network: OnnxNetwork, sequence: datasets.Sequence) -> Path:
     """A file of its own for all that the network's answers depend on."""
-    cutting = Path(crop.__file__).read_bytes()
+    code = b"".join(Path(str(room.__file__)).read_bytes() for room in (crop, output_cache))
     parts = [network.digest, network.device.name, sequence.source.fingerprint()]
-    digest = hashlib.sha256("\n".join(parts).encode() + cutting).hexdigest()[:16]
+    digest = hashlib.sha256("\n".join(parts).encode() + code).hexdigest()[:16]
     return folder / sequence.dataset / f"{sequence.name}.{digest}.outputs"
 
 

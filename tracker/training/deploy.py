@@ -97,7 +97,8 @@ class KestrelExemplar(nn.Module):
 class KestrelSearch(nn.Module):
     """A target's kernel (1 or B, C, D + 1) and search crops -> scores, corners, identity.
 
-    Scores are probabilities (B, H, W), corners x1 y1 x2 y2 are crop pixels (B, 4, H, W).
+    Scores are probabilities (B, H, W), corners x1 y1 x2 y2 are crop pixels (B, 4, H, W). Crops
+    are as large as the network's search size, or smaller by whole strides.
     """
 
     centres: Tensor
@@ -105,23 +106,22 @@ class KestrelSearch(nn.Module):
 
     def __init__(self, network: Kestrel) -> None:
         super().__init__()
-        self.network, self.cells = network, network.search_size // network.stride
-        middles = (torch.arange(self.cells, dtype=torch.float32) + 0.5) * network.stride
-        xs = middles[None, :].expand(self.cells, -1)
-        ys = middles[:, None].expand(-1, self.cells)
+        self.network, cells = network, network.search_size // network.stride
+        middles = (torch.arange(cells, dtype=torch.float32) + 0.5) * network.stride
+        xs = middles[None, :].expand(cells, -1)
+        ys = middles[:, None].expand(-1, cells)
         self.register_buffer("centres", torch.stack([xs, ys, xs, ys])[None].contiguous())
         self.register_buffer("signs", torch.tensor([-1.0, -1.0, 1.0, 1.0])[None, :, None, None])
 
     def forward(self, embedding: Tensor, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         net = self.network
         features = net.features(image)
-        flat = features.reshape(-1, net.feature_channels, self.cells**2)
+        rows, columns = features.shape[2:]
         kernel, bias = embedding[:, :, :-1], embedding[:, :, -1:]
-        fused = F.relu(torch.matmul(kernel, flat) + bias)
-        # sizes as constants: only the batch is left to be found while running
-        fused = fused.reshape(-1, net.fuse.out_channels, self.cells, self.cells)
-        score, sides = net.head(fused)
-        return torch.sigmoid(score), self.centres + self.signs * sides, net.identity(features)
+        fused = F.relu(torch.matmul(kernel, features.flatten(2)) + bias)
+        score, sides = net.head(fused.reshape(-1, net.fuse.out_channels, rows, columns))
+        corners = self.centres[:, :, :rows, :columns] + self.signs * sides
+        return torch.sigmoid(score), corners, net.identity(features)
 
 
 def deployed_graphs(network: SiamFC | Kestrel) -> dict[str, nn.Module]:

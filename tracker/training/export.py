@@ -125,6 +125,10 @@ def _export_graph(graphs: dict[str, nn.Module], spec: ModelSpec, role: str) -> b
         axes = {name: {0: "batch"} for name in ["image", *output_names]}
         if is_box:
             axes["embedding"] = {0: "targets"}
+            axes["image"].update({1: "height", 2: "width"})
+            axes["score"].update({1: "rows", 2: "columns"})
+            for name in output_names[1:]:
+                axes[name].update({2: "rows", 3: "columns"})
     buffer = io.BytesIO()
     torch.onnx.export(
         graphs[role], inputs, buffer,  # type: ignore[arg-type]
@@ -138,7 +142,7 @@ def _export_graph(graphs: dict[str, nn.Module], spec: ModelSpec, role: str) -> b
 
 
 def compare(network: SiamFC | Kestrel, runtime: OnnxNetwork, crops: NDArray[np.uint8]) -> None:
-    """Refuse graphs that answer otherwise than the network, at batch 1 and 3.
+    """Refuse graphs that answer otherwise than the network, at batch 1 and 3 and on smaller crops.
 
     Raises:
         UserError: names the output and the difference.
@@ -151,8 +155,11 @@ def compare(network: SiamFC | Kestrel, runtime: OnnxNetwork, crops: NDArray[np.u
     quarter = spec.exemplar_size / 4
     middle_box = np.array([quarter, quarter, 3 * quarter, 3 * quarter], np.float32)
     boxes = np.tile(middle_box, (len(crops), 1))
-    for count in (1, 3):
-        z, b, x = exemplars[:count], boxes[:count], crops[:count]
+    whole = spec.search_size
+    smaller = whole if spec.kind == "response" else whole - 2 * spec.stride
+    for count, size in ((1, whole), (3, whole), (2, smaller)):
+        z, b = exemplars[:count], boxes[:count]
+        x = np.ascontiguousarray(crops[:count, :size, :size])
         embedding, identity = runtime.embed(z, b)
         with torch.no_grad():
             given = (torch.from_numpy(z), torch.from_numpy(b))[: 2 if spec.kind == "box" else 1]
@@ -171,7 +178,7 @@ def compare(network: SiamFC | Kestrel, runtime: OnnxNetwork, crops: NDArray[np.u
         outputs = [o for o in (found.score, found.boxes, found.identity) if o is not None]
         pairs += list(zip(("score", "boxes", "identity map"), responses, outputs, strict=False))
         for name, a, o in pairs:
-            _check_close(f"{name} at batch {count}", a.numpy(), o)
+            _check_close(f"{name} at batch {count}, {size} pixels", a.numpy(), o)
 
 
 def _check_close(name: str, expected: NDArray[Any], found: NDArray[Any]) -> None:
