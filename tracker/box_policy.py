@@ -23,6 +23,7 @@ from tracker.spec import BoxPolicy, ModelSpec
 
 Array = NDArray[np.float32]
 REACH = 3.0  # a target moves at most so many times as unexpectedly as it did of late
+_NEIGHBOURS = np.ones((3, 3), np.uint8)
 MOST_RIVALS = 8  # peaks of one response that are looked at
 
 
@@ -158,30 +159,17 @@ def rivals(
         least: score that a peak needs.
     """
     score = output.score[index]
-    cells = np.flatnonzero(score >= least).tolist()
-    if output.boxes is None or output.identity is None or 2 * len(cells) >= score.size:
+    high = score >= least
+    if output.boxes is None or output.identity is None or 2 * np.count_nonzero(high) >= high.size:
         return []  # half of the response is high: it tells nothing apart
     x1, y1, x2, y2 = region.to_crop(chosen, _crop_size(spec, score)).tolist()
     found = []
-    for cell in _peaks(score, cells)[:MOST_RIVALS]:
+    highest_around = cv2.dilate(score, _NEIGHBOURS)
+    for cell in np.flatnonzero(high & (score >= highest_around))[:MOST_RIVALS].tolist():
         a, b, c, d = corners = _corners(output.boxes[index], cell)
         if c <= x1 or a >= x2 or d <= y1 or b >= y2:
             found.append(pooled_identity(output.identity[index], corners, spec.stride))
     return found
-
-
-def _peaks(score: Array, cells: list[int]) -> list[int]:
-    """Those of some cells that none of their eight neighbours exceeds."""
-    rows, columns = score.shape
-    values = score.tolist()
-    peaks = []
-    for cell in cells:
-        row, column = divmod(cell, columns)
-        near = slice(max(column - 1, 0), column + 2)
-        around = values[max(row - 1, 0) : min(row + 2, rows)]
-        if values[row][column] >= max(max(line[near]) for line in around):
-            peaks.append(cell)
-    return peaks
 
 
 def size_penalty(width: float, height: float, w: float, h: float, strength: float) -> float:
