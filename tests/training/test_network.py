@@ -95,6 +95,25 @@ def test_every_parameter_gets_a_gradient(name: str) -> None:
     assert silent == []
 
 
+def test_an_object_beside_the_target_is_pushed_away() -> None:
+    """Half of the contrastive value of the exemplar and that object, over the batch."""
+    network = tiny_kestrel().eval()
+    dataset = PairDataset(tiny_sampler(search=network.search_size), 3)
+    batch = torch.utils.data.default_collate([dataset[i] for i in range(3)])
+    assert batch["beside_box"].isnan().all()
+    objective = make_objective(network, LossOptions())
+    with torch.no_grad():
+        without = objective(batch)["contrastive"]
+        batch["beside_box"][1] = torch.tensor([32.0, 48.0, 80.0, 96.0])  # whole cells
+        found = objective(batch)["contrastive"] - without
+        embedding, anchor = network.exemplar(batch["exemplar"], batch["exemplar_box"])
+        cells = network.search(embedding, batch["search"]).identity[1, :, 3:6, 2:5]
+        there = torch.nn.functional.normalize(cells.mean((1, 2)), dim=0)
+        distance = float((anchor[1] - there).norm())
+    assert 0 < distance < 1  # else nothing is pushed
+    assert float(found) == pytest.approx(0.5 * (1 - distance) ** 2 / 2 / 3, rel=1e-3)
+
+
 def conv_and_norm(channels: int, out: int, kernel: int, stride: int, groups: int) -> nn.Sequential:
     torch.manual_seed(1)
     norm = nn.BatchNorm2d(out, eps=1e-3)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -171,8 +171,8 @@ def test_shift_stays_within_its_limit() -> None:
 
 @pytest.mark.parametrize(("zoom", "least", "most"), [(0.0, 0.83, 1.2), (1.0, 0.5, 2.0)])
 def test_zoom_widens_the_range_of_scales(zoom: float, least: float, most: float) -> None:
-    options = dataclasses.replace(PairOptions(64, 128, shift=4).plain(), negative=0.0, scale=0.18)
-    sampler = PairSampler([tiny_source(1, 1)], dataclasses.replace(options, zoom=zoom), 0)
+    options = replace(PairOptions(64, 128, shift=4).plain(), negative=0.0, scale=0.18)
+    sampler = PairSampler([tiny_source(1, 1)], replace(options, zoom=zoom), 0)
     sides = [
         np.sqrt(np.prod(p.search_box[2:] - p.search_box[:2])) for p in map(sampler.pair, range(80))
     ]
@@ -228,6 +228,28 @@ def test_distractors_lie_beside_the_target() -> None:
         assert overlap.prod() < 0.1 * 50 * 60
         assert 0.3 < (box[2:] - box[:2]).prod() / (50 * 60) < 3
     assert placed > 15
+
+
+def test_what_stands_beside_the_target_is_named_in_the_crop() -> None:
+    """The nearest like object apart from the target, where the crop's own map puts it."""
+    image = np.full((80, 120, 3), 90, np.uint8)
+    target, near, far = [20.0, 20, 16, 20], [44.0, 22, 16, 20], [80.0, 22, 16, 20]
+    over = [22.0, 21, 16, 20]  # overlaps the target: another name of the same thing, perhaps
+    for (x, y, w, h), value in ((target, 30), (near, 255), (far, 160)):
+        image[int(y) : int(y + h), int(x) : int(x + w)] = value
+    frames = EncodedFrames([cv2.imencode(".png", image)[1].ravel()], "clip")
+    box, others = np.array([target], np.float32), np.array([far, over, near], np.float32)
+    source = Source("street", (Track(frames, box, others=(others,)), Track(frames, box)))
+    options = PairOptions(64, 128, shift=20).plain()
+    sampler = PairSampler([source], replace(options, negative=0), 3)
+    pairs = [sampler.pair(number) for number in range(40)]
+    named = [p for p in pairs if p.track == 0 and np.isfinite(p.beside_box).all()]
+    assert len(named) >= 8
+    for pair in named:
+        x1, y1, x2, y2 = pair.beside_box
+        middle = pair.search[int((y1 + y2) / 2), int((x1 + x2) / 2)]
+        assert middle.min() > 200  # the near one, not the far one
+    assert all(np.isnan(p.beside_box).all() for p in pairs if p.track == 1)  # none are known
 
 
 def test_frames_of_a_video_without_the_object_are_no_surroundings() -> None:

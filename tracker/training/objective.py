@@ -169,7 +169,7 @@ class KestrelObjective(nn.Module):
     def _identity_losses(
         self, anchor: Tensor, output: SearchOutput, boxes: Tensor, batch: Batch
     ) -> dict[str, Tensor]:
-        """The same object later, against other objects and the network's own false peaks."""
+        """The same object later, against other objects, like ones in the frame and false peaks."""
         net, same = self.network, batch["positive"]
         cells = output.score.shape[-1]
         shown = pooled_identity(
@@ -177,6 +177,10 @@ class KestrelObjective(nn.Module):
         )
         false_box = false_peak(output.score.detach(), boxes.detach(), batch["search_box"])
         false = pooled_identity(output.identity, box_coverage(false_box, cells, net.stride))
+        known = batch["beside_box"].isfinite().all(1)
+        beside = pooled_identity(
+            output.identity, box_coverage(batch["beside_box"].nan_to_num(), cells, net.stride)
+        )
         everyone, numbers = shown, batch["shown"]
         if self.training:
             everyone, numbers = _gather(shown), _gather(numbers)
@@ -185,11 +189,15 @@ class KestrelObjective(nn.Module):
             output.score.detach(), boxes.detach(),
         )  # fmt: skip
         other = numbers[None] != batch["track"][:, None]
-        candidates = torch.cat([everyone[None].expand(len(anchor), -1, -1), false[:, None]], 1)
-        valid = torch.cat([other, torch.ones_like(other[:, :1])], 1)
+        of_frame = torch.stack([false, beside], 1)
+        candidates = torch.cat([everyone[None].expand(len(anchor), -1, -1), of_frame], 1)
+        valid = torch.cat([other, torch.ones_like(known)[:, None], known[:, None]], 1)
         triplets = triplet_values(anchor, shown, candidates, valid, self.options.margin)
-        contrast = contrastive_values(anchor, shown, same) + 0.5 * contrastive_values(
-            anchor, false, torch.zeros_like(same)
+        unlike = torch.zeros_like(same)
+        contrast = (
+            contrastive_values(anchor, shown, same)
+            + 0.5 * contrastive_values(anchor, false, unlike)
+            + 0.5 * contrastive_values(anchor, beside, unlike) * known
         )
         return {"triplet": (triplets * same).mean(), "contrastive": contrast.mean()}
 

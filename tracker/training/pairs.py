@@ -21,6 +21,7 @@ from torch.utils.data import Dataset
 from tracker.training.augment import change_appearance, grey
 from tracker.training.crops import (
     Jitter,
+    Matrix,
     crop_matrix,
     exemplar_side,
     map_box,
@@ -31,6 +32,7 @@ from tracker.training.cutout import beside, mask_corners, object_mask, paste
 from tracker.training.tracks import EncodedFrame, Image, Source, Track, read_image
 
 ZOOM = math.log(2)
+NOTHING = np.full(4, np.nan, np.float32)
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,8 @@ class Pair:
             a positive pair, and of the object that is shown instead in a negative one.
         positive: the two show the same object.
         track: number of the exemplar's track; shown: of the object in the search crop.
+        beside_box: corners of another object that stood in the searched frame, (4,) float32;
+            NaN where none is known.
     """
 
     exemplar: Image
@@ -121,6 +125,7 @@ class Pair:
     positive: bool
     track: int
     shown: int
+    beside_box: NDArray[np.float32]
 
 
 class PairSampler:
@@ -155,12 +160,14 @@ class PairSampler:
         if negative:
             track = self.tracks[shown]
             second = int(rng.choice(track.present))
-        search, search_box = self._search(number, shown, second, flip, rng)
+        search, search_box, beside_box = self._search(number, shown, second, flip, rng)
         if rng.random() < self.options.grey:
             exemplar, search = grey(exemplar), grey(search)
         exemplar = change_appearance(exemplar, rng, 0.6 * self.options.appearance)
         search = change_appearance(search, rng, self.options.appearance)
-        return Pair(exemplar, search, exemplar_box, search_box, not negative, number, shown)
+        return Pair(
+            exemplar, search, exemplar_box, search_box, not negative, number, shown, beside_box
+        )
 
     def _draw_track(self, rng: Generator) -> int:
         start, end = self._spans[int(rng.choice(len(self._spans), p=self._odds))]
@@ -197,7 +204,7 @@ class PairSampler:
 
     def _search(
         self, exemplar: int, shown: int, frame: int, flip: bool, rng: Generator
-    ) -> tuple[Image, NDArray[np.float32]]:
+    ) -> tuple[Image, NDArray[np.float32], NDArray[np.float32]]:
         track, size = self.tracks[shown], self.options.search_size
         box = track.boxes[frame]
         image = read_image(track.frames[frame])
@@ -207,14 +214,14 @@ class PairSampler:
         jitter = Jitter(self.options.shift, scale, aspect * distort, turn * distort)
         side = exemplar_side(box) * size / self.options.exemplar_size
         matrix = crop_matrix(box, size, side, jitter, rng, flip)
-        corners = map_box(matrix, box)
+        corners, other = map_box(matrix, box), _beside(track, frame, matrix, size)
         if track.polygons and rng.random() < self.options.paste:
             background = square_fill(self._other_picture(shown, rng), size, rng)
             mask = object_mask(track, frame, image.shape[:2])
             canvas, alpha = paste(background, image, mask, matrix)
             tight = mask_corners(alpha)
             if tight is not None and (tight[2:] - tight[:2] > 6).all():
-                corners = tight
+                corners, other = tight, NOTHING  # what stood beside it stayed behind
             else:
                 canvas = warp(image, matrix, size, background)
         else:
@@ -223,7 +230,7 @@ class PairSampler:
             canvas = self._add_distractors(canvas, corners, exemplar, rng)
         if shown == exemplar and rng.random() < self.options.occluder:
             canvas = self._occlude(canvas, corners, shown, rng)
-        return canvas, corners
+        return canvas, corners, other
 
     def _fill(self, image: Image, size: int, number: int, rng: Generator) -> Image:
         """What stands outside the picture: mostly another one, now and then a flat colour.
@@ -279,6 +286,27 @@ class PairSampler:
         return canvas
 
 
+def _beside(track: Track, frame: int, matrix: Matrix, size: int) -> NDArray[np.float32]:
+    """Corners in the crop of the nearest like object apart from the target, or NaN."""
+    target = map_box(matrix, track.boxes[frame])
+    others = [map_box(matrix, box) for box in (track.others[frame] if track.others else ())]
+    seen = [o for o in others if ((_middle(o) > 0) & (_middle(o) < size)).all()]
+    apart = [o for o in seen if _apart(o, target)]
+    return min(
+        apart, key=lambda o: float(np.linalg.norm(_middle(o) - _middle(target))), default=NOTHING
+    )
+
+
+def _middle(corners: NDArray[np.float32]) -> NDArray[np.float32]:
+    return corners.reshape(2, 2).mean(0)
+
+
+def _apart(a: NDArray[np.float32], b: NDArray[np.float32]) -> bool:
+    """Whether the smaller of two corner boxes lies outside of the other by more than half."""
+    shared = np.prod(np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0, None))
+    return bool(shared < 0.5 * min(np.prod(a[2:] - a[:2]), np.prod(b[2:] - b[:2])))
+
+
 class PairDataset(Dataset[dict[str, torch.Tensor]]):
     """Pairs ``start, start + 1, ...`` of a sampler as tensors, for ``DataLoader``."""
 
@@ -299,4 +327,5 @@ class PairDataset(Dataset[dict[str, torch.Tensor]]):
             "positive": torch.tensor(pair.positive),
             "track": torch.tensor(pair.track),
             "shown": torch.tensor(pair.shown),
+            "beside_box": torch.from_numpy(pair.beside_box),
         }
