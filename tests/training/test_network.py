@@ -114,6 +114,28 @@ def test_an_object_beside_the_target_is_pushed_away() -> None:
     assert float(found) == pytest.approx(0.5 * (1 - distance) ** 2 / 2 / 3, rel=1e-3)
 
 
+def test_a_later_exemplar_is_blended_in_where_there_is_one() -> None:
+    network = tiny_kestrel().eval()
+    dataset = PairDataset(tiny_sampler(search=network.search_size), 3)
+    batch = torch.utils.data.default_collate([dataset[i] for i in range(3)])
+    batch["later"][1] = batch["later"][1].flip(0)
+    batch["later_box"][1] = torch.tensor([60.0, 70.0, 130.0, 120.0])
+    with torch.no_grad():
+        first, _ = network.exemplar(batch["exemplar"], batch["exemplar_box"])
+        later, _ = network.exemplar(batch["later"], batch["later_box"].nan_to_num())
+        objective = make_objective(network, LossOptions(blend=0.4))
+        used = []
+        search = network.search
+        network.search = lambda embedding, image: [
+            used.append(embedding),
+            search(embedding, image),
+        ][1]
+        objective(batch)
+    assert (first[1] - later[1]).abs().max() > 0.1
+    expected = torch.stack([first[0], 0.6 * first[1] + 0.4 * later[1], first[2]])
+    assert torch.allclose(used[0], expected, atol=1e-5)
+
+
 def conv_and_norm(channels: int, out: int, kernel: int, stride: int, groups: int) -> nn.Sequential:
     torch.manual_seed(1)
     norm = nn.BatchNorm2d(out, eps=1e-3)

@@ -276,3 +276,27 @@ def test_sheet_of_pairs(tmp_path) -> None:
         show_pairs(tiny_sampler(), 5, path)
     with pytest.raises(UserError, match=r"the name of a picture ends in \.png"):
         show_pairs(tiny_sampler(), 5, tmp_path / "pairs.xyz")
+
+
+def test_a_later_exemplar_shows_the_target_near_the_searched_frame() -> None:
+    """Its frame is told by its brightness; its box is a little off, as a tracker's would be."""
+    frames, boxes = [], []
+    for index in range(120):
+        image = np.full((80, 120, 3), 2 * index, np.uint8)
+        frames.append(cv2.imencode(".png", image)[1].ravel())
+        boxes.append([50, 30, 20, 24])
+    track = Track(EncodedFrames(frames, "clip"), np.array(boxes, np.float32))
+    options = replace(PairOptions(64, 128, shift=8).plain(), negative=0, later=1.0, distort=1.0)
+    sampler = PairSampler([Source("clip", (track,))], options, 5)
+    pairs = [sampler.pair(number) for number in range(60)]
+    gaps = [
+        abs(int(p.later[32, 32, 0]) - int(p.search[64, 64, 0])) / 2
+        for p in pairs
+        if p.later is not None
+    ]
+    assert len(gaps) == 60 and 10 < max(gaps) <= 31
+    off = np.array([p.later_box - p.exemplar_box for p in pairs])
+    assert 0.3 < np.abs(off).mean() < 6 and np.isfinite(off).all()
+
+    without = PairSampler([Source("clip", (track,))], replace(options, later=0.0), 5).pair(0)
+    assert without.later is None and np.isnan(without.later_box).all()

@@ -36,6 +36,7 @@ class LossOptions:
             1 asks for the overlap itself (Zhang et al. 2021, "VarifocalNet", section 3.2).
         contrastive, triplet: weights of the verification losses.
         margin: of the triplet loss.
+        blend: share of a later exemplar, where a pair has one: as the online tracker blends.
         radius: pixels around the target's middle that are positive, for SiamFC.
     """
 
@@ -45,6 +46,7 @@ class LossOptions:
     contrastive: float = 0.15
     triplet: float = 0.3
     margin: float = 0.3
+    blend: float = 0.4
     radius: float = 16.0
 
 
@@ -139,6 +141,7 @@ class KestrelObjective(nn.Module):
         """Losses by name; ``loss`` is their weighted sum."""
         net, options = self.network, self.options
         embedding, identity = net.exemplar(batch["exemplar"], batch["exemplar_box"])
+        embedding = self._blended(embedding, batch)
         output = SearchOutput(*(t.float() for t in net.search(embedding, batch["search"])))
         boxes = sides_to_corners(output.sides, net.stride)
         labels = ellipse_labels(batch["search_box"], output.score.shape[-1], net.stride)
@@ -156,6 +159,14 @@ class KestrelObjective(nn.Module):
             + options.triplet * parts["triplet"]
         )
         return parts
+
+    def _blended(self, embedding: Tensor, batch: Batch) -> Tensor:
+        """Embeddings with those of the later exemplars blended in, where there are any."""
+        rows = batch["later_box"].isfinite().all(1).nonzero()[:, 0]
+        if not len(rows):
+            return embedding
+        later, _ = self.network.exemplar(batch["later"][rows], batch["later_box"][rows])
+        return embedding.index_add(0, rows, self.options.blend * (later - embedding[rows]))
 
     def _score_loss(self, score: Tensor, labels: Tensor, boxes: Tensor, truth: Tensor) -> Tensor:
         if self.options.score == "focal":

@@ -33,6 +33,7 @@ from tracker.training.tracks import EncodedFrame, Image, Source, Track, read_ima
 
 ZOOM = math.log(2)
 NOTHING = np.full(4, np.nan, np.float32)
+LATER_GAP = 30  # frames between a later exemplar and what is searched next
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ class PairOptions:
         scale: largest change of scale in the search crop, exp(+-scale).
         zoom: of the search crops, those whose scale may change up to two-fold: a lost target is
             looked for in coarse regions, and comes back at another distance.
+        later: a later exemplar is blended in, as the online tracker does it: the target shortly
+            before the searched frame, with a box that is a little off.
         flip: both crops are mirrored.
         distort: factor on the changes of aspect, on rotation and on the exemplar's jitter.
         appearance: factor on the odds and strength of changes of light, colour and sharpness.
@@ -69,6 +72,7 @@ class PairOptions:
     shift: float = 64.0
     scale: float = 0.18
     zoom: float = 0.0
+    later: float = 0.0
     flip: float = 0.5
     distort: float = 1.0
     appearance: float = 1.0
@@ -84,6 +88,7 @@ class PairOptions:
             "flip",
             "appearance",
             "zoom",
+            "later",
         )
         for name in odds:
             if not 0 <= getattr(self, name) <= 1:
@@ -99,8 +104,8 @@ class PairOptions:
     def plain(self) -> PairOptions:
         """The same without anything that changes a picture: for validation."""
         return replace(
-            self, negative=0.5, paste=0, distractor=0, occluder=0, grey=0, scale=0, zoom=0, flip=0,
-            distort=0, appearance=0,
+            self, negative=0.5, paste=0, distractor=0, occluder=0, grey=0, scale=0, zoom=0, later=0,
+            flip=0, distort=0, appearance=0,
         )  # fmt: skip
 
 
@@ -116,6 +121,7 @@ class Pair:
         track: number of the exemplar's track; shown: of the object in the search crop.
         beside_box: corners of another object that stood in the searched frame, (4,) float32;
             NaN where none is known.
+        later: a later exemplar, as ``exemplar``, or ``None``; later_box: its box, (4,) float32.
     """
 
     exemplar: Image
@@ -126,6 +132,8 @@ class Pair:
     track: int
     shown: int
     beside_box: NDArray[np.float32]
+    later: Image | None
+    later_box: NDArray[np.float32]
 
 
 class PairSampler:
@@ -161,13 +169,18 @@ class PairSampler:
             track = self.tracks[shown]
             second = int(rng.choice(track.present))
         search, search_box, beside_box = self._search(number, shown, second, flip, rng)
+        later, later_box = self._later(number, first if negative else second, flip, rng)
         if rng.random() < self.options.grey:
             exemplar, search = grey(exemplar), grey(search)
+            later = None if later is None else grey(later)
         exemplar = change_appearance(exemplar, rng, 0.6 * self.options.appearance)
         search = change_appearance(search, rng, self.options.appearance)
+        if later is not None:
+            later = change_appearance(later, rng, self.options.appearance)
         return Pair(
-            exemplar, search, exemplar_box, search_box, not negative, number, shown, beside_box
-        )
+            exemplar, search, exemplar_box, search_box, not negative, number, shown, beside_box,
+            later, later_box,
+        )  # fmt: skip
 
     def _draw_track(self, rng: Generator) -> int:
         start, end = self._spans[int(rng.choice(len(self._spans), p=self._odds))]
@@ -201,6 +214,19 @@ class PairSampler:
         jitter = Jitter(4 * distort, 0.05 * distort)
         matrix = crop_matrix(box, size, exemplar_side(box), jitter, rng, flip)
         return warp(image, matrix, size, self._fill(image, size, number, rng)), map_box(matrix, box)
+
+    def _later(
+        self, number: int, frame: int, flip: bool, rng: Generator
+    ) -> tuple[Image | None, NDArray[np.float32]]:
+        """A later exemplar from a frame near ``frame``, and a box as a tracker would find it."""
+        if rng.random() >= self.options.later:
+            return None, NOTHING
+        present = self.tracks[number].present
+        near = present[np.abs(present - frame) <= LATER_GAP]
+        crop, corners = self._exemplar(number, int(rng.choice(near)), flip, rng)
+        size = np.tile(corners[2:] - corners[:2], 2)
+        off = rng.normal(0, 0.04, 4) * self.options.distort * size
+        return crop, (corners + off).astype(np.float32)
 
     def _search(
         self, exemplar: int, shown: int, frame: int, flip: bool, rng: Generator
@@ -328,4 +354,7 @@ class PairDataset(Dataset[dict[str, torch.Tensor]]):
             "track": torch.tensor(pair.track),
             "shown": torch.tensor(pair.shown),
             "beside_box": torch.from_numpy(pair.beside_box),
+            # a pair without one repeats its exemplar: the tensors of a batch have one shape
+            "later": torch.from_numpy(pair.exemplar if pair.later is None else pair.later),
+            "later_box": torch.from_numpy(pair.later_box),
         }

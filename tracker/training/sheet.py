@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from tracker.errors import UserError
 from tracker.files import check_picture, write_picture
 from tracker.training.pairs import Pair, PairSampler
 from tracker.training.tracks import Image
 
+Colour = tuple[int, int, int]
+
 GREEN, RED, WHITE = (90, 200, 60), (60, 60, 230), (255, 255, 255)
 MARGIN, CAPTION = 6, 18
 
 
 def show_pairs(sampler: PairSampler, count: int, path: Path, overwrite: bool = False) -> None:
-    """Draw the first pairs of a run: exemplar, search region, boxes, and what they are.
+    """Draw the first pairs of a run: exemplars, search region, boxes, and what they are.
 
-    Green is the same object, red another one (a negative).
+    Green is the same object, red another one (a negative, or one that is known beside it).
 
     Raises:
         UserError: the file exists, cannot be written, or has the ending of no picture.
@@ -43,18 +47,17 @@ def show_pairs(sampler: PairSampler, count: int, path: Path, overwrite: bool = F
 def pair_tile(sampler: PairSampler, pair: Pair, number: int) -> Image:
     """One pair side by side, with a caption."""
     colour = GREEN if pair.positive else RED
-    search, exemplar = pair.search.copy(), pair.exemplar.copy()
-    for image, corners, c in (
-        (exemplar, pair.exemplar_box, GREEN),
-        (search, pair.search_box, colour),
-    ):
-        x1, y1, x2, y2 = (round(float(v)) for v in corners)
-        cv2.rectangle(image, (x1, y1), (x2, y2), c, 1)
-    height = search.shape[0] + 2 * MARGIN + CAPTION
-    width = search.shape[1] + exemplar.shape[1] + 3 * MARGIN
-    tile = np.full((height, width, 3), 40, np.uint8)
-    _put(tile, exemplar, MARGIN)
-    _put(tile, search, exemplar.shape[1] + 2 * MARGIN)
+    crops = [(pair.exemplar, [(pair.exemplar_box, GREEN)])]
+    if sampler.options.later:
+        none = np.zeros_like(pair.exemplar)
+        crops.append((none if pair.later is None else pair.later, [(pair.later_box, GREEN)]))
+    crops.append((pair.search, [(pair.search_box, colour), (pair.beside_box, RED)]))
+    height = pair.search.shape[0] + 2 * MARGIN + CAPTION
+    width = sum(crop.shape[1] + MARGIN for crop, _ in crops) + MARGIN
+    tile, left = np.full((height, width, 3), 40, np.uint8), MARGIN
+    for crop, boxes in crops:
+        _put(tile, _drawn(crop, boxes), left)
+        left += crop.shape[1] + MARGIN
     category = sampler.tracks[pair.shown].category or f"object {pair.shown}"
     text = f"{number}: {'same' if pair.positive else 'another'} ({category})"
     cv2.putText(
@@ -62,6 +65,16 @@ def pair_tile(sampler: PairSampler, pair: Pair, number: int) -> Image:
         cv2.FONT_HERSHEY_SIMPLEX, 0.42, WHITE if pair.positive else RED, 1, cv2.LINE_AA,
     )  # fmt: skip
     return tile
+
+
+def _drawn(image: Image, boxes: Sequence[tuple[NDArray[np.float32], Colour]]) -> Image:
+    """A copy with corner boxes in it; one that is not known is NaN."""
+    image = image.copy()
+    for corners, colour in boxes:
+        if np.isfinite(corners).all():
+            x1, y1, x2, y2 = (round(float(v)) for v in corners)
+            cv2.rectangle(image, (x1, y1), (x2, y2), colour, 1)
+    return image
 
 
 def _put(tile: Image, image: Image, left: int) -> None:
