@@ -249,6 +249,8 @@ def test_what_stands_beside_the_target_is_named_in_the_crop() -> None:
         x1, y1, x2, y2 = pair.beside_box
         middle = pair.search[int((y1 + y2) / 2), int((x1 + x2) / 2)]
         assert middle.min() > 200  # the near one, not the far one
+    negatives = PairSampler([source], replace(options, negative=1), 3)
+    assert all(np.isnan(negatives.pair(number).beside_box).all() for number in range(10))
     assert all(np.isnan(p.beside_box).all() for p in pairs if p.track == 1)  # none are known
 
 

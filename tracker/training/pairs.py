@@ -119,8 +119,8 @@ class Pair:
             a positive pair, and of the object that is shown instead in a negative one.
         positive: the two show the same object.
         track: number of the exemplar's track; shown: of the object in the search crop.
-        beside_box: corners of another object that stood in the searched frame, (4,) float32;
-            NaN where none is known.
+        beside_box: corners of another object that stood beside the target in the searched frame,
+            (4,) float32; NaN in a negative pair and where none is known.
         later: a later exemplar, as ``exemplar``, or ``None``; later_box: its box, (4,) float32.
     """
 
@@ -240,7 +240,9 @@ class PairSampler:
         jitter = Jitter(self.options.shift, scale, aspect * distort, turn * distort)
         side = exemplar_side(box) * size / self.options.exemplar_size
         matrix = crop_matrix(box, size, side, jitter, rng, flip)
-        corners, other = map_box(matrix, box), _beside(track, frame, matrix, size)
+        corners, other = map_box(matrix, box), NOTHING
+        if shown == exemplar:  # else the one beside it can be the exemplar's
+            other = _beside(track, frame, matrix, size)
         if track.polygons and rng.random() < self.options.paste:
             background = square_fill(self._other_picture(shown, rng), size, rng)
             mask = object_mask(track, frame, image.shape[:2])
