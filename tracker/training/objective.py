@@ -140,8 +140,7 @@ class KestrelObjective(nn.Module):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Losses by name; ``loss`` is their weighted sum."""
         net, options = self.network, self.options
-        embedding, identity = net.exemplar(batch["exemplar"], batch["exemplar_box"])
-        embedding = self._blended(embedding, batch)
+        embedding, identity = self._embed(batch)
         output = SearchOutput(*(t.float() for t in net.search(embedding, batch["search"])))
         boxes = sides_to_corners(output.sides, net.stride)
         labels = ellipse_labels(batch["search_box"], output.score.shape[-1], net.stride)
@@ -160,13 +159,17 @@ class KestrelObjective(nn.Module):
         )
         return parts
 
-    def _blended(self, embedding: Tensor, batch: Batch) -> Tensor:
-        """Embeddings with those of the later exemplars blended in, where there are any."""
+    def _embed(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Embeddings, with later exemplars blended in where there are any, and identities."""
         rows = batch["later_box"].isfinite().all(1).nonzero()[:, 0]
-        if not len(rows):
-            return embedding
-        later, _ = self.network.exemplar(batch["later"][rows], batch["later_box"][rows])
-        return embedding.index_add(0, rows, self.options.blend * (later - embedding[rows]))
+        count = len(batch["exemplar"])
+        embedding, identity = self.network.exemplar(
+            torch.cat([batch["exemplar"], batch["later"][rows]]),
+            torch.cat([batch["exemplar_box"], batch["later_box"][rows]]),
+        )
+        first, later = embedding[:count], embedding[count:]
+        first = first.index_add(0, rows, self.options.blend * (later - first[rows]))
+        return first, identity[:count]
 
     def _score_loss(self, score: Tensor, labels: Tensor, boxes: Tensor, truth: Tensor) -> Tensor:
         if self.options.score == "focal":

@@ -54,7 +54,8 @@ class PairOptions:
         zoom: of the search crops, those whose scale may change up to two-fold: a lost target is
             looked for in coarse regions, and comes back at another distance.
         later: a later exemplar is blended in, as the online tracker does it: the target shortly
-            before the searched frame, with a box that is a little off.
+            before the searched frame, with a box that is a little off. Spread evenly over the
+            numbers of the pairs: tensors whose size changes from batch to batch are slow.
         flip: both crops are mirrored.
         distort: factor on the changes of aspect, on rotation and on the exemplar's jitter.
         appearance: factor on the odds and strength of changes of light, colour and sharpness.
@@ -169,7 +170,9 @@ class PairSampler:
             track = self.tracks[shown]
             second = int(rng.choice(track.present))
         search, search_box, beside_box = self._search(number, shown, second, flip, rng)
-        later, later_box = self._later(number, first if negative else second, flip, rng)
+        later, later_box = None, NOTHING
+        if math.floor((index + 1) * self.options.later) > math.floor(index * self.options.later):
+            later, later_box = self._later(number, first if negative else second, flip, rng)
         if rng.random() < self.options.grey:
             exemplar, search = grey(exemplar), grey(search)
             later = None if later is None else grey(later)
@@ -217,10 +220,8 @@ class PairSampler:
 
     def _later(
         self, number: int, frame: int, flip: bool, rng: Generator
-    ) -> tuple[Image | None, NDArray[np.float32]]:
+    ) -> tuple[Image, NDArray[np.float32]]:
         """A later exemplar from a frame near ``frame``, and a box as a tracker would find it."""
-        if rng.random() >= self.options.later:
-            return None, NOTHING
         present = self.tracks[number].present
         near = present[np.abs(present - frame) <= LATER_GAP]
         crop, corners = self._exemplar(number, int(rng.choice(near)), flip, rng)
