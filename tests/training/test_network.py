@@ -114,6 +114,22 @@ def test_an_object_beside_the_target_is_pushed_away() -> None:
     assert float(found) == pytest.approx(0.5 * (1 - distance) ** 2 / 2 / 3, rel=1e-3)
 
 
+def test_boxes_that_are_not_exact_teach_no_box() -> None:
+    network = tiny_kestrel().eval()
+    dataset = PairDataset(tiny_sampler(search=network.search_size), 2)
+    batch = torch.utils.data.default_collate([dataset[i] for i in range(2)])
+    batch["positive"][:] = True
+    objective = make_objective(network, LossOptions())
+    with torch.no_grad():
+        both = objective(batch)
+        batch["exact"][0] = False
+        one = objective(batch)
+        batch["exact"][1] = False
+        none = objective(batch)
+    assert 0 < one["box"] < both["box"] and none["box"] == 0
+    assert none["score"] == both["score"] and none["triplet"] == both["triplet"]
+
+
 def test_a_later_exemplar_is_blended_in_where_there_is_one() -> None:
     network = tiny_kestrel().eval()
     dataset = PairDataset(tiny_sampler(search=network.search_size), 3)

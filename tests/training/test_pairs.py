@@ -304,3 +304,11 @@ def test_a_later_exemplar_shows_the_target_near_the_searched_frame() -> None:
     without = [p for p in map(some.pair, range(32)) if p.later is None]
     assert len(without) == 24  # as many in every batch
     assert all(np.isnan(p.later_box).all() for p in without)
+
+
+def test_pairs_of_a_rough_source_say_that_their_boxes_are_not_exact() -> None:
+    sources = [tiny_source(2), replace(tiny_source(2), rough=True)]
+    sampler = PairSampler(sources, PairOptions(128, 224, negative=0.5), 1)
+    pairs = [sampler.pair(number) for number in range(40)]
+    assert {p.exact for p in pairs if p.shown < 2} == {True}
+    assert {p.exact for p in pairs if p.shown >= 2} == {False}

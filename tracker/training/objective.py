@@ -148,7 +148,7 @@ class KestrelObjective(nn.Module):
         positive = labels > 0
         parts = {
             "score": self._score_loss(output.score, labels, boxes, batch["search_box"]),
-            "box": giou_loss(boxes, batch["search_box"], positive),
+            "box": giou_loss(boxes, batch["search_box"], positive & batch["exact"][:, None, None]),
         }
         parts |= self._identity_losses(identity.float(), output, boxes, batch)
         parts["loss"] = (

@@ -122,6 +122,7 @@ class Pair:
         track: number of the exemplar's track; shown: of the object in the search crop.
         beside_box: corners of another object that stood beside the target in the searched frame,
             (4,) float32; NaN in a negative pair and where none is known.
+        exact: the search box is where the object ends, and not a few percent off.
         later: a later exemplar, as ``exemplar``, or ``None``; later_box: its box, (4,) float32.
     """
 
@@ -133,6 +134,7 @@ class Pair:
     track: int
     shown: int
     beside_box: NDArray[np.float32]
+    exact: bool
     later: Image | None
     later_box: NDArray[np.float32]
 
@@ -145,6 +147,7 @@ class PairSampler:
         self.tracks: list[Track] = [t for s in sources for t in s.tracks]
         ends = np.cumsum([len(s.tracks) for s in sources])
         self._spans = list(zip([0, *ends[:-1]], ends, strict=True))
+        self._exact = np.repeat([not s.rough for s in sources], [len(s.tracks) for s in sources])
         weights = np.array([s.weight for s in sources], dtype=np.float64)
         self._odds = weights / weights.sum()
         self._by_category: dict[str, list[int]] = defaultdict(list)
@@ -182,7 +185,7 @@ class PairSampler:
             later = change_appearance(later, rng, self.options.appearance)
         return Pair(
             exemplar, search, exemplar_box, search_box, not negative, number, shown, beside_box,
-            later, later_box,
+            bool(self._exact[shown]), later, later_box,
         )  # fmt: skip
 
     def _draw_track(self, rng: Generator) -> int:
@@ -356,6 +359,7 @@ class PairDataset(Dataset[dict[str, torch.Tensor]]):
             "positive": torch.tensor(pair.positive),
             "track": torch.tensor(pair.track),
             "shown": torch.tensor(pair.shown),
+            "exact": torch.tensor(pair.exact),
             "beside_box": torch.from_numpy(pair.beside_box),
             # a pair without one repeats its exemplar: the tensors of a batch have one shape
             "later": torch.from_numpy(pair.exemplar if pair.later is None else pair.later),

@@ -92,12 +92,14 @@ class Source:
         tracks: those with at least one usable box.
         weight: share of the pairs drawn from here, relative to the other sources.
         notes: sentences on what was left out, for the person who trains.
+        rough: the boxes are a few percent off: they teach which object it is, not where it ends.
     """
 
     name: str
     tracks: tuple[Track, ...]
     weight: float = 1.0
     notes: tuple[str, ...] = ()
+    rough: bool = False
 
     def __post_init__(self) -> None:
         if not self.tracks:

@@ -7,6 +7,7 @@ import contextlib
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -67,7 +68,7 @@ def main() -> int:
         with hold(args.out):
             if not args.resume:
                 initialise(network, args.init)
-            record = make_record(sources, sys.argv, args.data or ["toy"], settings)
+            record = make_record(sources, sys.argv, [*args.data, *args.rough] or ["toy"], settings)
             validate = validations(args, pairs, options.loss)
             trainer = Trainer(
                 network, sampler, options, args.out, choose_training_device(), record, validate
@@ -107,12 +108,13 @@ def open_sources(args: argparse.Namespace) -> list[Source]:
         UserError: none, or both rendered and given ones.
     """
     if args.toy:
-        if args.data:
+        if args.data or args.rough:
             raise UserError("--toy renders its own data: leave --data out, or --toy")
         return [toy_source(seed=args.seed)]
     if not args.data:
         raise UserError("--data names what to train on (--toy renders something); see --help")
     sources = [open_source(text) for text in args.data]
+    sources += [replace(open_source(text), rough=True) for text in args.rough]
     tell([note for source in sources for note in source.notes])
     return sources
 

@@ -56,6 +56,14 @@ def _add_run(g: Any) -> None:
         metavar="[LAYOUT:]PATH[@WEIGHT]",
         help="training data; give it several times to mix",
     )
+    g.add_argument(
+        "--rough",
+        action="append",
+        default=[],
+        metavar="[LAYOUT:]PATH[@WEIGHT]",
+        help="as --data, with boxes a few percent off, such as a detector's: "
+        "they teach which object it is, not where it ends",
+    )
     g.add_argument("--toy", action="store_true", help="rendered shapes: a run of two minutes")
     g.add_argument("--out", type=Path, help="folder of the run (checkpoint, log, plot)")
     g.add_argument("--pairs", type=_whole, help="pairs in the whole run (100000)")
