@@ -1,4 +1,4 @@
-"""One frame through the network: the crops of all targets in one batch."""
+"""One frame through the network: the crops of all targets, a batch for each of their sizes."""
 
 from __future__ import annotations
 
