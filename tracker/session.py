@@ -1,4 +1,4 @@
-"""Several targets followed through one stream of frames, their crops in one batch."""
+"""Several targets followed through one stream of frames, their crops in batches."""
 
 from __future__ import annotations
 
