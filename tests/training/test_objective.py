@@ -1,0 +1,133 @@
+"""The losses of a batch: labels, what is blended, what is left out, and who gets a gradient."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from tests.training.data import tiny_kestrel, tiny_sampler  # noqa: E402
+from tracker.training.models import make_network  # noqa: E402
+from tracker.training.objective import (  # noqa: E402
+    LossOptions,
+    disc_labels,
+    ellipse_labels,
+    false_peak,
+    make_objective,
+)
+from tracker.training.pairs import PairDataset  # noqa: E402
+
+
+@pytest.mark.parametrize("name", ["siamfc", "kestrel"])
+def test_every_parameter_gets_a_gradient(name: str) -> None:
+    torch.manual_seed(0)
+    network = make_network(name) if name == "siamfc" else tiny_kestrel()
+    sampler = tiny_sampler(exemplar=network.exemplar_size, search=network.search_size)
+    dataset = PairDataset(sampler, 4)
+    batch = torch.utils.data.default_collate([dataset[i] for i in range(4)])
+    assert batch["positive"].any()
+    parts = make_objective(network, LossOptions())(batch)
+    assert all(torch.isfinite(v) for v in parts.values())
+    parts["loss"].backward()
+    silent = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()]
+    assert silent == []
+
+
+def test_an_object_beside_the_target_is_pushed_away() -> None:
+    """Half of the contrastive value of the exemplar and that object, over the batch."""
+    network = tiny_kestrel().eval()
+    dataset = PairDataset(tiny_sampler(search=network.search_size), 3)
+    batch = torch.utils.data.default_collate([dataset[i] for i in range(3)])
+    assert batch["beside_box"].isnan().all()
+    objective = make_objective(network, LossOptions())
+    with torch.no_grad():
+        without = objective(batch)["contrastive"]
+        batch["beside_box"][1] = torch.tensor([32.0, 48.0, 80.0, 96.0])  # whole cells
+        found = objective(batch)["contrastive"] - without
+        embedding, anchor = network.exemplar(batch["exemplar"], batch["exemplar_box"])
+        cells = network.search(embedding, batch["search"]).identity[1, :, 3:6, 2:5]
+        there = torch.nn.functional.normalize(cells.mean((1, 2)), dim=0)
+        distance = float((anchor[1] - there).norm())
+    assert 0 < distance < 1  # else nothing is pushed
+    assert float(found) == pytest.approx(0.5 * (1 - distance) ** 2 / 2 / 3, rel=1e-3)
+
+
+def test_boxes_that_are_not_exact_teach_no_box() -> None:
+    network = tiny_kestrel().eval()
+    dataset = PairDataset(tiny_sampler(search=network.search_size), 2)
+    batch = torch.utils.data.default_collate([dataset[i] for i in range(2)])
+    batch["positive"][:] = True
+    objective = make_objective(network, LossOptions())
+    with torch.no_grad():
+        both = objective(batch)
+        batch["exact"][0] = False
+        one = objective(batch)
+        batch["exact"][1] = False
+        none = objective(batch)
+    assert 0 < one["box"] < both["box"] and none["box"] == 0
+    assert none["score"] == both["score"] and none["triplet"] == both["triplet"]
+
+
+def test_a_later_exemplar_is_blended_in_where_there_is_one() -> None:
+    network = tiny_kestrel().eval()
+    dataset = PairDataset(tiny_sampler(search=network.search_size), 3)
+    batch = torch.utils.data.default_collate([dataset[i] for i in range(3)])
+    batch["later"][1] = batch["later"][1].flip(0)
+    batch["later_box"][1] = torch.tensor([60.0, 70.0, 130.0, 120.0])
+    with torch.no_grad():
+        first, _ = network.exemplar(batch["exemplar"], batch["exemplar_box"])
+        later, _ = network.exemplar(batch["later"], batch["later_box"].nan_to_num())
+        objective = make_objective(network, LossOptions(blend=0.4))
+        used = []
+        search = network.search
+        network.search = lambda embedding, image: [
+            used.append(embedding),
+            search(embedding, image),
+        ][1]
+        objective(batch)
+    assert (first[1] - later[1]).abs().max() > 0.1
+    expected = torch.stack([first[0], 0.6 * first[1] + 0.4 * later[1], first[2]])
+    assert torch.allclose(used[0], expected, atol=1e-5)
+
+
+def test_ellipse_labels_by_hand() -> None:
+    corners = torch.tensor([[20.0, 40.0, 148.0, 104.0], [100.0, 100.0, 104.0, 104.0]])
+    found = ellipse_labels(corners, 16, 16)
+    for b, (x1, y1, x2, y2) in enumerate(corners.tolist()):
+        nearest = (round((y1 + y2) / 32 - 0.5), round((x1 + x2) / 32 - 0.5))
+        for i in range(16):
+            for j in range(16):
+                dx = (16 * j + 8 - (x1 + x2) / 2) / ((x2 - x1) / 2)
+                dy = (16 * i + 8 - (y1 + y2) / 2) / ((y2 - y1) / 2)
+                inner, outer = math.hypot(2 * dx, 2 * dy) <= 1, math.hypot(dx, dy) <= 1
+                expected = 1 if inner or (i, j) == nearest else 0 if outer else -1
+                assert found[b, i, j] == expected
+    assert (found[0] == 0).any()
+    assert (found[1] == 1).sum() == 1  # a speck still has its cell
+
+
+def test_ellipse_labels_of_a_target_outside_of_the_crop() -> None:
+    found = ellipse_labels(torch.tensor([[-60.0, 300.0, -20.0, 340.0]]), 16, 16)
+    assert found[0, 15, 0] == 1
+    assert (found == 1).sum() == 1
+
+
+def test_disc_labels_by_hand() -> None:
+    corners = torch.tensor([[110.0, 120.0, 160.0, 150.0]])
+    found = disc_labels(corners, 17, 8, 255, 16.0)
+    for i in range(17):
+        for j in range(17):
+            y, x = 127.5 + 8 * (i - 8), 127.5 + 8 * (j - 8)
+            inside = math.hypot(x - 135, y - 135) <= 16
+            assert found[0, i, j] == (1 if inside else -1)
+    assert 8 <= (found > 0).sum() <= 16
+
+
+def test_false_peak_is_the_best_cell_that_misses_the_object() -> None:
+    boxes = torch.tensor([[0.0, 0, 10, 10], [1, 1, 11, 11], [40, 40, 50, 50], [60, 0, 70, 10]])
+    boxes = boxes.T.reshape(1, 4, 2, 2)
+    score = torch.tensor([[[9.0, 8.0], [1.0, 2.0]]])
+    truth = torch.tensor([[0.0, 0, 10, 10]])
+    assert false_peak(score, boxes, truth).tolist() == [[60.0, 0.0, 70.0, 10.0]]
