@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -54,26 +54,35 @@ class InvertedResidual(nn.Module):
         self,
         inp: int,
         out: int,
+        middle: int,
         kernel: int,
         stride: int,
-        expand: int,
+        expand: bool = True,
         padding: tuple[int, int, int, int] | None = None,
     ) -> None:
         super().__init__()
-        mid = inp * expand
-        self.expand = FrozenNormConv2d(inp, mid) if expand > 1 else None
-        self.depthwise = FrozenNormConv2d(mid, mid, kernel, stride, groups=mid, padding=padding)
-        self.project = FrozenNormConv2d(mid, out)
-        self.skip = stride == 1 and inp == out
+        self.expand = FrozenNormConv2d(inp, middle) if expand else None
+        self.depthwise = FrozenNormConv2d(
+            middle, middle, kernel, stride, groups=middle, padding=padding
+        )
+        self.project = FrozenNormConv2d(middle, out)
+        self.skip = expand and stride == 1 and inp == out
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C', H / stride, W / stride)."""
+        y = self.project(self.widened(x))
+        return x + y if self.skip else y
+
+    def widened(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, middle, H / stride, W / stride): what the projection sums up."""
         y = x
         if self.expand is not None:
             y = nn.functional.hardtanh(self.expand(y), 0.0, 6.0, inplace=True)
-        y = nn.functional.hardtanh(self.depthwise(y), 0.0, 6.0, inplace=True)
-        y = self.project(y)
-        return x + y if self.skip else y
+        return nn.functional.hardtanh(self.depthwise(y), 0.0, 6.0, inplace=True)
+
+
+FULL_WIDTHS = (32, 96, 144, 144, 240, 240, 480, 480, 480, 672, 672)
+"""Channels between expansion and projection of EfficientNet-Lite0's blocks to stride 16."""
 
 
 class EfficientNetLiteTrunk(nn.Module):
@@ -82,29 +91,34 @@ class EfficientNetLiteTrunk(nn.Module):
     Tan & Le 2019, "EfficientNet", in the Lite form (no squeeze-excitation, ReLU6).
     All convolutions pad symmetrically but the last with stride two, which pads at the
     right and bottom: cell (i, j) then looks at pixel (16 i + 8, 16 j + 8), its own middle.
+
+    Args:
+        widths: channels inside each of the 11 blocks; the first block has those of the stem.
+
+    Raises:
+        ValueError: not 11 positive widths.
     """
 
     out_channels = 112
     fine_channels = 40
     stride = 16
-    # (repeats, kernel, stride, expansion, input channels, output channels) of a stage
-    stage_table = (
-        (1, 3, 1, 1, 32, 16),
-        (2, 3, 2, 6, 16, 24),
-        (2, 5, 2, 6, 24, 40),
-        (3, 3, 2, 6, 40, 80),
-        (3, 5, 1, 6, 80, 112),
-    )
+    # (repeats, kernel, stride, output channels) of a stage
+    stage_table = ((1, 3, 1, 16), (2, 3, 2, 24), (2, 5, 2, 40), (3, 3, 2, 80), (3, 5, 1, 112))
 
-    def __init__(self) -> None:
+    def __init__(self, widths: Sequence[int] = FULL_WIDTHS) -> None:
         super().__init__()
-        self.stem = FrozenNormConv2d(3, 32, 3, 2)
-        stages = []
-        for index, (repeats, kernel, stride, expand, inp, out) in enumerate(self.stage_table):
+        if len(widths) != len(FULL_WIDTHS) or min(widths) < 1:
+            raise ValueError(f"the trunk takes {len(FULL_WIDTHS)} widths, found {list(widths)}")
+        self.stem = FrozenNormConv2d(3, widths[0], 3, 2)
+        stages, inp, left = [], widths[0], iter(widths)
+        for index, (repeats, kernel, stride, out) in enumerate(self.stage_table):
             pad = (0, 1, 0, 1) if index == 3 else None
-            blocks = [InvertedResidual(inp, out, kernel, stride, expand, pad)]
-            blocks += [InvertedResidual(out, out, kernel, 1, expand) for _ in range(repeats - 1)]
+            blocks = [InvertedResidual(inp, out, next(left), kernel, stride, index > 0, pad)]
+            blocks += [
+                InvertedResidual(out, out, next(left), kernel, 1) for _ in range(repeats - 1)
+            ]
             stages.append(nn.Sequential(*blocks))
+            inp = out
         self.stages = nn.ModuleList(stages)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -119,6 +133,10 @@ class EfficientNetLiteTrunk(nn.Module):
         for stage in self.stages[3:]:
             x = stage(x)
         return fine, x
+
+    def blocks(self) -> list[InvertedResidual]:
+        """All blocks, in order."""
+        return [module for module in self.modules() if isinstance(module, InvertedResidual)]
 
     def freeze_stages(self, count: int) -> None:
         """Stop learning in the stem and the first ``count - 1`` stages (0: learn all)."""
@@ -136,17 +154,12 @@ class EfficientNetLiteTrunk(nn.Module):
             KeyError: a layer is missing in ``state``.
         """
         _copy_norm_conv(self.stem, state, "_conv_stem", "_bn0")
-        number = 0
-        for stage in self.stages:
-            assert isinstance(stage, nn.Sequential)
-            for block in stage:
-                assert isinstance(block, InvertedResidual)
-                prefix = f"_blocks.{number}."
-                if block.expand is not None:
-                    _copy_norm_conv(block.expand, state, prefix + "_expand_conv", prefix + "_bn0")
-                _copy_norm_conv(block.depthwise, state, prefix + "_depthwise_conv", prefix + "_bn1")
-                _copy_norm_conv(block.project, state, prefix + "_project_conv", prefix + "_bn2")
-                number += 1
+        for number, block in enumerate(self.blocks()):
+            prefix = f"_blocks.{number}."
+            if block.expand is not None:
+                _copy_norm_conv(block.expand, state, prefix + "_expand_conv", prefix + "_bn0")
+            _copy_norm_conv(block.depthwise, state, prefix + "_depthwise_conv", prefix + "_bn1")
+            _copy_norm_conv(block.project, state, prefix + "_project_conv", prefix + "_bn2")
 
 
 def _copy_norm_conv(

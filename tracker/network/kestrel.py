@@ -12,13 +12,14 @@ apart, by detail that stride 16 has lost.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tracker.network.backbone import EfficientNetLiteTrunk
+from tracker.network.backbone import FULL_WIDTHS, EfficientNetLiteTrunk
 from tracker.network.correlation import pixelwise_correlation
 from tracker.network.head import BoxHead, box_coverage
 from tracker.network.norm import SharedBatchNorm2d
@@ -32,11 +33,13 @@ class SearchOutput(NamedTuple):
         score: logits (B, 14, 14) that the target's middle is at a cell.
         sides: (B, 4, 14, 14) distances left, top, right, bottom, search-crop pixels.
         identity: (B, D, 14, 14), averaged over a box and normalised: its identity vector.
+        features: (B, F, 14, 14) of the search crop alone.
     """
 
     score: Tensor
     sides: Tensor
     identity: Tensor
+    features: Tensor
 
 
 class Kestrel(nn.Module):
@@ -47,6 +50,7 @@ class Kestrel(nn.Module):
         identity_channels: length of the verification embedding.
         tower_depth: separable blocks a tower.
         detail_channels: of what is taken from stride 8.
+        trunk_widths: of the trunk's blocks; fewer than EfficientNet's own after pruning.
     """
 
     name = "kestrel"
@@ -60,11 +64,12 @@ class Kestrel(nn.Module):
         identity_channels: int = 64,
         tower_depth: int = 4,
         detail_channels: int = 48,
+        trunk_widths: Sequence[int] = FULL_WIDTHS,
     ) -> None:
         super().__init__()
         self.cells = self.exemplar_size // self.stride
         self.preprocess = Preprocess()
-        self.trunk = EfficientNetLiteTrunk()
+        self.trunk = EfficientNetLiteTrunk(trunk_widths)
         self.detail = nn.Sequential(
             # as the trunk's own last step: a cell looks at its own middle
             nn.ZeroPad2d((0, 1, 0, 1)),
@@ -136,7 +141,7 @@ class Kestrel(nn.Module):
         fused = self.fuse(torch.cat([embedded, embedded * pooled, response], 1))
         fused = F.relu(self.fuse_norm(fused) + hint, inplace=True)
         score, sides = self.head(fused)
-        return SearchOutput(score, sides, self.identity(features))
+        return SearchOutput(score, sides, self.identity(features), features)
 
 
 class CellGate(nn.Module):

@@ -23,8 +23,7 @@ from tracker.network.siamfc import SiamFC
 from tracker.spec import BoxPolicy, ModelSpec, PresencePolicy, ScalePolicy
 from tracker.training.checkpoint import load_checkpoint, reading
 from tracker.training.export import export, make_spec, write_model
-from tracker.training.loop import load_weights
-from tracker.training.models import make_network
+from tracker.training.models import restore_network
 from tracker.training.pairs import PairOptions, PairSampler
 from tracker.training.record import training_record
 from tracker.training.sources import open_source
@@ -82,20 +81,6 @@ def main() -> int:
         print(f"{target}  {target.stat().st_size / 1e6:.2f} MB")
     print(f"compared with torch at batch 1 and 3 on {CROPS} crops; SHA256SUMS written")
     return 0
-
-
-def restore_network(content: dict[str, Any], weights: str, path: Path) -> SiamFC | Kestrel:
-    """The network of a checkpoint, in evaluation mode.
-
-    Args:
-        content: of the checkpoint; ``path`` stands in messages.
-        weights: ``average`` or ``model``.
-    """
-    with reading(path):
-        settings = content.get("record", {}).get("settings", {})
-        network = make_network(content["network"], **settings)
-        load_weights(network, content[weights], path)
-    return network.eval()
 
 
 def read_tuned(path: Path) -> dict[str, Any]:

@@ -18,9 +18,11 @@ from tracker.errors import UserError
 from tracker.network.kestrel import Kestrel
 from tracker.network.siamfc import SiamFC
 from tracker.training.checkpoint import load_checkpoint, save_checkpoint
+from tracker.training.imitation import Teacher
 from tracker.training.loader import PairLoader
 from tracker.training.log import RunningMeans, Table
 from tracker.training.mining import ConfusionMiner
+from tracker.training.models import load_weights
 from tracker.training.objective import Batch, LossOptions, make_objective
 from tracker.training.optimise import (
     MovingAverage,
@@ -99,6 +101,7 @@ class Trainer:
         device: where to train.
         record: of data and command, kept in the checkpoint for the export.
         validate: measures the averaged network now and then.
+        teacher: a network to stay near to, which does not learn.
     """
 
     def __init__(
@@ -110,6 +113,7 @@ class Trainer:
         device: torch.device,
         record: dict[str, Any] | None = None,
         validate: Validation | None = None,
+        teacher: Kestrel | None = None,
     ) -> None:
         self.options, self.out, self.device = options, out, device
         self.sampler, self.validate = sampler, validate
@@ -121,7 +125,10 @@ class Trainer:
         self._freeze(options.frozen)
         self.optimiser = make_optimiser(network, options.optim)
         self.average = MovingAverage(network, options.optim.ema)
-        self.bare = make_objective(network, options.loss)
+        teaching = Teacher(teacher).to(device) if teacher is not None else None
+        if teaching is not None:
+            teaching.to(memory_format=layout)  # type: ignore[call-overload]
+        self.bare = make_objective(network, options.loss, teaching)
         self.objective = self.bare
         half = options.autocast == "fp16"
         self.scaler = torch.amp.GradScaler(device.type, enabled=half)
@@ -320,21 +327,6 @@ class Trainer:
         kinds = {"bf16": torch.bfloat16, "fp16": torch.float16}
         dtype = kinds.get(self.options.autocast)
         return torch.autocast(self.device.type, dtype, enabled=dtype is not None)
-
-
-def load_weights(network: nn.Module, state: dict[str, Tensor], path: Path) -> None:
-    """Load weights; a network of another build is refused in one sentence.
-
-    Raises:
-        UserError: missing, unexpected or misshapen weights.
-    """
-    try:
-        network.load_state_dict(state)
-    except RuntimeError as error:
-        reason = str(error).split("\n")[1].strip() if "\n" in str(error) else str(error)
-        raise UserError(
-            f"the weights in {path} are of another build of the network ({reason})"
-        ) from None
 
 
 def changed_options(before: dict[str, Any], now: dict[str, Any], inside: str = "") -> list[str]:

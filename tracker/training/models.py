@@ -1,15 +1,18 @@
-"""Networks by name, and their ImageNet start."""
+"""Networks by name, their ImageNet start, and networks of checkpoints."""
 
 from __future__ import annotations
 
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from tracker.errors import UserError
 from tracker.network.kestrel import Kestrel
 from tracker.network.siamfc import SiamFC
+from tracker.training.checkpoint import reading
 
 NETWORKS: dict[str, type[SiamFC] | type[Kestrel]] = {"siamfc": SiamFC, "kestrel": Kestrel}
 
@@ -43,3 +46,36 @@ def load_imagenet(network: SiamFC | Kestrel) -> None:
         ) from None
     with resources.as_file(root / "models" / "efficientnet-lite0-57934424.pth") as path:
         network.trunk.load_imagenet(torch.load(path, map_location="cpu", weights_only=True))
+
+
+def restore_network(content: dict[str, Any], weights: str, path: Path) -> SiamFC | Kestrel:
+    """The network of a checkpoint, in evaluation mode.
+
+    Args:
+        content: of the checkpoint; ``path`` stands in messages.
+        weights: ``average`` or ``model``.
+    """
+    with reading(path):
+        network = make_network(content["network"], **settings_of(content))
+        load_weights(network, content[weights], path)
+    return network.eval()
+
+
+def settings_of(content: dict[str, Any]) -> dict[str, Any]:
+    """How the network of a checkpoint was built: arguments of ``make_network``."""
+    return dict(content.get("record", {}).get("settings", {}))
+
+
+def load_weights(network: nn.Module, state: dict[str, Tensor], path: Path) -> None:
+    """Load weights; a network of another build is refused in one sentence.
+
+    Raises:
+        UserError: missing, unexpected or misshapen weights.
+    """
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        reason = str(error).split("\n")[1].strip() if "\n" in str(error) else str(error)
+        raise UserError(
+            f"the weights in {path} are of another build of the network ({reason})"
+        ) from None

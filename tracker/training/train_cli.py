@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -18,8 +19,14 @@ from tracker.network.kestrel import Kestrel
 from tracker.network.siamfc import SiamFC
 from tracker.training.checkpoint import load_checkpoint, reading
 from tracker.training.log import plot_run
-from tracker.training.loop import Trainer, Validation, load_weights
-from tracker.training.models import load_imagenet, make_network
+from tracker.training.loop import Trainer, Validation
+from tracker.training.models import (
+    load_imagenet,
+    load_weights,
+    make_network,
+    restore_network,
+    settings_of,
+)
 from tracker.training.objective import LossOptions
 from tracker.training.pairs import PairOptions, PairSampler
 from tracker.training.processes import (
@@ -52,7 +59,7 @@ def main() -> int:
     if args.threads:
         torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
-    settings = network_settings(args)
+    settings = first_settings(args) | network_settings(args)
     network = make_network(args.network, **settings)
     options = run_options(args)
     pairs = pair_options(args, network)
@@ -71,8 +78,9 @@ def main() -> int:
             record = make_record(sources, sys.argv, [*args.data, *args.rough] or ["toy"], settings)
             validate = validations(args, pairs, options.loss)
             trainer = Trainer(
-                network, sampler, options, args.out, choose_training_device(), record, validate
-            )
+                network, sampler, options, args.out, choose_training_device(), record, validate,
+                read_teacher(args),
+            )  # fmt: skip
             if args.resume:
                 with reading(checkpoint):
                     tell(trainer.resume(checkpoint))
@@ -129,6 +137,8 @@ def draw_sheet(args: argparse.Namespace, sampler: PairSampler) -> int:
     return 0
 
 
+STARTS = ("imagenet", "none")
+"""What ``--init`` takes beside a checkpoint."""
 TABLES = ("log.csv", "validation.csv", "losses.png")
 """What a run makes beside its checkpoint."""
 
@@ -171,6 +181,42 @@ def _is_file(name: str, path: Path) -> bool:
 def hold(folder: Path) -> contextlib.AbstractContextManager[None]:
     """Keep a folder for this run; its first process does so for all."""
     return hold_folder(folder, PATIENCE) if process_rank() == 0 else contextlib.nullcontext()
+
+
+def first_settings(args: argparse.Namespace) -> dict[str, Any]:
+    """How the network was built that the run starts from or goes on with.
+
+    Raises:
+        UserError: its checkpoint is missing or damaged.
+    """
+    own = args.out / "checkpoint.pt" if args.out is not None else None
+    if args.resume and own is not None and own.is_file():
+        path = own
+    elif args.init in STARTS:
+        return {}
+    else:
+        path = Path(args.init)
+    content = load_checkpoint(path)
+    with reading(path):
+        same = content["network"] == args.network
+        return settings_of(content) if same else {}
+
+
+def read_teacher(args: argparse.Namespace) -> Kestrel | None:
+    """The network of ``--teacher``.
+
+    Raises:
+        UserError: it is no Kestrel, or SiamFC is to learn from it.
+    """
+    if args.teacher is None:
+        return None
+    teacher = restore_network(load_checkpoint(args.teacher), "average", args.teacher)
+    if not isinstance(teacher, Kestrel) or args.network != teacher.name:
+        raise UserError(
+            f"a teacher is a kestrel that teaches a kestrel; {args.teacher} is a {teacher.name} "
+            f"and --network is {args.network}"
+        )
+    return teacher
 
 
 def initialise(network: SiamFC | Kestrel, init: str) -> None:

@@ -71,6 +71,12 @@ def _add_run(g: Any) -> None:
     g.add_argument(
         "--init", default="imagenet", help="imagenet, none, or a checkpoint to start from"
     )
+    g.add_argument(
+        "--teacher",
+        type=Path,
+        metavar="CHECKPOINT",
+        help="Kestrel: a network whose features and scores this one stays near to, too",
+    )
     g.add_argument("--resume", action="store_true", help="go on where --out stopped")
     g.add_argument("--max-minutes", type=_amount, default=0.0, help="stop, resumable, after these")
     g.add_argument("--save-every", type=_whole, default=200, help="steps between checkpoints")
@@ -146,6 +152,9 @@ def _add_losses(g: Any) -> None:
     g.add_argument("--contrastive-weight", type=_amount, default=d.contrastive)
     g.add_argument("--triplet-weight", type=_amount, default=d.triplet)
     g.add_argument("--margin", type=_amount, default=d.margin, help="of the triplet loss")
+    g.add_argument(
+        "--imitation-weight", type=_amount, default=d.imitation, help="of what --teacher says"
+    )
     g.add_argument("--radius", type=_amount, default=d.radius, help="SiamFC: positive pixels")
 
 
@@ -272,6 +281,7 @@ def run_options(args: argparse.Namespace) -> RunOptions:
             contrastive=args.contrastive_weight,
             triplet=args.triplet_weight,
             margin=args.margin,
+            imitation=args.imitation_weight,
             radius=args.radius,
         ),
     )
