@@ -126,13 +126,15 @@ class EfficientNetLiteTrunk(nn.Module):
 
         H and W are multiples of 16.
         """
-        x = nn.functional.hardtanh(self.stem(x), 0.0, 6.0, inplace=True)
-        for stage in self.stages[:3]:
-            x = stage(x)
-        fine = x
-        for stage in self.stages[3:]:
-            x = stage(x)
-        return fine, x
+        outputs = self.stage_outputs(x)
+        return outputs[2], outputs[4]
+
+    def stage_outputs(self, x: Tensor) -> list[Tensor]:
+        """What each of the five stages gives; arguments as of ``forward``."""
+        outputs = [nn.functional.hardtanh(self.stem(x), 0.0, 6.0, inplace=True)]
+        for stage in self.stages:
+            outputs.append(stage(outputs[-1]))
+        return outputs[1:]
 
     def blocks(self) -> list[InvertedResidual]:
         """All blocks, in order."""

@@ -33,13 +33,11 @@ class SearchOutput(NamedTuple):
         score: logits (B, 14, 14) that the target's middle is at a cell.
         sides: (B, 4, 14, 14) distances left, top, right, bottom, search-crop pixels.
         identity: (B, D, 14, 14), averaged over a box and normalised: its identity vector.
-        features: (B, F, 14, 14) of the search crop alone.
     """
 
     score: Tensor
     sides: Tensor
     identity: Tensor
-    features: Tensor
 
 
 class Kestrel(nn.Module):
@@ -100,7 +98,10 @@ class Kestrel(nn.Module):
 
     def features(self, image: Tensor) -> Tensor:
         """uint8 BGR (B, H, W, 3) -> (B, feature_channels, H / 16, W / 16), of either branch."""
-        fine, deep = self.trunk(self.preprocess(image))
+        return self.join(*self.trunk(self.preprocess(image)))
+
+    def join(self, fine: Tensor, deep: Tensor) -> Tensor:
+        """What the trunk has at strides 8 and 16 -> features of stride 16."""
         return torch.cat([deep, self.detail(fine)], 1)
 
     def exemplar(self, image: Tensor, box: Tensor) -> tuple[Tensor, Tensor]:
@@ -141,7 +142,7 @@ class Kestrel(nn.Module):
         fused = self.fuse(torch.cat([embedded, embedded * pooled, response], 1))
         fused = F.relu(self.fuse_norm(fused) + hint, inplace=True)
         score, sides = self.head(fused)
-        return SearchOutput(score, sides, self.identity(features), features)
+        return SearchOutput(score, sides, self.identity(features))
 
 
 class CellGate(nn.Module):

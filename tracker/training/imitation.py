@@ -1,8 +1,8 @@
-"""Learning from another network: distillation.
+"""Learning from another network alone: distillation of a trunk.
 
-Hinton et al. 2015, "Distilling the Knowledge in a Neural Network", and Romero et al. 2015,
-"FitNets", whose hints are features. Here a narrow network keeps what a wide one has learned,
-where the few pictures at hand would not teach it again.
+Romero et al. 2015, "FitNets", section 2.2: the hints are features. A pruned trunk so gets back
+what a whole one gives, without labels, and with none of the forgetting of a training on the few
+pictures at hand.
 """
 
 from __future__ import annotations
@@ -12,40 +12,51 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from tracker.network.kestrel import Kestrel, SearchOutput
+from tracker.network.kestrel import Kestrel
 
 
-class Teacher(nn.Module):
-    """A network that does not learn any more.
+def only_trunk_learns(network: Kestrel) -> None:
+    """Keep all but the trunk: what a teacher and its pupil share."""
+    network.requires_grad_(False)
+    network.trunk.requires_grad_(True)
+
+
+class ImitationObjective(nn.Module):
+    """How far the features of a network are from those of its teacher, in search crops.
 
     Args:
-        network: copied.
+        network: the pupil; of another width of the trunk at most.
+        teacher: copied; does not learn.
     """
 
-    def __init__(self, network: Kestrel) -> None:
+    def __init__(self, network: Kestrel, teacher: Kestrel) -> None:
         super().__init__()
-        self.network = copy.deepcopy(network).eval().requires_grad_(False)
+        self.network = network
+        self.teacher = copy.deepcopy(teacher).requires_grad_(False)
 
-    def train(self, mode: bool = True) -> Teacher:
-        """Stay in evaluation mode, whatever the network that learns does."""
+    def train(self, mode: bool = True) -> ImitationObjective:
+        """Stay in evaluation mode: the norms behind the trunk are to stay the teacher's."""
         return super().train(False)
 
-    @torch.no_grad()
-    def forward(self, exemplar: Tensor, box: Tensor, search: Tensor) -> SearchOutput:
-        """What it sees in search crops (B, S, S, 3), uint8 BGR, of targets in exemplar crops."""
-        embedding, _ = self.network.exemplar(exemplar, box)
-        return SearchOutput(*(t.float() for t in self.network.search(embedding, search)))
+    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Relative errors by name; ``loss`` is their sum."""
+        with torch.no_grad():
+            wanted = hints(self.teacher, batch["search"])
+        found = hints(self.network, batch["search"])
+        parts = {name: relative_error(found[name].float(), wanted[name].float()) for name in found}
+        return parts | {"loss": torch.stack(list(parts.values())).sum()}
 
 
-def imitation_loss(found: SearchOutput, wanted: SearchOutput) -> Tensor:
-    """How far outputs are from a teacher's: of features, identities and scores, in the mean.
+def hints(network: Kestrel, image: Tensor) -> dict[str, Tensor]:
+    """What is compared: all stages from stride 4 on, and what the branches take from them.
 
-    Each is the squared difference relative to the variance of the teacher's within a channel,
-    so none needs a weight of its own; scores are compared as probabilities.
+    Args:
+        image: uint8 BGR search crops (B, S, S, 3).
     """
-    score = (found.score.sigmoid()[:, None], wanted.score.sigmoid()[:, None])
-    maps = [(found.features, wanted.features), (found.identity, wanted.identity), score]
-    return torch.stack([relative_error(a, b) for a, b in maps]).mean()
+    stages = network.trunk.stage_outputs(network.preprocess(image))
+    features = network.join(stages[2], stages[4])
+    named = {f"stage{number}": stages[number] for number in range(1, len(stages))}
+    return named | {"neck": network.neck(features), "identity": network.identity(features)}
 
 
 def relative_error(found: Tensor, wanted: Tensor) -> Tensor:

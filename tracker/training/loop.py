@@ -18,7 +18,7 @@ from tracker.errors import UserError
 from tracker.network.kestrel import Kestrel
 from tracker.network.siamfc import SiamFC
 from tracker.training.checkpoint import load_checkpoint, save_checkpoint
-from tracker.training.imitation import Teacher
+from tracker.training.imitation import only_trunk_learns
 from tracker.training.loader import PairLoader
 from tracker.training.log import RunningMeans, Table
 from tracker.training.mining import ConfusionMiner
@@ -101,7 +101,7 @@ class Trainer:
         device: where to train.
         record: of data and command, kept in the checkpoint for the export.
         validate: measures the averaged network now and then.
-        teacher: a network to stay near to, which does not learn.
+        teacher: its features are all that the network's trunk learns; the rest stays.
     """
 
     def __init__(
@@ -121,14 +121,14 @@ class Trainer:
         layout = torch.channels_last if options.channels_last else torch.contiguous_format
         self.network = network.to(device)
         self.network.to(memory_format=layout)  # type: ignore[call-overload]
+        if teacher is not None and isinstance(network, Kestrel):
+            only_trunk_learns(network)
         self.frozen = options.frozen
         self._freeze(options.frozen)
         self.optimiser = make_optimiser(network, options.optim)
         self.average = MovingAverage(network, options.optim.ema)
-        teaching = Teacher(teacher).to(device) if teacher is not None else None
-        if teaching is not None:
-            teaching.to(memory_format=layout)  # type: ignore[call-overload]
-        self.bare = make_objective(network, options.loss, teaching)
+        self.bare = make_objective(network, options.loss, teacher)
+        self.bare.to(device).to(memory_format=layout)  # type: ignore[call-overload]
         self.objective = self.bare
         half = options.autocast == "fp16"
         self.scaler = torch.amp.GradScaler(device.type, enabled=half)

@@ -21,7 +21,7 @@ from tracker.network.losses import (
     triplet_values,
 )
 from tracker.network.siamfc import SiamFC
-from tracker.training.imitation import Teacher, imitation_loss
+from tracker.training.imitation import ImitationObjective
 
 Batch = dict[str, Tensor]
 
@@ -38,7 +38,6 @@ class LossOptions:
         contrastive, triplet: weights of the verification losses.
         margin: of the triplet loss.
         blend: share of a later exemplar, where a pair has one: as the online tracker blends.
-        imitation: weight of the distance from a teacher's outputs, where there is a teacher.
         radius: pixels around the target's middle that are positive, for SiamFC.
     """
 
@@ -49,7 +48,6 @@ class LossOptions:
     triplet: float = 0.3
     margin: float = 0.3
     blend: float = 0.4
-    imitation: float = 1.0
     radius: float = 16.0
 
 
@@ -135,11 +133,9 @@ class Seen:
 class KestrelObjective(nn.Module):
     """Score, box and identity losses. ``seen`` tells of the last batch."""
 
-    def __init__(
-        self, network: Kestrel, options: LossOptions, teacher: Teacher | None = None
-    ) -> None:
+    def __init__(self, network: Kestrel, options: LossOptions) -> None:
         super().__init__()
-        self.network, self.options, self.teacher = network, options, teacher
+        self.network, self.options = network, options
         self.seen: Seen | None = None
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
@@ -162,10 +158,6 @@ class KestrelObjective(nn.Module):
             + options.contrastive * parts["contrastive"]
             + options.triplet * parts["triplet"]
         )
-        if self.teacher is not None:
-            shown = self.teacher(batch["exemplar"], batch["exemplar_box"], batch["search"])
-            parts["imitation"] = imitation_loss(output, shown)
-            parts["loss"] = parts["loss"] + options.imitation * parts["imitation"]
         return parts
 
     def _embed(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -252,11 +244,13 @@ def _gather(values: Tensor) -> Tensor:
 
 
 def make_objective(
-    network: nn.Module, options: LossOptions, teacher: Teacher | None = None
+    network: nn.Module, options: LossOptions, teacher: Kestrel | None = None
 ) -> nn.Module:
-    """The objective that belongs to a network."""
+    """The objective that belongs to a network, or that of learning from a teacher alone."""
     if isinstance(network, Kestrel):
-        return KestrelObjective(network, options, teacher)
+        if teacher is not None:
+            return ImitationObjective(network, teacher)
+        return KestrelObjective(network, options)
     if isinstance(network, SiamFC):
         return SiamFCObjective(network, options)
     raise ValueError(f"no training objective for {type(network).__name__}")

@@ -75,7 +75,7 @@ def _add_run(g: Any) -> None:
         "--teacher",
         type=Path,
         metavar="CHECKPOINT",
-        help="Kestrel: a network whose features and scores this one stays near to, too",
+        help="Kestrel: learn the features of this network's trunk and nothing else",
     )
     g.add_argument("--resume", action="store_true", help="go on where --out stopped")
     g.add_argument("--max-minutes", type=_amount, default=0.0, help="stop, resumable, after these")
@@ -106,7 +106,7 @@ def _add_optimisation(g: Any) -> None:
         type=_factors,
         metavar="F[,F,F,F,F,F]",
         help="factor on it for the trunk, or for its stem and 5 stages "
-        f"({d.trunk_lr:g}; SiamFC, which starts from nothing, 1)",
+        f"({d.trunk_lr:g}; with --teacher, and for SiamFC, which starts from nothing, 1)",
     )
     g.add_argument(
         "--schedule", choices=("cosine", "step", "exponential", "constant"), default=d.schedule
@@ -119,7 +119,8 @@ def _add_optimisation(g: Any) -> None:
     g.add_argument(
         "--frozen",
         type=_amount_whole,
-        help="parts of Kestrel's trunk that do not learn: 0 none, 1 the stem, 6 all (3)",
+        help="parts of Kestrel's trunk that do not learn: 0 none, 1 the stem, 6 all "
+        "(3; with --teacher 0)",
     )
     g.add_argument(
         "--unfreeze-at",
@@ -152,9 +153,6 @@ def _add_losses(g: Any) -> None:
     g.add_argument("--contrastive-weight", type=_amount, default=d.contrastive)
     g.add_argument("--triplet-weight", type=_amount, default=d.triplet)
     g.add_argument("--margin", type=_amount, default=d.margin, help="of the triplet loss")
-    g.add_argument(
-        "--imitation-weight", type=_amount, default=d.imitation, help="of what --teacher says"
-    )
     g.add_argument("--radius", type=_amount, default=d.radius, help="SiamFC: positive pixels")
 
 
@@ -204,7 +202,7 @@ def fill_defaults(args: argparse.Namespace) -> None:
     args.batch = args.batch or (TOY["batch"] if toy else 32)
     args.lr = args.lr if args.lr is not None else (TOY_LR if toy else OptimOptions.lr)
     if args.frozen is None:
-        args.frozen = TOY["frozen"] if toy else RunOptions.frozen
+        args.frozen = 0 if args.teacher else TOY["frozen"] if toy else RunOptions.frozen
     if toy:
         args.out = args.out or Path("runs/toy")
         args.log_every, args.val_every = min(args.log_every, 25), min(args.val_every, 100)
@@ -281,7 +279,6 @@ def run_options(args: argparse.Namespace) -> RunOptions:
             contrastive=args.contrastive_weight,
             triplet=args.triplet_weight,
             margin=args.margin,
-            imitation=args.imitation_weight,
             radius=args.radius,
         ),
     )
@@ -291,7 +288,8 @@ def _trunk_lr(args: argparse.Namespace) -> float | tuple[float, ...]:
     if args.trunk_lr is not None:
         given: float | tuple[float, ...] = args.trunk_lr
         return given
-    return OptimOptions().trunk_lr if args.network == "kestrel" else 1.0
+    trained_before = args.network == "kestrel" and args.teacher is None
+    return OptimOptions().trunk_lr if trained_before else 1.0
 
 
 def _check_freezing(args: argparse.Namespace, kestrel: bool) -> None:
@@ -304,6 +302,8 @@ def _check_freezing(args: argparse.Namespace, kestrel: bool) -> None:
         raise UserError(f"--trunk-lr takes 1 or 6 factors, found {len(args.trunk_lr)}")
     if max([args.frozen, *(count for _, count in args.unfreeze_at)]) > 6:
         raise UserError("Kestrel's trunk has a stem and 5 stages: --frozen is 0 to 6")
+    if args.teacher is not None and args.frozen == 6:
+        raise UserError("a teacher teaches the trunk, and --frozen 6 keeps all of it; give less")
     shares = [share for share, _ in args.unfreeze_at]
     if shares != sorted(shares):
         raise UserError("give --unfreeze-at in the order of its shares")
