@@ -10,6 +10,7 @@ torch = pytest.importorskip("torch")
 
 from tests.training.data import tiny_kestrel, tiny_sampler  # noqa: E402
 from tests.training.test_train_tool import tool  # noqa: E402
+from tracker.network.kestrel import SearchOutput  # noqa: E402
 from tracker.training.checkpoint import save_checkpoint  # noqa: E402
 from tracker.training.imitation import (  # noqa: E402
     ImitationObjective,
@@ -40,7 +41,8 @@ def test_only_the_trunk_of_the_pupil_learns() -> None:
     before = {n: v.clone() for n, v in objective.state_dict().items()}
     optimiser = torch.optim.SGD((p for p in objective.parameters() if p.requires_grad), lr=0.01)
     parts = objective(batch())
-    assert parts.keys() == {"stage1", "stage2", "stage3", "stage4", "neck", "identity", "loss"}
+    stages, branches = {f"stage{n}" for n in (1, 2, 3, 4)}, {"neck", "identity", "exemplar"}
+    assert parts.keys() == {*stages, *branches, "score", "sides", "loss"}
     assert parts["loss"].item() == pytest.approx(
         sum(v.item() for n, v in parts.items() if n != "loss"), rel=1e-5
     )
@@ -74,6 +76,22 @@ def test_a_pupil_comes_nearer() -> None:
 def test_a_teacher_of_its_own_weights_has_nothing_to_say() -> None:
     pupil = tiny_kestrel(1)
     assert ImitationObjective(pupil, pupil)(batch())["loss"].item() == 0
+
+
+def test_sides_count_where_the_teacher_sees_the_target() -> None:
+    """Off by two strides everywhere: an error of two, whatever the weights of the places."""
+    teacher = tiny_kestrel(1)
+    objective = ImitationObjective(teacher, teacher)
+    respond = objective.network.respond
+
+    def wider(*args: torch.Tensor) -> SearchOutput:
+        output = respond(*args)
+        return output._replace(sides=output.sides + 32)
+
+    objective.network.respond = wider  # type: ignore[method-assign]
+    parts = objective(batch())
+    assert parts["sides"].item() == pytest.approx(2, rel=1e-4)
+    assert parts["loss"].item() == pytest.approx(2, rel=1e-4)
 
 
 def test_a_run_with_a_teacher_changes_the_trunk_alone(tmp_path: Path) -> None:

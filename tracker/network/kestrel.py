@@ -115,7 +115,10 @@ class Kestrel(nn.Module):
             Embedding (B, 66, C): 64 cells, their mean inside the box, a hint of the
             box's shape. Identity (B, D): the unit verification vector.
         """
-        features = self.features(image)
+        return self.embed(self.features(image), box)
+
+    def embed(self, features: Tensor, box: Tensor) -> tuple[Tensor, Tensor]:
+        """What ``exemplar`` gives, from the features (B, F, 8, 8) of its crops."""
         mask = box_coverage(box, self.cells, self.stride)
         cells = self.neck(features).flatten(2).transpose(1, 2)  # (B, 64, C)
         weight = mask.flatten(1)[:, :, None]
@@ -133,7 +136,10 @@ class Kestrel(nn.Module):
             embedding: (1 or B, 66, C) of ``exemplar``.
             image: uint8 BGR (B, 224, 224, 3).
         """
-        features = self.features(image)
+        return self.respond(embedding, self.features(image))
+
+    def respond(self, embedding: Tensor, features: Tensor) -> SearchOutput:
+        """What ``search`` gives, from the features (B, F, 14, 14) of its crops."""
         embedded = self.neck(features)
         rows = embedding[:, :-1]
         pooled = rows[:, -1][:, :, None, None]

@@ -12,7 +12,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from tracker.network.kestrel import Kestrel
+from tracker.network.kestrel import Kestrel, SearchOutput
 
 
 def only_trunk_learns(network: Kestrel) -> None:
@@ -22,7 +22,10 @@ def only_trunk_learns(network: Kestrel) -> None:
 
 
 class ImitationObjective(nn.Module):
-    """How far the features of a network are from those of its teacher, in search crops.
+    """How far features and responses of a network are from those of its teacher.
+
+    Features are compared relative to their variance, scores as probabilities, and sides, in
+    strides, where the teacher sees the target.
 
     Args:
         network: the pupil; of another width of the trunk at most.
@@ -39,27 +42,36 @@ class ImitationObjective(nn.Module):
         return super().train(False)
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Relative errors by name; ``loss`` is their sum."""
+        """Errors by name; ``loss`` is their sum."""
         with torch.no_grad():
-            wanted = hints(self.teacher, batch["search"])
-        found = hints(self.network, batch["search"])
-        parts = {name: relative_error(found[name].float(), wanted[name].float()) for name in found}
+            wanted, response = hints(self.teacher, batch)
+        found, answer = hints(self.network, batch)
+        parts = {name: relative_error(found[name], wanted[name]) for name in found}
+        score = response.score.float().sigmoid()
+        parts["score"] = relative_error(answer.score.float().sigmoid()[:, None], score[:, None])
+        off = (answer.sides.float() - response.sides.float()).abs().mean(1) / self.network.stride
+        parts["sides"] = (off * score).sum() / score.sum().clamp_min(1e-6)
         return parts | {"loss": torch.stack(list(parts.values())).sum()}
 
 
-def hints(network: Kestrel, image: Tensor) -> dict[str, Tensor]:
-    """What is compared: all stages from stride 4 on, and what the branches take from them.
+def hints(network: Kestrel, batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], SearchOutput]:
+    """What is compared of both branches, and the response that they make together.
 
-    Args:
-        image: uint8 BGR search crops (B, S, S, 3).
+    Features are those of all stages from stride 4 on, and what neck and identity make of them:
+    of search crops under their names, of exemplar crops the last ones.
     """
-    stages = network.trunk.stage_outputs(network.preprocess(image))
+    stages = network.trunk.stage_outputs(network.preprocess(batch["search"]))
     features = network.join(stages[2], stages[4])
-    named = {f"stage{number}": stages[number] for number in range(1, len(stages))}
-    return named | {"neck": network.neck(features), "identity": network.identity(features)}
+    exemplar = network.features(batch["exemplar"])
+    embedding, _ = network.embed(exemplar, batch["exemplar_box"])
+    compared = {f"stage{number}": stages[number] for number in range(1, len(stages))}
+    compared |= {"neck": network.neck(features), "identity": network.identity(features)}
+    compared |= {"exemplar": network.neck(exemplar)}
+    return compared, network.respond(embedding, features)
 
 
 def relative_error(found: Tensor, wanted: Tensor) -> Tensor:
     """Squared error of features (B, C, H, W) relative to their variance within channels."""
+    found, wanted = found.float(), wanted.float()
     spread = (wanted - wanted.mean((0, 2, 3), keepdim=True)).square().mean()
     return (found - wanted).square().mean() / spread.clamp_min(1e-12)
