@@ -29,7 +29,7 @@ with plain_errors():
     from tracker.errors import UserError
     from tracker.network.backbone import FULL_WIDTHS
     from tracker.network.kestrel import Kestrel
-    from tracker.training.checkpoint import load_checkpoint, save_checkpoint
+    from tracker.training.checkpoint import load_checkpoint, reading, save_checkpoint
     from tracker.training.models import restore_network, settings_of
     from tracker.training.pairs import PairOptions, PairSampler
     from tracker.training.prune import prune
@@ -63,7 +63,9 @@ def main() -> int:
         print(f"block {number:2d}: {old:3d} -> {new:3d} channels, error after it {error:.4f}")
     settings = settings_of(content) | {"trunk_widths": widths}
     record = make_record(sources, sys.argv, args.data, settings)
-    save_checkpoint(args.out, start_of_a_run(content, narrow, record))
+    with reading(args.checkpoint):
+        start = start_of_a_run(content, narrow, record)
+    save_checkpoint(args.out, start)
     print(f"written: {args.out}; next: python tools/train.py --init {args.out} "
           f"--teacher {args.checkpoint} --frozen 0 --data ... --out ...")  # fmt: skip
     return 0
@@ -78,7 +80,7 @@ def start_of_a_run(
     content: dict[str, Any], network: Kestrel, record: dict[str, Any]
 ) -> dict[str, Any]:
     """A checkpoint to start from, and to export; the optimiser's moments fit no more."""
-    earlier = content.get("record", {}).get("commands", [])
+    earlier = list(content.get("record", {}).get("commands", []))
     state = network.state_dict()
     return content | {
         "model": state,

@@ -186,6 +186,30 @@ def test_checkpoint_of_another_network(
         assert message in said
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"record": 7}, {"record": {"settings": {"channels": -5}}}, {"network": ["kestrel"]},
+        {"record": {"settings": {"trunk_widths": [1, 2]}}}, {"record": {"settings": {"x": 1}}},
+    ],
+)  # fmt: skip
+def test_a_start_with_hostile_settings_is_one_sentence(
+    change: dict[str, object],
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from tracker.training.checkpoint import save_checkpoint
+
+    path = tmp_path / "start.pt"
+    save_checkpoint(path, {"network": "kestrel", "average": {}, "record": {}} | change)
+    call = ("--data", data, "--out", tmp_path / "new", "--quiet", "--init", path)
+    status, said = tool(monkeypatch, capsys, "train", *call)
+    assert (status, said.count("\n")) == (2, 1)
+    assert "start.pt is " in said
+
+
 @pytest.mark.parametrize("name", ["log.csv", "validation.csv", "losses.png"])
 def test_files_of_others_stay_where_there_is_no_checkpoint(
     data: Path,

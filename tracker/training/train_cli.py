@@ -59,8 +59,7 @@ def main() -> int:
     if args.threads:
         torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
-    settings = first_settings(args) | network_settings(args)
-    network = make_network(args.network, **settings)
+    network, settings = build_network(args)
     options = run_options(args)
     pairs = pair_options(args, network)
     sources = open_sources(args)
@@ -183,23 +182,25 @@ def hold(folder: Path) -> contextlib.AbstractContextManager[None]:
     return hold_folder(folder, PATIENCE) if process_rank() == 0 else contextlib.nullcontext()
 
 
-def first_settings(args: argparse.Namespace) -> dict[str, Any]:
-    """How the network was built that the run starts from or goes on with.
+def build_network(args: argparse.Namespace) -> tuple[SiamFC | Kestrel, dict[str, Any]]:
+    """The network, built as that of the checkpoint it starts from or goes on with; its settings.
 
     Raises:
-        UserError: its checkpoint is missing or damaged.
+        UserError: the checkpoint is missing or damaged.
     """
+    given = network_settings(args)
     own = args.out / "checkpoint.pt" if args.out is not None else None
     if args.resume and own is not None and own.is_file():
         path = own
     elif args.init in STARTS:
-        return {}
+        return make_network(args.network, **given), given
     else:
         path = Path(args.init)
     content = load_checkpoint(path)
     with reading(path):
         same = content["network"] == args.network
-        return settings_of(content) if same else {}
+        settings = (settings_of(content) if same else {}) | given
+        return make_network(args.network, **settings), settings
 
 
 def read_teacher(args: argparse.Namespace) -> Kestrel | None:
