@@ -28,6 +28,7 @@ Array = NDArray[np.float32]
 
 RETURN_CHANGE = 1.8  # a target comes back at most so many times larger or smaller
 MISS_DECAY = 0.9  # how fast a target that was not where it was expected is trusted again
+LONG_LOST = 50  # frames after which its usual size, which may have been a mistake, is forgotten
 EDGE = 0.01  # of the frame's sides: what comes so near to its edge may be cut off by it
 
 
@@ -61,6 +62,7 @@ class Target:
     _motion: Motion = field(default_factory=Motion)
     _miss: float | None = None  # how far, of late, it was from the middle of the search region
     _rescan: Rescan | None = None
+    _lost_for: int = 0  # frames
 
     @staticmethod
     def start(network: Network, image: Image, box: Sequence[float]) -> Target:
@@ -97,8 +99,11 @@ class Target:
                 near = box_policy.search_region(spec, self.box).aligned(spec.search_size)
                 self._rescan = Rescan(near, width, height)
             self.regions = self._rescan.next()
+            self._lost_for += 1
+            if self._lost_for > LONG_LOST:
+                self._usual_size = None
         else:
-            self._rescan = None
+            self._rescan, self._lost_for = None, 0
             if self.presence.state is State.TRACKING and self._miss is not None:
                 self.crop_size = box_policy.search_size(spec, self.box, self._miss)
             region = box_policy.search_region(spec, self._expected(spec), self.crop_size)

@@ -54,6 +54,20 @@ def test_a_lost_target_is_found_wherever_it_returns(place: tuple[float, float]) 
     assert float(iou(tracker.update(scene(back)).box, back)) > 0.7
 
 
+def test_a_target_lost_for_long_may_come_back_in_any_size() -> None:
+    """What it was thought to look like at the end may have been a mistake."""
+    tracker, _ = green_tracker()
+    start, back = (300.0, 200.0, 50.0, 40.0), (280.0, 150.0, 140.0, 100.0)
+    tracker.init(scene(start), start)
+    for shown in [start] * 10 + [None] * 10:
+        tracker.update(scene(shown))
+    shortly_after = [tracker.update(scene(back)).state for _ in range(20)]
+    assert set(shortly_after) == {State.LOST}
+    long_after = [tracker.update(scene(back)).state for _ in range(60)]
+    assert long_after[-1] is State.TRACKING
+    assert float(iou(tracker.update(scene(back)).box, back)) > 0.7
+
+
 @pytest.mark.parametrize("way", [(-1, 0), (1, 0), (0, -1), (0, 1)])
 def test_a_target_that_slips_behind_an_edge_is_lost_and_taken_up_again(
     way: tuple[int, int],
