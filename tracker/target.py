@@ -28,7 +28,7 @@ Array = NDArray[np.float32]
 
 RETURN_CHANGE = 1.8  # a target comes back at most so many times larger or smaller
 MISS_DECAY = 0.9  # how fast a target that was not where it was expected is trusted again
-LONG_LOST = 50  # frames after which its usual size, which may have been a mistake, is forgotten
+LONG_LOST = 100  # frames after which its usual size, which may have been a mistake, is forgotten
 EDGE = 0.01  # of the frame's sides: what comes so near to its edge may be cut off by it
 
 

@@ -63,7 +63,7 @@ def test_a_target_lost_for_long_may_come_back_in_any_size() -> None:
         tracker.update(scene(shown))
     shortly_after = [tracker.update(scene(back)).state for _ in range(20)]
     assert set(shortly_after) == {State.LOST}
-    long_after = [tracker.update(scene(back)).state for _ in range(60)]
+    long_after = [tracker.update(scene(back)).state for _ in range(110)]
     assert long_after[-1] is State.TRACKING
     assert float(iou(tracker.update(scene(back)).box, back)) > 0.7
 
