@@ -101,7 +101,7 @@ class Trainer:
         device: where to train.
         record: of data and command, kept in the checkpoint for the export.
         validate: measures the averaged network now and then.
-        teacher: its features are all that the network's trunk learns; the rest stays.
+        teacher: its answers are all that the network's trunk learns from; the rest stays.
     """
 
     def __init__(

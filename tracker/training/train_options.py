@@ -75,7 +75,7 @@ def _add_run(g: Any) -> None:
         "--teacher",
         type=Path,
         metavar="CHECKPOINT",
-        help="Kestrel: learn the features of this network's trunk and nothing else",
+        help="Kestrel: the trunk learns to answer as this network does; nothing else learns",
     )
     g.add_argument("--resume", action="store_true", help="go on where --out stopped")
     g.add_argument("--max-minutes", type=_amount, default=0.0, help="stop, resumable, after these")
