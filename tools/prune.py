@@ -31,7 +31,8 @@ with plain_errors():
     from tracker.network.kestrel import Kestrel
     from tracker.training.checkpoint import load_checkpoint, reading, save_checkpoint
     from tracker.training.models import restore_network, settings_of
-    from tracker.training.pairs import PairOptions, PairSampler
+    from tracker.training.pair_options import PairOptions
+    from tracker.training.pairs import PairSampler
     from tracker.training.prune import prune
     from tracker.training.record import make_record
     from tracker.training.sources import open_source

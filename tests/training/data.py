@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from tracker.network.kestrel import Kestrel
-from tracker.training.pairs import PairOptions, PairSampler
+from tracker.training.pair_options import PairOptions
+from tracker.training.pairs import PairSampler
 from tracker.training.tracks import EncodedFrames, Source, Track
 
 

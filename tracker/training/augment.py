@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 from numpy.random import Generator
@@ -30,6 +32,18 @@ def grey(image: Image) -> Image:
     return np.asarray(
         cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR), dtype=np.uint8
     )
+
+
+def far(rng: Generator) -> Callable[[Image], Image]:
+    """A change to as few pixels as a far target has, the same for all pictures it is used on."""
+    factor = float(np.exp(rng.uniform(np.log(0.15), np.log(0.6))))
+
+    def change(image: Image) -> Image:
+        height, width = image.shape[:2]
+        small = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+        return np.asarray(cv2.resize(small, (width, height)), dtype=np.uint8)
+
+    return change
 
 
 def blur(image: Image, rng: Generator) -> Image:

@@ -59,12 +59,22 @@ def mask_corners(alpha: Mask) -> Corners | None:
 
 
 def beside(
-    box: NDArray[np.float32], target: Corners, size: int, rng: Generator, tries: int = 8
+    box: NDArray[np.float32],
+    target: Corners,
+    size: int,
+    rng: Generator,
+    covered: float = 0.1,
+    tries: int = 8,
 ) -> Matrix | None:
-    """A map that puts an object of ``box`` near a target without covering it.
+    """A map that puts an object of ``box`` near a target without hiding it.
 
-    The object is made as large as the target, give or take a third. ``None`` when no
-    place with an overlap under a tenth of the target was found.
+    The object is made as large as the target, give or take a third.
+
+    Args:
+        covered: largest share of the target's box that may be covered.
+
+    Returns:
+        ``None`` when no such place was found.
     """
     w, h = target[2] - target[0], target[3] - target[1]
     factor = float(np.sqrt(w * h / (box[2] * box[3])) * np.exp(rng.uniform(-0.35, 0.35)))
@@ -73,13 +83,14 @@ def beside(
             box, size, size / factor, Jitter(0, 0, 0.1, 12), rng, rng.random() < 0.5
         )
         reach = 0.5 * (w + h)
-        angle, distance = rng.uniform(0, 2 * np.pi), rng.uniform(0.7, 2.2) * reach
+        near, far = (0.7, 2.2) if covered <= 0.1 else (0.25, 0.9)
+        angle, distance = rng.uniform(0, 2 * np.pi), rng.uniform(near, far) * reach
         middle = np.array([target[0] + target[2], target[1] + target[3]]) / 2
         goal = middle + distance * np.array([np.cos(angle), np.sin(angle)])
         matrix[:, 2] += goal - size / 2
         placed = map_box(matrix, box)
         inside = np.minimum(placed[2:], size) - np.maximum(placed[:2], 0)
         overlap = np.minimum(placed[2:], target[2:]) - np.maximum(placed[:2], target[:2])
-        if (inside > 6).all() and np.clip(overlap, 0, None).prod() < 0.1 * w * h:
+        if (inside > 6).all() and np.clip(overlap, 0, None).prod() < covered * w * h:
             return matrix
     return None

@@ -24,7 +24,8 @@ from tracker.spec import BoxPolicy, ModelSpec, PresencePolicy, ScalePolicy
 from tracker.training.checkpoint import load_checkpoint, reading
 from tracker.training.export import export, make_spec, write_model
 from tracker.training.models import restore_network
-from tracker.training.pairs import PairOptions, PairSampler
+from tracker.training.pair_options import PairOptions
+from tracker.training.pairs import PairSampler
 from tracker.training.record import training_record
 from tracker.training.sources import open_source
 from tracker.training.toy import toy_source

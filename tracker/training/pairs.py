@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -18,7 +18,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from tracker.training.augment import change_appearance, grey
+from tracker.training.augment import change_appearance, far, grey
 from tracker.training.crops import (
     Jitter,
     Matrix,
@@ -29,85 +29,14 @@ from tracker.training.crops import (
     warp,
 )
 from tracker.training.cutout import beside, mask_corners, object_mask, paste
+from tracker.training.pair_options import PairOptions
 from tracker.training.tracks import EncodedFrame, Image, Source, Track, read_image
 
+Edges = NDArray[np.float64]
+WHOLE: Edges = np.zeros(4)  # the object as it is annotated
 ZOOM = math.log(2)
 NOTHING = np.full(4, np.nan, np.float32)
 LATER_GAP = 30  # frames between a later exemplar and what is searched next
-
-
-@dataclass(frozen=True)
-class PairOptions:
-    """How pairs are drawn. Probabilities are of a pair unless said otherwise.
-
-    Attributes:
-        exemplar_size, search_size: crop sizes in pixels.
-        negative: the search region shows another object.
-        hard: of the negatives, those of the same category.
-        paste: of stills with a polygon, those cut out and put on another picture.
-        distractor: another object is put beside the target.
-        occluder: a piece of another picture hides a part of the target.
-        grey: both crops without colour.
-        max_gap: frames between exemplar and search.
-        shift: largest offset of the target in the search crop, pixels.
-        scale: largest change of scale in the search crop, exp(+-scale).
-        zoom: of the search crops, those whose scale may change up to two-fold: a lost target is
-            looked for in coarse regions, and comes back at another distance.
-        later: a later exemplar is blended in, as the online tracker does it: the target shortly
-            before the searched frame, with a box that is a little off. Spread evenly over the
-            numbers of the pairs: tensors whose size changes from batch to batch are slow.
-        flip: both crops are mirrored.
-        distort: factor on the changes of aspect, on rotation and on the exemplar's jitter.
-        appearance: factor on the odds and strength of changes of light, colour and sharpness.
-    """
-
-    exemplar_size: int
-    search_size: int
-    negative: float = 0.2
-    hard: float = 0.5
-    paste: float = 0.45
-    distractor: float = 0.35
-    occluder: float = 0.12
-    grey: float = 0.15
-    max_gap: int = 100
-    shift: float = 64.0
-    scale: float = 0.18
-    zoom: float = 0.0
-    later: float = 0.0
-    flip: float = 0.5
-    distort: float = 1.0
-    appearance: float = 1.0
-
-    def __post_init__(self) -> None:
-        odds = (
-            "negative",
-            "hard",
-            "paste",
-            "distractor",
-            "occluder",
-            "grey",
-            "flip",
-            "appearance",
-            "zoom",
-            "later",
-        )
-        for name in odds:
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is a share of 0..1, found {getattr(self, name)}")
-        if not 0 <= self.shift < self.search_size / 2:
-            raise ValueError(
-                f"shift must keep the target in the crop: 0..{self.search_size / 2:g} pixels, "
-                f"found {self.shift}"
-            )
-        if self.max_gap < 0 or self.scale < 0 or self.distort < 0:
-            raise ValueError("max_gap, scale and distort cannot be negative")
-
-    def plain(self) -> PairOptions:
-        """The same without anything that changes a picture: for validation."""
-        return replace(
-            self, negative=0.5, paste=0, distractor=0, occluder=0, grey=0, scale=0, zoom=0, later=0,
-            flip=0, distort=0, appearance=0,
-        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -167,18 +96,20 @@ class PairSampler:
         negative = rng.random() < self.options.negative and len(self.tracks) > 1
         first, second = self._draw_frames(track, rng)
         flip = bool(rng.random() < self.options.flip)
-        exemplar, exemplar_box = self._exemplar(number, first, flip, rng)
+        drawn = self._draw_part(track, rng)
+        exemplar, exemplar_box = self._exemplar(number, first, drawn, flip, rng)
         shown = self._draw_negative(number, rng) if negative else number
         if negative:
             track = self.tracks[shown]
             second = int(rng.choice(track.present))
-        search, search_box, beside_box = self._search(number, shown, second, flip, rng)
+        search, search_box, beside_box = self._search(number, shown, second, drawn, flip, rng)
         later, later_box = None, NOTHING
         if math.floor((index + 1) * self.options.later) > math.floor(index * self.options.later):
-            later, later_box = self._later(number, first if negative else second, flip, rng)
-        if rng.random() < self.options.grey:
-            exemplar, search = grey(exemplar), grey(search)
-            later = None if later is None else grey(later)
+            later, later_box = self._later(number, first if negative else second, drawn, flip, rng)
+        for odds, change in ((self.options.grey, grey), (self.options.far, far(rng))):
+            if rng.random() < odds:
+                exemplar, search = change(exemplar), change(search)
+                later = None if later is None else change(later)
         exemplar = change_appearance(exemplar, rng, 0.6 * self.options.appearance)
         search = change_appearance(search, rng, self.options.appearance)
         if later is not None:
@@ -198,6 +129,15 @@ class PairSampler:
         near = present[np.abs(present - first) <= self.options.max_gap]
         return first, int(rng.choice(near))
 
+    def _draw_part(self, track: Track, rng: Generator) -> Edges:
+        """What is drawn instead of the object, see ``drawn_box``; in videos the object itself."""
+        if len(track.frames) > 1 or rng.random() >= self.options.part:
+            return WHOLE
+        edges = rng.uniform(-0.15, 0.45, 4)
+        for i in (0, 1):  # at least two fifths of it remain
+            edges[i::2] *= min(1.0, 0.6 / max(edges[i::2].sum(), 0.6))
+        return edges
+
     def _draw_negative(self, number: int, rng: Generator) -> int:
         """Another track: confused before, of the same category, or any."""
         confused = int(self.confused[number])
@@ -211,10 +151,10 @@ class PairSampler:
         return other if other != number else (number + 1) % len(self.tracks)
 
     def _exemplar(
-        self, number: int, frame: int, flip: bool, rng: Generator
+        self, number: int, frame: int, drawn: Edges, flip: bool, rng: Generator
     ) -> tuple[Image, NDArray[np.float32]]:
         track = self.tracks[number]
-        size, box = self.options.exemplar_size, track.boxes[frame]
+        size, box = self.options.exemplar_size, drawn_box(track.boxes[frame], drawn)
         image = read_image(track.frames[frame])
         distort = self.options.distort
         jitter = Jitter(4 * distort, 0.05 * distort)
@@ -222,21 +162,22 @@ class PairSampler:
         return warp(image, matrix, size, self._fill(image, size, number, rng)), map_box(matrix, box)
 
     def _later(
-        self, number: int, frame: int, flip: bool, rng: Generator
+        self, number: int, frame: int, drawn: Edges, flip: bool, rng: Generator
     ) -> tuple[Image, NDArray[np.float32]]:
         """A later exemplar from a frame near ``frame``, and a box as a tracker would find it."""
         present = self.tracks[number].present
         near = present[np.abs(present - frame) <= LATER_GAP]
-        crop, corners = self._exemplar(number, int(rng.choice(near)), flip, rng)
+        crop, corners = self._exemplar(number, int(rng.choice(near)), drawn, flip, rng)
         size = np.tile(corners[2:] - corners[:2], 2)
         off = rng.normal(0, 0.04, 4) * self.options.distort * size
         return crop, (corners + off).astype(np.float32)
 
     def _search(
-        self, exemplar: int, shown: int, frame: int, flip: bool, rng: Generator
+        self, exemplar: int, shown: int, frame: int, drawn: Edges, flip: bool, rng: Generator
     ) -> tuple[Image, NDArray[np.float32], NDArray[np.float32]]:
         track, size = self.tracks[shown], self.options.search_size
-        box = track.boxes[frame]
+        whole = shown != exemplar or drawn is WHOLE
+        box = track.boxes[frame] if whole else drawn_box(track.boxes[frame], drawn)
         image = read_image(track.frames[frame])
         aspect, turn = (0.2, 10) if len(track.frames) == 1 else (0.06, 3)
         distort = self.options.distort
@@ -247,19 +188,22 @@ class PairSampler:
         corners, other = map_box(matrix, box), NOTHING
         if shown == exemplar:  # else the one beside it can be the exemplar's
             other = _beside(track, frame, matrix, size)
-        if track.polygons and rng.random() < self.options.paste:
+        mask = object_mask(track, frame, image.shape[:2]) if track.polygons else None
+        if mask is not None and rng.random() < self.options.paste:
             background = square_fill(self._other_picture(shown, rng), size, rng)
-            mask = object_mask(track, frame, image.shape[:2])
             canvas, alpha = paste(background, image, mask, matrix)
             tight = mask_corners(alpha)
             if tight is not None and (tight[2:] - tight[:2] > 6).all():
-                corners, other = tight, NOTHING  # what stood beside it stayed behind
+                # what stood beside it stayed behind
+                corners, other = tight if whole else corners, NOTHING
             else:
                 canvas = warp(image, matrix, size, background)
         else:
             canvas = warp(image, matrix, size, self._fill(image, size, shown, rng))
         if rng.random() < self.options.distractor:
-            canvas = self._add_distractors(canvas, corners, exemplar, rng)
+            canvas, covered = self._add_distractors(canvas, corners, exemplar, rng)
+            if covered and mask is not None and rng.random() < 0.5:  # the target is before them
+                canvas, _ = paste(canvas, image, mask, matrix)
         if shown == exemplar and rng.random() < self.options.occluder:
             canvas = self._occlude(canvas, corners, shown, rng)
         return canvas, corners, other
@@ -285,7 +229,9 @@ class PairSampler:
 
     def _add_distractors(
         self, canvas: Image, target: NDArray[np.float32], number: int, rng: Generator
-    ) -> Image:
+    ) -> tuple[Image, bool]:
+        """Put one to three others beside the target; whether one may cover a part of it."""
+        covered = False
         for _ in range(int(rng.integers(1, 4))):
             other = self._draw_negative(number, rng)
             if not self.tracks[other].polygons and self._cut and rng.random() < 0.5:
@@ -294,12 +240,16 @@ class PairSampler:
                 continue
             track = self.tracks[other]
             frame = int(rng.choice(track.present))
-            matrix = beside(track.boxes[frame], target, canvas.shape[0], rng)
+            crosses = not covered and bool(rng.random() < self.options.crossing)
+            matrix = beside(
+                track.boxes[frame], target, canvas.shape[0], rng, 0.5 if crosses else 0.1
+            )
             if matrix is not None:
                 image = read_image(track.frames[frame])
                 mask = object_mask(track, frame, image.shape[:2])
                 canvas, _ = paste(canvas, image, mask, matrix)
-        return canvas
+                covered = covered or crosses
+        return canvas, covered
 
     def _occlude(
         self, canvas: Image, target: NDArray[np.float32], number: int, rng: Generator
@@ -316,6 +266,21 @@ class PairSampler:
         canvas = canvas.copy()
         canvas[b:d, a:c] = cv2.resize(piece, (c - a, d - b))
         return canvas
+
+
+def drawn_box(box: NDArray[np.float32], edges: Edges) -> NDArray[np.float32]:
+    """A box around something else than the object.
+
+    Args:
+        box: (x, y, w, h) of the object.
+        edges: how far the left, top, right and bottom side move inwards, as shares of its
+            width and height.
+    """
+    x, y, w, h = box
+    left, top, right, bottom = edges
+    return np.array(
+        [x + left * w, y + top * h, w * (1 - left - right), h * (1 - top - bottom)], np.float32
+    )
 
 
 def _beside(track: Track, frame: int, matrix: Matrix, size: int) -> NDArray[np.float32]:

@@ -25,7 +25,8 @@ from onnx import numpy_helper
 
 from tracker.devices import Device
 from tracker.runtime import OnnxNetwork, SearchOutput
-from tracker.spec import METADATA_KEY, ModelSpec
+from tracker.spec import METADATA_KEY
+from tracker.training.stamp import spec_of
 from tracker.weights import ROLES, ModelFiles
 
 Array = NDArray[np.float32]
@@ -38,7 +39,7 @@ def variant(files: ModelFiles, search: bytes, precision: str, notes: dict[str, A
     graphs = []
     for role, content in zip(ROLES, (files.exemplar, search), strict=True):
         model = onnx.load_from_string(content)
-        spec = _spec_of(files, role)
+        spec = spec_of(files, role)
         record = {**spec.training, precision: notes}
         changed = dataclasses.replace(spec, precision=precision, training=record)
         del model.metadata_props[:]
@@ -251,10 +252,3 @@ def answers(files: ModelFiles, search: bytes, feeds: Sequence[Feed]) -> list[Sea
     changed = dataclasses.replace(files, search=search)
     network = OnnxNetwork(changed, Device("cpu"), threads=1, spinning=False)
     return [network.search(feed["embedding"], feed["image"]) for feed in feeds]
-
-
-def _spec_of(files: ModelFiles, role: str) -> ModelSpec:
-    content = files.exemplar if role == "exemplar" else files.search
-    model = onnx.load_from_string(content)
-    text = next((p.value for p in model.metadata_props if p.key == METADATA_KEY), "")
-    return ModelSpec.from_json(text, role, f"the {role} graph of {files.name}")

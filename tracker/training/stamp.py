@@ -1,4 +1,4 @@
-"""Other online parameters for graphs that exist: only their record is written anew."""
+"""The records of graphs that exist: read, and written anew with other online parameters."""
 
 from __future__ import annotations
 
@@ -10,6 +10,17 @@ import onnx
 
 from tracker.spec import METADATA_KEY, ModelSpec
 from tracker.weights import ROLES, ModelFiles
+
+
+def spec_of(files: ModelFiles, role: str) -> ModelSpec:
+    """The record in the graph of a role.
+
+    Raises:
+        UserError: metadata that is not this project's.
+    """
+    model = onnx.load_from_string(files.exemplar if role == "exemplar" else files.search)
+    text = next((p.value for p in model.metadata_props if p.key == METADATA_KEY), "")
+    return ModelSpec.from_json(text, role, f"the {role} graph of {files.name}")
 
 
 def stamp(

@@ -18,6 +18,7 @@ from tracker.files import hold_folder
 from tracker.network.kestrel import Kestrel
 from tracker.network.siamfc import SiamFC
 from tracker.training.checkpoint import load_checkpoint, reading
+from tracker.training.loader import PairLoader
 from tracker.training.log import plot_run
 from tracker.training.loop import Trainer, Validation
 from tracker.training.models import (
@@ -28,7 +29,8 @@ from tracker.training.models import (
     settings_of,
 )
 from tracker.training.objective import LossOptions
-from tracker.training.pairs import PairOptions, PairSampler
+from tracker.training.pair_options import PairOptions
+from tracker.training.pairs import PairSampler
 from tracker.training.processes import (
     choose_training_device,
     join_processes,
@@ -36,6 +38,7 @@ from tracker.training.processes import (
     process_rank,
 )
 from tracker.training.record import make_record
+from tracker.training.requirements import require
 from tracker.training.sheet import show_pairs
 from tracker.training.sources import open_source
 from tracker.training.toy import render_clip, toy_source
@@ -47,6 +50,7 @@ from tracker.training.train_options import (
     pair_options,
     run_options,
 )
+from tracker.weights import available_models, read_model
 
 PATIENCE = 10.0
 """Seconds for which the loader processes of a run that was killed may outlive it."""
@@ -74,6 +78,8 @@ def main() -> int:
         with hold(args.out):
             if not args.resume:
                 initialise(network, args.init)
+                if is_model(args.init):
+                    settle(network, sampler, options.batch)
             record = make_record(sources, sys.argv, [*args.data, *args.rough] or ["toy"], settings)
             validate = validations(args, pairs, options.loss)
             trainer = Trainer(
@@ -137,7 +143,9 @@ def draw_sheet(args: argparse.Namespace, sampler: PairSampler) -> int:
 
 
 STARTS = ("imagenet", "none")
-"""What ``--init`` takes beside a checkpoint."""
+"""What ``--init`` takes beside a checkpoint and a model."""
+NORM_STEPS = 16
+"""Batches from which the norms of an exported model get their statistics."""
 TABLES = ("log.csv", "validation.csv", "losses.png")
 """What a run makes beside its checkpoint."""
 
@@ -196,11 +204,40 @@ def build_network(args: argparse.Namespace) -> tuple[SiamFC | Kestrel, dict[str,
         return make_network(args.network, **given), given
     else:
         path = Path(args.init)
-    content = load_checkpoint(path)
+    content = read_start(str(path))
     with reading(path):
         same = content["network"] == args.network
         settings = (settings_of(content) if same else {}) | given
         return make_network(args.network, **settings), settings
+
+
+def is_model(name: str) -> bool:
+    """Whether a start is an exported model rather than a checkpoint."""
+    if name in STARTS or Path(name).is_file():
+        return name.endswith(".onnx")
+    return name in available_models() or Path(f"{name}.search.onnx").is_file()
+
+
+def read_start(name: str) -> dict[str, Any]:
+    """The checkpoint of that name, or one made of an exported model.
+
+    Raises:
+        UserError: missing, damaged, or a model that cannot be turned back.
+    """
+    if not is_model(name):
+        return load_checkpoint(Path(name))
+    require("onnx")
+    from tracker.training.restore import checkpoint_of_model
+
+    return checkpoint_of_model(read_model(name))
+
+
+def settle(network: SiamFC | Kestrel, sampler: PairSampler, batch: int) -> None:
+    """Give the norms of a network that was an exported model the statistics of these pairs."""
+    from tracker.training.restore import spread_norms
+
+    batches = PairLoader(sampler, batch, 0, torch.device("cpu")).batches(0, NORM_STEPS)
+    spread_norms(network, batches)
 
 
 def read_teacher(args: argparse.Namespace) -> Kestrel | None:
@@ -211,7 +248,7 @@ def read_teacher(args: argparse.Namespace) -> Kestrel | None:
     """
     if args.teacher is None:
         return None
-    teacher = restore_network(load_checkpoint(args.teacher), "average", args.teacher)
+    teacher = restore_network(read_start(str(args.teacher)), "average", args.teacher)
     if not isinstance(teacher, Kestrel) or args.network != teacher.name:
         raise UserError(
             f"a teacher is a kestrel that teaches a kestrel; {args.teacher} is a {teacher.name} "
@@ -230,7 +267,7 @@ def initialise(network: SiamFC | Kestrel, init: str) -> None:
         load_imagenet(network)
     elif init != "none":
         path = Path(init)
-        content = load_checkpoint(path)
+        content = read_start(init)
         with reading(path):
             if content["network"] != network.name:
                 raise UserError(f"{path} is of a {content['network']}, not of a {network.name}")

@@ -17,12 +17,12 @@ from tracker.training.loop import RunOptions
 from tracker.training.models import NETWORKS
 from tracker.training.objective import LossOptions
 from tracker.training.optimise import OptimOptions
-from tracker.training.pairs import PairOptions
+from tracker.training.pair_options import PairOptions
 
 EXAMPLES = """
 examples:
   python tools/train.py --toy
-  python tools/train.py --data my_clips/ --init weights.pt --out runs/mine
+  python tools/train.py --data my_clips/ --init kestrel --out runs/mine
   python tools/train.py --data coco:stills@0.6 --data got10k:videos@0.4 --out runs/k --pairs 400000
   python tools/train.py --data my_clips/ --show-pairs 24 pairs.png
   torchrun --nproc-per-node 2 tools/train.py --data videos/ --out runs/k --batch 64
@@ -69,7 +69,10 @@ def _add_run(g: Any) -> None:
     g.add_argument("--pairs", type=_whole, help="pairs in the whole run (100000)")
     g.add_argument("--batch", type=_whole, help="pairs a step, of all processes (32)")
     g.add_argument(
-        "--init", default="imagenet", help="imagenet, none, or a checkpoint to start from"
+        "--init",
+        default="imagenet",
+        metavar="START",
+        help="imagenet, none, a checkpoint, or a model such as kestrel to start from",
     )
     g.add_argument(
         "--teacher",
@@ -161,9 +164,14 @@ def _add_pairs(g: Any) -> None:
     g.add_argument("--negative", type=_share, default=d.negative, help="another object is shown")
     g.add_argument("--hard", type=_share, default=d.hard, help="of these: confused or same class")
     g.add_argument("--paste", type=_share, default=d.paste, help="of objects with outlines")
+    g.add_argument("--part", type=_share, default=d.part, help="of stills: a part of the object")
     g.add_argument("--distractor", type=_share, default=d.distractor)
+    g.add_argument(
+        "--crossing", type=_share, default=d.crossing, help="of distractors: cover the target"
+    )
     g.add_argument("--occluder", type=_share, default=d.occluder)
     g.add_argument("--grey", type=_share, default=d.grey)
+    g.add_argument("--far", type=_share, default=d.far, help="both crops with few pixels")
     g.add_argument("--flip", type=_share, default=d.flip)
     g.add_argument("--max-gap", type=_amount_whole, default=d.max_gap, help="frames")
     g.add_argument("--shift", type=_amount, help="pixels (64; SiamFC 32)")

@@ -1,0 +1,176 @@
+"""From exported graphs back to a network that can learn."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("onnx")
+
+from torch import nn  # noqa: E402
+
+from tests.training.data import tiny_sampler, write_clip  # noqa: E402
+from tests.training.test_prune import NARROW  # noqa: E402
+from tests.training.test_train_tool import SMALL, tool  # noqa: E402
+from tracker.errors import UserError  # noqa: E402
+from tracker.network.kestrel import Kestrel  # noqa: E402
+from tracker.network.norm import FrozenNormConv2d  # noqa: E402
+from tracker.training.checkpoint import load_checkpoint  # noqa: E402
+from tracker.training.export import export, make_spec  # noqa: E402
+from tracker.training.loader import PairLoader  # noqa: E402
+from tracker.training.restore import (  # noqa: E402
+    checkpoint_of_model,
+    restore_kestrel,
+    spread_norms,
+)
+from tracker.weights import ModelFiles, read_model, write_model  # noqa: E402
+
+Answers = list[np.ndarray]
+
+
+def trained(seed: int = 4) -> Kestrel:
+    """A small network whose norms are not those of a fresh one."""
+    torch.manual_seed(seed)
+    network = Kestrel(
+        channels=12, identity_channels=6, tower_depth=2, detail_channels=5, trunk_widths=NARROW
+    ).eval()
+    for module in network.modules():
+        if isinstance(module, (nn.BatchNorm2d, FrozenNormConv2d)):
+            norm = isinstance(module, nn.BatchNorm2d)
+            gain, shift = (module.weight, module.bias) if norm else (module.gamma, module.beta)
+            nn.init.uniform_(gain, 0.5, 1.5)
+            nn.init.normal_(shift, 0, 0.2)
+            module.running_mean.normal_(0, 0.2)
+            module.running_var.uniform_(0.5, 2)
+    for gate in (network.inside, network.outside):
+        nn.init.normal_(gate.gain)
+        nn.init.normal_(gate.offset)
+    return network
+
+
+@pytest.fixture(scope="module")
+def files() -> ModelFiles:
+    network = trained()
+    crops = np.random.default_rng(0).integers(0, 256, (3, 224, 224, 3), np.uint8)
+    spec = make_spec(network, {"commands": ["python tools/train.py --toy"]})
+    return export(network, spec, crops)
+
+
+@torch.no_grad()
+def answers(network: Kestrel) -> Answers:
+    images = torch.from_numpy(np.random.default_rng(1).integers(0, 256, (2, 224, 224, 3), np.uint8))
+    box = torch.tensor([[30.0, 30, 90, 80], [40, 20, 100, 110]])
+    embedding, identity = network.exemplar(images[:, :128, :128], box)
+    return [identity.numpy(), *(t.numpy() for t in network.search(embedding, images))]
+
+
+def assert_alike(found: Answers, expected: Answers) -> None:
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-4 * max(1.0, float(np.abs(b).max())))
+
+
+def test_what_was_exported_comes_back(files: ModelFiles) -> None:
+    network, settings = restore_kestrel(files)
+    assert settings == {
+        "channels": 12, "identity_channels": 6, "tower_depth": 2, "detail_channels": 5,
+        "trunk_widths": list(NARROW),
+    }  # fmt: skip
+    assert_alike(answers(network), answers(trained()))
+
+
+def test_the_shipped_model_comes_back() -> None:
+    from tracker.runtime import OnnxNetwork, as_network
+
+    runtime = as_network("kestrel", "cpu", 1, False)
+    assert isinstance(runtime, OnnxNetwork)
+    network, _ = restore_kestrel(read_model("kestrel"))
+    rng = np.random.default_rng(2)
+    crops = rng.integers(0, 256, (2, 224, 224, 3), np.uint8)
+    box = np.array([[32, 32, 96, 96]] * 2, np.float32)
+    exemplars = np.ascontiguousarray(crops[:, :128, :128])
+    embedding, identity = runtime.embed(exemplars, box)
+    found = runtime.search(embedding, crops)
+    with torch.no_grad():
+        rows, known = network.exemplar(torch.from_numpy(exemplars), torch.from_numpy(box))
+        expected = network.search(rows, torch.from_numpy(crops))
+    assert identity is not None
+    np.testing.assert_allclose(known.numpy(), identity, atol=1e-4)
+    np.testing.assert_allclose(expected.score.sigmoid().numpy(), found.score, atol=1e-4)
+
+
+def test_norms_get_the_statistics_of_data_and_change_nothing(files: ModelFiles) -> None:
+    network, _ = restore_kestrel(files)
+    before = copy.deepcopy(network)
+    loader = PairLoader(tiny_sampler(search=224), 4, 0, torch.device("cpu"))
+    batches = list(loader.batches(0, 2))
+    seen = []
+    hook = network.fuse_norm.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    spread_norms(network, batches)
+    hook.remove()
+    assert_alike(answers(network), answers(before))
+    assert len(seen) == 2
+    values = torch.cat(seen).transpose(0, 1).flatten(1).numpy().astype(np.float64)
+    mean, var = network.fuse_norm.running_mean, network.fuse_norm.running_var
+    assert mean is not None and var is not None
+    np.testing.assert_allclose(mean.numpy(), values.mean(1), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(var.numpy(), values.var(1), rtol=1e-3, atol=1e-5)
+    # neck and identity look at both branches, and their norms at the mean of the two
+    assert float((network.neck[1].running_var - 1).abs().max()) > 1e-3
+
+
+def test_training_starts_from_a_model(
+    files: ModelFiles,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    data = write_clip(tmp_path / "data" / "a").parent
+    write_model(files, tmp_path / "mine")
+    keep = tuple(SMALL[SMALL.index("--frozen") :])
+    status, said = tool(
+        monkeypatch, capsys, "train", "--data", data, "--init", tmp_path / "mine", "--out",
+        tmp_path / "run", *keep, "--lr", "0", "--pairs", "4",
+    )  # fmt: skip
+    assert status == 0, said
+    content = load_checkpoint(tmp_path / "run" / "checkpoint.pt")
+    network = Kestrel(**content["record"]["settings"]).eval()
+    # nothing was learned: the norms have moved with the batches, and kernels are the model's
+    network.load_state_dict(content["model"])
+    start, _ = restore_kestrel(files)
+    for name, kernel in start.named_parameters():
+        if kernel.ndim == 4:
+            torch.testing.assert_close(network.get_parameter(name), kernel)
+
+
+@pytest.mark.parametrize(("name", "found"), [("kestrel-int8", "int8"), ("siamfc", "siamfc")])
+def test_a_model_that_cannot_be_turned_back_is_one_sentence(
+    name: str,
+    found: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    data = write_clip(tmp_path / "data" / "a").parent
+    status, said = tool(
+        monkeypatch, capsys, "train", "--data", data, "--init", name, "--out", tmp_path / "run"
+    )
+    assert (status, said.count("\n")) == (2, 1)
+    assert f"training cannot start from {name}" in said
+    assert found in said
+
+
+def test_graphs_of_another_form_are_refused(files: ModelFiles) -> None:
+    import dataclasses
+
+    import onnx
+
+    model = onnx.load_from_string(files.search)
+    for node in model.graph.node:
+        node.name = ""
+    nameless = dataclasses.replace(files, search=model.SerializeToString())
+    with pytest.raises(UserError, match="not as this version exports them"):
+        checkpoint_of_model(nameless)

@@ -1,0 +1,90 @@
+"""How pairs are drawn: shares, sizes and ranges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True)
+class PairOptions:
+    """How pairs are drawn. Probabilities are of a pair unless said otherwise.
+
+    Attributes:
+        exemplar_size, search_size: crop sizes in pixels.
+        negative: the search region shows another object.
+        hard: of the negatives, those of the same category.
+        paste: of stills with a polygon, those cut out and put on another picture.
+        part: of stills, those in which the target is not the object but what a person may draw
+            instead: a part of it, or more than it.
+        distractor: another object is put beside the target.
+        crossing: of the objects put beside a target, those that cover a part of it, or that a
+            target with an outline covers: as when two of a kind cross.
+        occluder: a piece of another picture hides a part of the target.
+        grey: both crops without colour.
+        far: both crops with as few pixels as a far target has.
+        max_gap: frames between exemplar and search.
+        shift: largest offset of the target in the search crop, pixels.
+        scale: largest change of scale in the search crop, exp(+-scale).
+        zoom: of the search crops, those whose scale may change up to two-fold: a lost target is
+            looked for in coarse regions, and comes back at another distance.
+        later: a later exemplar is blended in, as the online tracker does it: the target shortly
+            before the searched frame, with a box that is a little off. Spread evenly over the
+            numbers of the pairs: tensors whose size changes from batch to batch are slow.
+        flip: both crops are mirrored.
+        distort: factor on the changes of aspect, on rotation and on the exemplar's jitter.
+        appearance: factor on the odds and strength of changes of light, colour and sharpness.
+    """
+
+    exemplar_size: int
+    search_size: int
+    negative: float = 0.2
+    hard: float = 0.5
+    paste: float = 0.45
+    part: float = 0.0
+    distractor: float = 0.35
+    crossing: float = 0.0
+    occluder: float = 0.12
+    grey: float = 0.15
+    far: float = 0.0
+    max_gap: int = 100
+    shift: float = 64.0
+    scale: float = 0.18
+    zoom: float = 0.0
+    later: float = 0.0
+    flip: float = 0.5
+    distort: float = 1.0
+    appearance: float = 1.0
+
+    def __post_init__(self) -> None:
+        odds = (
+            "negative",
+            "hard",
+            "paste",
+            "part",
+            "distractor",
+            "crossing",
+            "occluder",
+            "grey",
+            "far",
+            "flip",
+            "appearance",
+            "zoom",
+            "later",
+        )
+        for name in odds:
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is a share of 0..1, found {getattr(self, name)}")
+        if not 0 <= self.shift < self.search_size / 2:
+            raise ValueError(
+                f"shift must keep the target in the crop: 0..{self.search_size / 2:g} pixels, "
+                f"found {self.shift}"
+            )
+        if self.max_gap < 0 or self.scale < 0 or self.distort < 0:
+            raise ValueError("max_gap, scale and distort cannot be negative")
+
+    def plain(self) -> PairOptions:
+        """The same without anything that changes a picture: for validation."""
+        return replace(
+            self, negative=0.5, paste=0, part=0, distractor=0, crossing=0, occluder=0, grey=0,
+            far=0, scale=0, zoom=0, later=0, flip=0, distort=0, appearance=0,
+        )  # fmt: skip
