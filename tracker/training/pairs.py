@@ -167,10 +167,9 @@ class PairSampler:
         """A later exemplar from a frame near ``frame``, and a box as a tracker would find it."""
         present = self.tracks[number].present
         near = present[np.abs(present - frame) <= LATER_GAP]
-        crop, corners = self._exemplar(number, int(rng.choice(near)), drawn, flip, rng)
-        size = np.tile(corners[2:] - corners[:2], 2)
-        off = rng.normal(0, 0.04, 4) * self.options.distort * size
-        return crop, (corners + off).astype(np.float32)
+        spread = 0.04 if rng.random() < 0.6 else 0.15  # now and then its box is far off
+        off = np.clip(rng.normal(0, spread, 4) * self.options.distort, -0.3, 0.3)
+        return self._exemplar(number, int(rng.choice(near)), drawn + off, flip, rng)
 
     def _search(
         self, exemplar: int, shown: int, frame: int, drawn: Edges, flip: bool, rng: Generator
