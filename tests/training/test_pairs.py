@@ -280,6 +280,14 @@ def test_a_part_is_the_same_part_in_both_crops() -> None:
     assert sum(w < 0.9 for w, _ in shapes) > 10
 
 
+def test_a_part_has_later_exemplars_however_far_off_their_boxes_are() -> None:
+    source, _ = places()
+    options = replace(PairOptions(64, 128, shift=20).plain(), part=1, later=1, distort=1.0)
+    sampler = PairSampler([source], options, 3)
+    for pair in map(sampler.pair, range(300)):
+        assert (pair.later_box[2:] - pair.later_box[:2] > 4).all()
+
+
 def test_parts_are_of_stills_only_and_as_many_as_asked_for() -> None:
     options = replace(PairOptions(64, 128, shift=20).plain(), negative=0, part=0.5)
     for count, expected in ((1, 0.5), (3, 0.0)):

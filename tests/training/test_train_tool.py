@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -92,6 +94,45 @@ def test_run_validate_stop_and_go_on(
     assert len(record["commands"]) == 2
     assert str(tmp_path) not in str(record)  # nothing of this machine's folders
     assert record["settings"] == {"channels": 8, "tower_depth": 1}
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_picture_that_breaks_meanwhile_is_one_sentence(
+    workers: int, data: Path, tmp_path: Path
+) -> None:
+    """Made by another process, too: no traceback, and nothing waits for that process."""
+    code = (
+        "import runpy, tracker.training.pairs as pairs\n"
+        "from tracker.errors import UserError\n"
+        "def broken(self, index):\n"
+        "    raise UserError('a picture is damaged')\n"
+        "pairs.PairSampler.pair = broken\n"
+        "runpy.run_path('tools/train.py', run_name='__main__')\n"
+    )
+    arguments = ["--data", data, "--out", tmp_path / "run", *SMALL, "--pairs", 4]
+    ended = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments), "--workers", str(workers)],
+        capture_output=True, text=True, timeout=120, cwd=ROOT,
+        env={**os.environ, "MALLOC_TOP_PAD_": "1"},
+    )  # fmt: skip
+    assert (ended.returncode, ended.stderr) == (2, "error: a picture is damaged\n")
+
+
+def test_a_mistake_of_ours_in_another_process_ends_the_run() -> None:
+    pytest.importorskip("torch")
+    code = (
+        "import torch\n"
+        "from tests.training.data import tiny_sampler\n"
+        "from tracker.training.loader import PairLoader\n"
+        "sampler = tiny_sampler()\n"
+        "sampler.pair = lambda index: 1 / 0\n"
+        "next(PairLoader(sampler, 2, 1, torch.device('cpu')).batches(0, 2))\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, cwd=ROOT
+    )
+    assert ended.returncode == 1
+    assert "ZeroDivisionError" in ended.stderr
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import cv2
 import torch
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
+from tracker.errors import UserError
 from tracker.training.objective import Batch
 from tracker.training.pairs import PairDataset, PairSampler
 from tracker.training.processes import process_count, process_rank
@@ -55,25 +56,58 @@ class PairLoader:
         """The batches of steps ``start`` .. ``stop - 1``, made with the sampler as it is now."""
         # A forked process that inherits OpenCV's pool of threads waits for them for ever.
         cv2.setNumThreads(1)
-        loader: DataLoader[Batch] = DataLoader(
-            PairDataset(self.sampler, stop * self.batch),
+        loader: DataLoader[Batch | UserError] = DataLoader(
+            PairsOrErrors(self.sampler, stop * self.batch),
             batch_sampler=StepSampler(start, stop, self.batch),
             num_workers=self.workers,
             prefetch_factor=4 if self.workers else None,
             pin_memory=self.device.type == "cuda",
             worker_init_fn=leave_signals_to_the_trainer,
+            collate_fn=joined,
         )
         asked = time.monotonic()
         batches = iter(loader)
-        while True:
-            batch = next(batches, None)
-            waited = time.monotonic() - asked
-            self.waited += waited
-            self.first = self.first or waited
-            if batch is None:
-                return
-            yield {k: v.to(self.device, non_blocking=True) for k, v in batch.items()}
-            asked = time.monotonic()
+        try:
+            while True:
+                batch = next(batches, None)
+                waited = time.monotonic() - asked
+                self.waited += waited
+                self.first = self.first or waited
+                if batch is None:
+                    return
+                if isinstance(batch, UserError):
+                    raise batch
+                yield {k: v.to(self.device, non_blocking=True) for k, v in batch.items()}
+                asked = time.monotonic()
+        finally:
+            # An error keeps the iterator alive by its traceback. Its processes take no signals, and
+            # the end of the program would wait for them for ever.
+            end: Callable[[], None] | None = getattr(batches, "_shutdown_workers", None)
+            if end is not None:
+                end()
+
+
+class PairsOrErrors(Dataset[Batch | UserError]):
+    """Pairs, or what is wrong with a picture: raised between processes, it would be a traceback."""
+
+    def __init__(self, sampler: PairSampler, count: int) -> None:
+        self.pairs = PairDataset(sampler, count)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> Batch | UserError:
+        try:
+            return self.pairs[index]
+        except UserError as error:
+            return error
+
+
+def joined(pairs: list[Batch | UserError]) -> Batch | UserError:
+    """Pairs as one batch; or the error of the first that could not be made."""
+    failed = next((pair for pair in pairs if isinstance(pair, UserError)), None)
+    batch: Batch | UserError = default_collate(pairs) if failed is None else failed
+    return batch
 
 
 def leave_signals_to_the_trainer(_: int) -> None:

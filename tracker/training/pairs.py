@@ -151,10 +151,11 @@ class PairSampler:
         return other if other != number else (number + 1) % len(self.tracks)
 
     def _exemplar(
-        self, number: int, frame: int, drawn: Edges, flip: bool, rng: Generator
+        self, number: int, frame: int, drawn: Edges, flip: bool, rng: Generator, off: Edges = WHOLE
     ) -> tuple[Image, NDArray[np.float32]]:
         track = self.tracks[number]
-        size, box = self.options.exemplar_size, drawn_box(track.boxes[frame], drawn)
+        size = self.options.exemplar_size
+        box = drawn_box(drawn_box(track.boxes[frame], drawn), off)
         image = read_image(track.frames[frame])
         distort = self.options.distort
         jitter = Jitter(4 * distort, 0.05 * distort)
@@ -169,7 +170,7 @@ class PairSampler:
         near = present[np.abs(present - frame) <= LATER_GAP]
         spread = 0.04 if rng.random() < 0.6 else 0.15  # now and then its box is far off
         off = np.clip(rng.normal(0, spread, 4) * self.options.distort, -0.3, 0.3)
-        return self._exemplar(number, int(rng.choice(near)), drawn + off, flip, rng)
+        return self._exemplar(number, int(rng.choice(near)), drawn, flip, rng, off)
 
     def _search(
         self, exemplar: int, shown: int, frame: int, drawn: Edges, flip: bool, rng: Generator
