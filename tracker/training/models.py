@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -79,3 +80,28 @@ def load_weights(network: nn.Module, state: dict[str, Tensor], path: Path) -> No
         raise UserError(
             f"the weights in {path} are of another build of the network ({reason})"
         ) from None
+
+
+def averaged(contents: Sequence[tuple[Path, dict[str, Any], float]]) -> dict[str, Any]:
+    """The first of some checkpoints with the weighted mean of the averaged weights of all.
+
+    Args:
+        contents: path (for messages), checkpoint and weight of each.
+
+    Raises:
+        UserError: they are not of one build.
+    """
+    first, content, _ = contents[0]
+    total = sum(weight for _, _, weight in contents)
+    state = content["average"]
+    for path, other, _ in contents[1:]:
+        shapes = [{k: v.shape for k, v in c["average"].items()} for c in (content, other)]
+        if content["network"] != other["network"] or shapes[0] != shapes[1]:
+            raise UserError(f"{path} is of another build than {first}; they cannot be averaged")
+    mean = {
+        name: sum(c["average"][name].double() * (w / total) for _, c, w in contents).to(value.dtype)
+        if value.is_floating_point()
+        else value
+        for name, value in state.items()
+    }
+    return {**content, "average": mean, "model": mean}

@@ -1,0 +1,72 @@
+#!/usr/bin/env python3
+"""Average the weights of runs that share a start: one network, often better than either.
+
+python tools/average.py --checkpoint runs/b/checkpoint.pt@0.65 \
+    --checkpoint runs/a/checkpoint.pt@0.35 --out runs/mean.pt
+
+Wortsman et al. 2022, "Model soups", section 2. Only runs of which one went on from the other, or
+both from a third one, can be averaged: others have their channels in another order.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from tracker.cli import run_main
+from tracker.errors import UserError
+from tracker.training.requirements import require
+
+
+def main() -> int:
+    require("torch")
+    from tracker.training.checkpoint import load_checkpoint, save_checkpoint
+    from tracker.training.models import averaged
+
+    args = build_parser().parse_args()
+    if args.out.exists() and not args.overwrite:
+        raise UserError(f"{args.out} exists; give --overwrite, or another --out")
+    parts = [(*split(text),) for text in args.checkpoint]
+    contents = [(path, load_checkpoint(path), weight) for path, weight in parts]
+    save_checkpoint(args.out, averaged(contents))
+    total = sum(weight for _, weight in parts)
+    said = ", ".join(f"{weight / total:.2f} of {path}" for path, weight in parts)
+    print(f"{args.out}: {said}")
+    return 0
+
+
+def split(text: str) -> tuple[Path, float]:
+    """``PATH[@WEIGHT]``.
+
+    Raises:
+        UserError: a weight that is none.
+    """
+    name, at, weight = text.rpartition("@")
+    if not at:
+        return Path(text), 1.0
+    try:
+        value = float(weight)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < float("inf"):
+        raise UserError(f"a weight is a number above 0, found {weight!r} in {text!r}")
+    return Path(name), value
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--checkpoint", action="append", required=True, metavar="PATH[@WEIGHT]",
+        help="give it for each run; weights are made to add up to 1")  # fmt: skip
+    add("--out", type=Path, required=True, metavar="CHECKPOINT", help="such as runs/mean.pt")
+    add("--overwrite", action="store_true", help="replace what is there")
+    return parser
+
+
+if __name__ == "__main__":
+    run_main(main)
