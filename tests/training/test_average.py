@@ -1,0 +1,62 @@
+"""``tools/average.py``: the mean of runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from tests.training.data import tiny_kestrel  # noqa: E402
+from tests.training.test_train_tool import tool  # noqa: E402
+from tracker.network.kestrel import Kestrel  # noqa: E402
+from tracker.training.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
+
+
+def run_of(network: Kestrel, path: Path, **settings: int) -> dict[str, torch.Tensor]:
+    state = network.state_dict()
+    record = {"commands": [path.name], "settings": settings}
+    content = {"network": "kestrel", "model": state, "average": state, "record": record}
+    save_checkpoint(path, content)
+    return state
+
+
+def test_the_mean_is_weighted_and_the_rest_is_the_first_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a, b, out = (tmp_path / f"{name}.pt" for name in ("a", "b", "mean"))
+    first, second = run_of(tiny_kestrel(1), a), run_of(tiny_kestrel(2), b)
+    arguments = ("--checkpoint", f"{a}@3", "--checkpoint", b, "--out", out)
+    assert tool(monkeypatch, capsys, "average", *arguments) == (0, "")
+    content = load_checkpoint(out)
+    assert content["record"]["commands"] == ["a.pt"]
+    moved = 0.0
+    for name, value in first.items():
+        expected = 0.75 * value + 0.25 * second[name] if value.is_floating_point() else value
+        torch.testing.assert_close(content["average"][name], expected)
+        moved = max(moved, float((expected - value).abs().max()))
+    assert moved > 0.01
+    status, said = tool(monkeypatch, capsys, "average", *arguments)
+    assert (status, said.count("\n")) == (2, 1) and "give --overwrite" in said
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [("wide.pt", "of another build"), ("a.pt@0", "a weight is a number above 0, found '0'"),
+     ("a.pt@much", "found 'much'"), ("none.pt", "there is no checkpoint at")],
+)  # fmt: skip
+def test_what_cannot_be_averaged_is_one_sentence(
+    second: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    run_of(tiny_kestrel(1), tmp_path / "a.pt")
+    wide = Kestrel(channels=16, identity_channels=6, tower_depth=1)
+    run_of(wide, tmp_path / "wide.pt")
+    status, said = tool(
+        monkeypatch, capsys, "average", "--checkpoint", tmp_path / "a.pt", "--checkpoint",
+        tmp_path / second, "--out", tmp_path / "mean.pt",
+    )  # fmt: skip
+    assert (status, said.count("\n")) == (2, 1)
+    assert message in said
+    assert not (tmp_path / "mean.pt").exists()
