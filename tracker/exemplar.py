@@ -32,7 +32,8 @@ class Exemplar:
     exemplar after exemplar; so it is measured once, on the first frame, and taken back.
 
     Attributes:
-        embedding: (1, ...) as the search graph takes it.
+        embedding: (1, ...) as the search graph takes it: of the first exemplar and later ones,
+            or of the first alone, see ``choose``.
         identity: (D,) verification vector of the first exemplar, or ``None``.
         thumbnail: the first exemplar crop, for display.
     """
@@ -41,7 +42,7 @@ class Exemplar:
         self.thumbnail, self._first, self.identity = embed_box(network, image, box, fill)
         self._later: Array | None = None
         self._sure = 0
-        self.embedding = self._first
+        self.embedding = self._blended = self._first
         online = network.spec.online
         learns = isinstance(online, BoxPolicy) and online.blend > 0
         self._error = box_error(network, self._first, image, box, fill) if learns else None
@@ -61,8 +62,15 @@ class Exemplar:
         assert isinstance(online, BoxPolicy) and self._error is not None
         _, now, _ = embed_box(network, image, taken_back(box, self._error), fill)
         self._later = now if self._later is None else _mix(self._later, now, 0.5)
-        self.embedding = _mix(self._first, self._later, online.blend)
+        self.embedding = self._blended = _mix(self._first, self._later, online.blend)
         self._sure = 0
+
+    def choose(self, lost: bool) -> None:
+        """Compare a lost target with the first exemplar alone.
+
+        The later ones may hold what misled the tracker, and parts of what stood beside the target.
+        """
+        self.embedding = self._first if lost else self._blended
 
 
 def box_error(

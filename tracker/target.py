@@ -90,6 +90,7 @@ class Target:
             self.frame_size, self._rescan = (width, height), None
             self.box = clip_box(self.box, width, height, 2.0)
         self.crop_size = spec.search_size
+        self.exemplar.choose(self.lost)
         if spec.kind == "response":
             self.regions = scale_policy.search_regions(spec, self.box)
         elif self.lost:

@@ -91,3 +91,18 @@ def test_without_a_share_for_later_exemplars_nothing_is_measured() -> None:
     for _ in range(60):
         tracker.update(scene(BOX))
     assert network.calls == [1] * 60 and len(network.embedded) == 1  # type: ignore[attr-defined]
+
+
+def test_a_lost_target_is_compared_with_its_first_exemplar_alone() -> None:
+    network = Recording(see_green, spec=LEARNS)
+    exemplar = Exemplar(network, scene(BOX), BOX, (90, 90, 90))
+    first = exemplar.embedding
+    exemplar.choose(lost=True)
+    assert exemplar.embedding is first
+    exemplar.refresh(network, scene(BOX), BOX, (90, 90, 90))
+    blended = exemplar.embedding
+    assert blended is not first
+    exemplar.choose(lost=True)
+    assert exemplar.embedding is first
+    exemplar.choose(lost=False)
+    assert exemplar.embedding is blended
