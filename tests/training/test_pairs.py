@@ -12,7 +12,6 @@ pytest.importorskip("torch")
 
 from tests.training.data import picture, tiny_sampler, tiny_source
 from tracker.crop import Region, cut
-from tracker.training.augment import far
 from tracker.training.crops import Jitter, crop_matrix, exemplar_side, map_box, warp
 from tracker.training.cutout import beside, mask_corners, object_mask, paste
 from tracker.training.pair_options import PairOptions
@@ -243,78 +242,6 @@ def test_objects_that_cross_cover_a_part_of_the_target() -> None:
             covered.append(float(np.clip(shared, 0, None).prod() / (50 * 60)))
     assert max(covered) < 0.5
     assert np.mean(np.greater(covered, 0.1)) > 0.5
-
-
-def places(count: int = 1) -> tuple[Source, np.ndarray]:
-    """A picture whose colours say where a pixel is; one object or a video of it."""
-    rows, columns = np.mgrid[:120, :160].astype(np.uint8)
-    image = cv2.merge([columns, rows, np.full_like(rows, 90)])
-    encoded = cv2.imencode(".png", image)[1].ravel()
-    box = np.array([[50.0, 40, 60, 40]] * count, np.float32)
-    return Source("places", (Track(EncodedFrames([encoded] * count, "places"), box),)), box[0]
-
-
-def test_a_part_is_the_same_part_in_both_crops() -> None:
-    source, whole = places()
-    options = replace(PairOptions(64, 128, shift=20).plain(), negative=0, part=1)
-    sampler = PairSampler([source], options, 3)
-    shapes = []
-    for number in range(30):
-        pair = sampler.pair(number)
-        seen = []
-        for crop, (x1, y1, x2, y2) in (
-            (pair.exemplar, pair.exemplar_box), (pair.search, pair.search_box),
-        ):  # fmt: skip
-            points = [(x1, y1), (x2, y2), ((x1 + x2) / 2, (y1 + y2) / 2)]
-            inside = [(x, y) for x, y in points if min(x, y) > 1 and max(x, y) < len(crop) - 2]
-            assert len(inside) == 3
-            seen.append([crop[round(y - 0.5), round(x - 0.5), :2] for x, y in inside])
-        # a pixel of the exemplar crop is as large as one of the search crop
-        np.testing.assert_allclose(seen[0], seen[1], atol=2.5)
-        left, top = np.asarray(seen[0], float)[0]
-        right, bottom = np.asarray(seen[0], float)[1]
-        shapes.append(((right - left) / whole[2], (bottom - top) / whole[3]))
-    assert np.min(shapes) > 0.35
-    assert np.max(shapes) < 1.35
-    assert np.std(shapes) > 0.1
-    assert sum(w < 0.9 for w, _ in shapes) > 10
-
-
-def test_a_part_has_later_exemplars_however_far_off_their_boxes_are() -> None:
-    source, _ = places()
-    options = replace(PairOptions(64, 128, shift=20).plain(), part=1, later=1, distort=1.0)
-    sampler = PairSampler([source], options, 3)
-    for pair in map(sampler.pair, range(300)):
-        assert (pair.later_box[2:] - pair.later_box[:2] > 4).all()
-
-
-def test_parts_are_of_stills_only_and_as_many_as_asked_for() -> None:
-    options = replace(PairOptions(64, 128, shift=20).plain(), negative=0, part=0.5)
-    for count, expected in ((1, 0.5), (3, 0.0)):
-        source, box = places(count)
-        sampler = PairSampler([source], options, 3)
-        ratio = box[2] / box[3]
-        shapes = [np.divide(*np.diff(p.exemplar_box.reshape(2, 2), axis=0)[0])
-                  for p in map(sampler.pair, range(120))]  # fmt: skip
-        changed = np.mean(np.abs(np.divide(shapes, ratio) - 1) > 0.01)
-        assert changed == pytest.approx(expected, abs=0.12 if expected else 0)
-
-
-def test_far_takes_the_same_detail_from_both_crops() -> None:
-    fine = np.indices((64, 64)).sum(0).astype(np.uint8) % 2 * 255
-    image = cv2.merge([fine] * 3)
-    for seed in range(8):
-        change = far(rng(seed))
-        once, again = change(image), change(image)
-        np.testing.assert_array_equal(once, again)
-        assert once.std() < 0.5 * image.std()
-        assert once.shape == image.shape
-    options = replace(PairOptions(64, 128, shift=20).plain(), negative=0, far=1)
-    pair = PairSampler([tiny_source(1, 1)], options, 3).pair(0)
-    sharp = PairSampler([tiny_source(1, 1)], replace(options, far=0), 3).pair(0)
-    for name in ("exemplar", "search"):
-        soft, clear = (cv2.Laplacian(getattr(p, name), cv2.CV_64F).std() for p in (pair, sharp))
-        assert soft < 0.9 * clear
 
 
 def test_what_stands_beside_the_target_is_named_in_the_crop() -> None:
