@@ -42,7 +42,7 @@ class Memory:
         """Cosine similarity with the nearest rival, -1 while none is known."""
         return float((self._rivals @ identity).max()) if len(self._rivals) else -1.0
 
-    def remember_target(self, identity: Array, rate: float = 0.05) -> None:
+    def remember_target(self, identity: Array, rate: float = 0.1) -> None:
         """Move the later look towards what was just seen; only to be called while sure."""
         mixed = identity if self._recent is None else (1 - rate) * self._recent + rate * identity
         self._recent = (mixed / np.float32(max(float(np.linalg.norm(mixed)), 1e-9))).astype(

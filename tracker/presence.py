@@ -19,8 +19,8 @@ class Evidence:
         sharpness: 0..1, how far its peak stands out from the rest of the response.
         similarity: cosine of its identity with the target's; ``None`` if unknown.
         rival: cosine of its identity with the nearest known look-alike.
-        visible: share of the target's usual area that is inside of the frame, 1 away from
-            the frame's edges.
+        visible: share of the target's usual width or height that the frame's edge leaves, 1
+            away from edges.
     """
 
     score: float

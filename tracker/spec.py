@@ -77,8 +77,8 @@ class PresencePolicy:
         doubt: score below which it counts as missing in this frame.
         gone: score below which the frame counts for two missing ones.
         patience: missing frames in a row before it is lost.
-        visible: share of its usual area below which a target at the frame's edge is leaving,
-            and missing.
+        visible: share of its usual width or height below which a target at the frame's edge
+            is leaving, and missing.
         return_score: score that a candidate needs to be taken up again.
         same: cosine similarity of identities that a candidate needs to be taken up again.
         match: cosine similarity from which two patches show one object, where nothing else
@@ -93,7 +93,7 @@ class PresencePolicy:
     doubt: float = 0.25
     gone: float = 0.05
     patience: int = 3
-    visible: float = 0.38
+    visible: float = 0.45
     return_score: float = 0.5
     same: float = 0.4
     match: float = 0.65

@@ -29,6 +29,7 @@ Array = NDArray[np.float32]
 RETURN_CHANGE = 1.8  # a target comes back at most so many times larger or smaller
 MISS_DECAY = 0.9  # how fast a target that was not where it was expected is trusted again
 LONG_LOST = 100  # frames after which its usual size, which may have been a mistake, is forgotten
+LEARN_EVERY = 2  # sure frames: the next one looks alike, and to learn is a quarter of a decision
 EDGE = 0.01  # of the frame's sides: what comes so near to its edge may be cut off by it
 
 
@@ -63,6 +64,7 @@ class Target:
     _miss: float | None = None  # how far, of late, it was from the middle of the search region
     _rescan: Rescan | None = None
     _lost_for: int = 0  # frames
+    _sure_frames: int = 0
 
     @staticmethod
     def start(network: Network, image: Image, box: Sequence[float]) -> Target:
@@ -149,7 +151,9 @@ class Target:
         self.response = output.score[index]
         result = self._accept(candidate)
         if result.state is State.TRACKING:
-            self._learn(spec, output, index, candidate)
+            if self._sure_frames % LEARN_EVERY == 0:
+                self._learn(spec, output, index, candidate)
+            self._sure_frames += 1
         return result
 
     def take_closer_look(
@@ -241,16 +245,26 @@ class Target:
         return x + (w - usual[0]) / 2, y + (h - usual[1]) / 2, *usual
 
     def _at_edge(self, box: Box) -> bool:
+        return any(self._cut(box))
+
+    def _cut(self, box: Box) -> tuple[bool, bool]:
+        """Whether the frame's edge may cut off a part of the width, and of the height."""
         (x, y, w, h), (width, height) = box, self.frame_size
         dx, dy = EDGE * width, EDGE * height
-        return x < dx or y < dy or x + w > width - dx or y + h > height - dy
+        return x < dx or x + w > width - dx, y < dy or y + h > height - dy
 
     def _visible(self, box: Box) -> float:
-        """Share of the usual area that is inside of the frame; 1 away from its edges."""
-        if self._usual_size is None or not self._at_edge(box):
+        """Share of the usual width or height that the frame's edge leaves; 1 away from edges.
+
+        Not of the area: what leaves to one side while it comes nearer grows in the other.
+        """
+        if self._usual_size is None:
             return 1.0
-        _, _, w, h = clip_box(box, *self.frame_size)
-        return min(w * h / max(self._usual_size[0] * self._usual_size[1], 1e-9), 1.0)
+        sides = clip_box(box, *self.frame_size)[2:]
+        shares = [
+            side / max(usual, 1e-9) for side, usual in zip(sides, self._usual_size, strict=True)
+        ]
+        return min((s for s, cut in zip(shares, self._cut(box), strict=True) if cut), default=1.0)
 
     def _alike_in_shape(self, box: Box) -> bool:
         """Whether a lost target, of the size that it usually had of late, can look so."""

@@ -10,6 +10,7 @@ import pytest
 from tests.online.scripted import SPEC, ScriptedNetwork, scene, see_green
 from tracker import Session, SiameseTracker, State
 from tracker.geometry import iou
+from tracker.target import Target
 
 
 def green_tracker() -> tuple[SiameseTracker, ScriptedNetwork]:
@@ -226,3 +227,22 @@ def test_threads_that_cannot_be_had_are_named(kind: type, threads: object) -> No
 def test_a_model_that_is_none_is_named(kind: type, model: object) -> None:
     with pytest.raises(ValueError, match=r"a model is a name or a path .*found"):
         kind(model)
+
+
+@pytest.mark.parametrize(
+    ("box", "visible"),
+    [
+        ((200.0, 100.0, 10.0, 10.0), 1.0),  # away from the edges any size is whole
+        ((0.0, 100.0, 20.0, 40.0), 0.4),  # two fifths of the width are left
+        ((0.0, 100.0, 20.0, 120.0), 0.4),  # as it comes nearer: the area would be 1.2
+        ((600.0, 470.0, 40.0, 10.0), 0.25),  # in a corner the smaller share counts
+        ((300.0, -30.0, 50.0, 40.0), 0.25),  # what lies outside is not seen
+    ],
+)
+def test_how_much_the_frames_edge_leaves_of_a_target(
+    box: tuple[float, float, float, float], visible: float
+) -> None:
+    start = (300.0, 200.0, 50.0, 40.0)
+    target = Target.start(ScriptedNetwork(see_green), scene(start), start)
+    target._usual_size = (50.0, 40.0)
+    assert target._visible(box) == pytest.approx(visible)
