@@ -7,8 +7,8 @@ r"""Make a variant of a model in another precision, beside the model.
     python tools/evaluate.py --data val/ --trackers kestrel,kestrel-int8
 
 int8 takes its ranges from half of the crops and measures on the other half how far its answers
-are from float32's. The first layers cost most and gain nothing: they stay in float32. Judge
-the result by tracking, as above.
+are from float32's. The first layers, and what compares with the exemplar, cost most and gain
+least: they stay in float32. Judge the result by tracking, as above.
 """
 
 from __future__ import annotations
@@ -130,8 +130,8 @@ def parse_arguments() -> argparse.Namespace:
     add("--float-first", type=int, default=3, metavar="N",
         help="layers at the start to keep in float32 (default: 3)")  # fmt: skip
     add("--sensitivity", action="store_true", help="also print what each layer costs; minutes")
-    add("--percentile", type=float, default=99.99,
-        help="percent of a tensor's values that its range holds (default: 99.99)")  # fmt: skip
+    add("--percentile", type=float, default=99.999,
+        help="percent of a tensor's values that its range holds (default: 99.999)")  # fmt: skip
     add("--reduce-range", action="store_true", help="7-bit weights, for processors without VNNI")
     add("--threads", type=thread_count, help="threads of the float32 model")
     add("--seed", type=int, default=0, help="of the choice of crops")

@@ -142,14 +142,16 @@ def test_disagreement_is_nought_for_the_same_and_grows_with_each_part() -> None:
 
 def test_layers_are_the_convolutions_and_the_sums_between_them(int8: Int8) -> None:
     # the sum of an activation and a convolution is not one of two layers' outputs
-    assert int8.layers == ["stem_conv", "deep_conv", "plain_conv", "score_conv", "sides_conv"]
+    # and what compares with the exemplar stays in float32
+    assert int8.layers == ["stem_conv", "deep_conv", "plain_conv"]
 
 
 def test_integers_answer_nearly_as_floats(int8: Int8, files: ModelFiles, feeds: list[dict]) -> None:
     every = error(files, int8.quantize(int8.layers), feeds[6:])
-    fewer = error(files, int8.quantize(int8.layers[:3]), feeds[6:])
+    fewer = error(files, int8.quantize(int8.layers[1:]), feeds[6:])
     assert 0 < fewer < every < 0.25
-    assert error(files, int8.quantize([]), feeds[6:]) == pytest.approx(0, abs=1e-5)
+    # the ranges of these are known
+    assert error(files, int8.quantize([]), feeds[:6]) == pytest.approx(0, abs=1e-5)
 
 
 def test_pixels_are_read_as_the_integers_that_they_are(int8: Int8) -> None:

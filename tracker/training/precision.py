@@ -26,11 +26,13 @@ from onnx import numpy_helper
 from tracker.devices import Device
 from tracker.runtime import OnnxNetwork, SearchOutput
 from tracker.spec import METADATA_KEY
+from tracker.training.equalise import equalise
 from tracker.training.stamp import spec_of
 from tracker.weights import ROLES, ModelFiles
 
 Array = NDArray[np.float32]
 Feed = dict[str, Any]
+_SUMMED = {"Conv", "Add"}
 CHUNK = 8  # feeds whose intermediate results are in memory at once
 
 
@@ -84,11 +86,13 @@ class Int8:
     """Post-training quantisation of a search graph: per channel, QDQ, U8 features, S8 weights.
 
     Nagel et al. 2021, "A White Paper on Neural Network Quantization", section 3: ranges of
-    the features come from real crops, weights are scaled a channel.
+    the features come from real crops, weights are scaled a channel. The channels of a tensor
+    are brought to one range first (``equalise``).
 
-    Layers that stay in float32 must stand together at the start of the graph: ONNX Runtime
-    turns a float convolution between quantised ones into integers all the same, with one
-    scale for all of its channels.
+    Layers that stay in float32 must stand together at the start or at the end of the graph:
+    ONNX Runtime turns a float convolution between quantised ones into integers all the same,
+    with one scale for all of its channels. What compares with the exemplar stays in float32,
+    and all that follows: a tenth of the work, and half of the error.
 
     Args:
         content: of the float32 search graph.
@@ -104,6 +108,7 @@ class Int8:
         percentile: float = 100.0,
         reduce_range: bool = False,
     ) -> None:
+        content = equalise(content, feeds)
         self._model = onnx.shape_inference.infer_shapes(onnx.load_from_string(content))
         self._reduce_range = reduce_range
         self._ranges = _calibrate(content, feeds, percentile)
@@ -114,22 +119,30 @@ class Int8:
 
     @property
     def layers(self) -> list[str]:
-        """Names of the convolutions and of the sums between them, in order."""
+        """Names of the convolutions, and of the sums between them, of the crop alone, in order."""
         producers = {o: n.op_type for n in self._model.graph.node for o in n.output}
-        return [
-            node.name
-            for node in self._model.graph.node
-            if node.op_type == "Conv"
-            or (node.op_type == "Add" and {producers.get(i) for i in node.input} <= {"Conv", "Add"})
-        ]
+        compared = {"embedding"}
+        names = []
+        for node in self._model.graph.node:
+            sums = node.op_type == "Add" and {producers.get(i) for i in node.input} <= _SUMMED
+            if compared & set(node.input):
+                compared |= set(node.output)
+            elif node.op_type == "Conv" or sums:
+                names.append(node.name)
+        return names
 
     def quantize(self, layers: Iterable[str]) -> bytes:
-        """The graph with these layers in integers, everything else in float32."""
+        """The graph with these layers, and their activations, in integers."""
         from onnxruntime.quantization import QuantType
         from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
-        model = copy.deepcopy(self._model)
-        activations = [n.name for n in model.graph.node if n.op_type in ("Clip", "Relu")]
+        model, layers = copy.deepcopy(self._model), set(layers)
+        if not layers:  # the quantiser would take none for all
+            return bytes(model.SerializeToString())
+        made = {o for n in model.graph.node if n.name in layers for o in n.output}
+        activations = [
+            n.name for n in model.graph.node if n.op_type in ("Clip", "Relu") and n.input[0] in made
+        ]
         quantizer = QDQQuantizer(
             model,
             per_channel=True,
