@@ -31,12 +31,12 @@ def chain(middle: str = "depthwise", low: float = 0.0) -> bytes:
     }  # fmt: skip
     node = helper.make_node
     nodes = [
-        node("Conv", ["image", "a", "a_b"], ["a_out"], pads=[1] * 4),
+        node("Conv", ["image", "a", "a_b"], ["a_out"], "first", pads=[1] * 4),
         node("Clip", ["a_out", "low", "six"], ["a6"]),
         node("Conv", ["a6", "b", "b_b"], ["b_out"]),
-        node("Conv", ["b_out", "c", "c_b"], ["c_out"], pads=[1] * 4,
+        node("Conv", ["b_out", "c", "c_b"], ["c_out"], "middle", pads=[1] * 4,
              group=8 if middle == "depthwise" else 1),
-        node("Add", ["b_out", "c_out"], ["sum"]),
+        node("Add", ["b_out", "c_out"], ["sum"], "sum"),
         node("Relu", ["sum"], ["relu"]),
         node("Conv", ["relu", "d"], ["answer"]),
     ]  # fmt: skip

@@ -35,12 +35,19 @@ def grey(image: Image) -> Image:
 
 
 def far(rng: Generator) -> Callable[[Image], Image]:
-    """A change to as few pixels as a far target has, the same for all pictures it is used on."""
+    """A change to as few pixels as a far target has, the same for all pictures it is used on.
+
+    Half of them are compressed at that size, as a video is: of a far target a block of the
+    codec covers much.
+    """
     factor = float(np.exp(rng.uniform(np.log(0.15), np.log(0.6))))
+    quality = int(rng.integers(30, 90)) if rng.random() < 0.5 else None
 
     def change(image: Image) -> Image:
         height, width = image.shape[:2]
         small = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+        if quality is not None:
+            small = jpeg(np.asarray(small, dtype=np.uint8), quality)
         return np.asarray(cv2.resize(small, (width, height)), dtype=np.uint8)
 
     return change
@@ -62,12 +69,17 @@ def blur(image: Image, rng: Generator) -> Image:
 def compress(image: Image, rng: Generator) -> Image:
     """JPEG artefacts, or the loss of resolution of a far target."""
     if rng.random() < 0.5:
-        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(20, 70))]
-        return np.asarray(cv2.imdecode(cv2.imencode(".jpg", image, quality)[1], 1), dtype=np.uint8)
+        return jpeg(image, int(rng.integers(20, 70)))
     height, width = image.shape[:2]
     factor = rng.uniform(0.25, 0.6)
     small = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.resize(small, (width, height)), dtype=np.uint8)
+
+
+def jpeg(image: Image, quality: int) -> Image:
+    """What is left of the picture after compression."""
+    code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return np.asarray(cv2.imdecode(code, cv2.IMREAD_COLOR), dtype=np.uint8)
 
 
 def noise(image: Image, rng: Generator) -> Image:

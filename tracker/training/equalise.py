@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import NodeProto, helper, numpy_helper
+from onnx import NodeProto, numpy_helper
+
+from tracker.training.graph_values import attribute, values_of
 
 Array = NDArray[np.float32]
 LARGEST_FACTOR = 32.0  # what never answered on the crops may still answer elsewhere
@@ -147,26 +149,15 @@ _TYING = ("Clip", "Relu", "Add")
 
 
 def _groups(conv: NodeProto) -> int:
-    return next((a.i for a in conv.attribute if a.name == "group"), 1)
+    return int(attribute(conv, "group", 1))
 
 
 def _largest_values(
     model: onnx.ModelProto, names: Sequence[str], feeds: Sequence[dict[str, Any]]
 ) -> dict[str, Array]:
     """The largest magnitude of each channel (C,) of tensors (B, C, H, W) over the feeds."""
-    import onnxruntime
-
-    watched = onnx.ModelProto()
-    watched.CopyFrom(model)
-    watched.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in names)
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(
-        watched.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    largest: dict[str, Array] = {}
-    for feed in feeds:
-        for name, value in zip(names, session.run(list(names), feed), strict=True):
-            top = np.abs(value).max((0, 2, 3))
-            largest[name] = np.maximum(largest[name], top) if name in largest else top
-    return largest
+    tops = [
+        {name: np.abs(value).max((0, 2, 3)) for name, value in values.items()}
+        for values in values_of(model, names, feeds)
+    ]
+    return {name: np.max([top[name] for top in tops], axis=0) for name in names}

@@ -27,6 +27,7 @@ from tracker.devices import Device
 from tracker.runtime import OnnxNetwork, SearchOutput
 from tracker.spec import METADATA_KEY
 from tracker.training.equalise import equalise
+from tracker.training.rounding import rounded_weights
 from tracker.training.stamp import spec_of
 from tracker.weights import ROLES, ModelFiles
 
@@ -87,7 +88,8 @@ class Int8:
 
     Nagel et al. 2021, "A White Paper on Neural Network Quantization", section 3: ranges of
     the features come from real crops, weights are scaled a channel. The channels of a tensor
-    are brought to one range first (``equalise``).
+    are brought to one range first (``equalise``), and weights are rounded so that the answers
+    stay, not the weights (``rounding``).
 
     Layers that stay in float32 must stand together at the start or at the end of the graph:
     ONNX Runtime turns a float convolution between quantised ones into integers all the same,
@@ -110,7 +112,7 @@ class Int8:
     ) -> None:
         content = equalise(content, feeds)
         self._model = onnx.shape_inference.infer_shapes(onnx.load_from_string(content))
-        self._reduce_range = reduce_range
+        self._reduce_range, self._feeds = reduce_range, feeds
         self._ranges = _calibrate(content, feeds, percentile)
         self._pixels = _find_pixels(self._model.graph)
         if self._pixels is not None:  # whatever was seen: the pixels themselves are the codes
@@ -158,6 +160,9 @@ class Int8:
         quantizer.quantize_model()
         quantizer.model.topological_sort()
         result = quantizer.model.model
+        top = 64 if self._reduce_range else 127  # the quantiser's own
+        plain = bytes(self._model.SerializeToString())
+        _set_weights(result.graph, rounded_weights(plain, layers, self._feeds, top))
         if self._pixels is not None:
             _take_pixels_as_they_are(result.graph, self._pixels)
         onnx.checker.check_model(result)
@@ -167,6 +172,14 @@ class Int8:
         from onnxruntime.quantization.calibrate import TensorData
 
         self._ranges[tensor] = TensorData(lowest=np.array(low), highest=np.array(high))
+
+
+def _set_weights(graph: onnx.GraphProto, weights: dict[str, NDArray[np.int8]]) -> None:
+    """Put these integers in the place of the quantiser's own, whose scales stay."""
+    for constant in graph.initializer:
+        found = weights.get(constant.name.removesuffix("_quantized"))
+        if found is not None and constant.data_type == onnx.TensorProto.INT8:
+            constant.CopyFrom(numpy_helper.from_array(found, constant.name))
 
 
 def _calibrate(content: bytes, feeds: Sequence[Feed], percentile: float) -> Any:
