@@ -87,3 +87,14 @@ def test_far_takes_the_same_detail_from_both_crops() -> None:
     for name in ("exemplar", "search"):
         soft, clear = (cv2.Laplacian(getattr(p, name), cv2.CV_64F).std() for p in (pair, sharp))
         assert soft < 0.9 * clear
+
+
+def test_half_of_the_far_targets_are_compressed() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    compressed = 0
+    for seed in range(60):
+        factor = np.exp(np.random.default_rng(seed).uniform(np.log(0.15), np.log(0.6)))
+        small = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+        only_small = cv2.resize(small, (64, 64))
+        compressed += not np.array_equal(far(np.random.default_rng(seed))(image), only_small)
+    assert 20 <= compressed <= 40
