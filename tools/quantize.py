@@ -85,6 +85,12 @@ def to_int8(
     half = len(feeds) // 2
     ranges, judged = feeds[:half], feeds[half:]
     int8 = precision.Int8(files.search, ranges, args.percentile, args.reduce_range)
+    layers = int8.layers[args.float_first :]
+    if not layers:
+        raise UserError(
+            f"--float-first {args.float_first} leaves none of the {len(int8.layers)} layers "
+            "to quantise; give less"
+        )
     reference = precision.answers(files, files.search, judged)
 
     def error(layers: list[str]) -> float:
@@ -99,7 +105,6 @@ def to_int8(
         }
         for name in sorted(alone, key=lambda name: -alone[name]):
             print(f"  {alone[name]:.4f}  {name}")
-    layers = int8.layers[args.float_first :]
     print(f"disagreement with float32: {error(int8.layers):.4f} with all {len(int8.layers)} layers "
           f"in int8, {error(layers):.4f} with the first {args.float_first} in float32")  # fmt: skip
     notes |= {
@@ -108,6 +113,20 @@ def to_int8(
         "7_bit": args.reduce_range,
     }
     return int8.quantize(layers)
+
+
+def _count(text: str) -> int:
+    return 0 if text == "0" else positive(text)
+
+
+def _percent(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 50 <= value <= 100:
+        raise argparse.ArgumentTypeError(f"a percentage of 50 to 100 is needed, found {text}")
+    return value
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -127,10 +146,10 @@ def parse_arguments() -> argparse.Namespace:
     add("--only", default=[], type=lambda text: [t for t in text.split(",") if t],
         help="sequences or folders of them")  # fmt: skip
     add("--crops", type=positive, default=256, help="search crops to look at (default: 256)")
-    add("--float-first", type=int, default=3, metavar="N",
+    add("--float-first", type=_count, default=3, metavar="N",
         help="layers at the start to keep in float32 (default: 3)")  # fmt: skip
     add("--sensitivity", action="store_true", help="also print what each layer costs; minutes")
-    add("--percentile", type=float, default=99.999,
+    add("--percentile", type=_percent, default=99.999,
         help="percent of a tensor's values that its range holds (default: 99.999)")  # fmt: skip
     add("--reduce-range", action="store_true", help="7-bit weights, for processors without VNNI")
     add("--threads", type=thread_count, help="threads of the float32 model")

@@ -16,7 +16,7 @@ from tracker import SiameseTracker, State
 from tracker.annotations import read_boxes
 from tracker.assets import sample_clip
 from tracker.geometry import iou
-from tracker.runtime import open_network
+from tracker.runtime import Network, open_network
 from tracker.weights import available_models
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,7 +32,7 @@ def shipped(model: str) -> str:
     return model
 
 
-def follow(model: str) -> tuple[np.ndarray, np.ndarray]:
+def follow(model: str | Network) -> tuple[np.ndarray, np.ndarray]:
     """Boxes and claims over the start of the sample clip."""
     clip, truth = sample_clip()
     tracker = SiameseTracker(model, device="cpu", threads=2)

@@ -18,6 +18,7 @@ from tracker.devices import Device  # noqa: E402
 from tracker.runtime import OnnxNetwork, SearchOutput  # noqa: E402
 from tracker.spec import METADATA_KEY  # noqa: E402
 from tracker.training.precision import Int8, answers, disagreement, to_float16, variant  # noqa: E402
+from tracker.training.rounding import rounded_weights  # noqa: E402
 from tracker.weights import ModelFiles  # noqa: E402
 
 SMALL = dataclasses.replace(SPEC, name="small", exemplar_size=32, search_size=64, stride=4)
@@ -150,6 +151,7 @@ def test_integers_answer_nearly_as_floats(int8: Int8, files: ModelFiles, feeds: 
     every = error(files, int8.quantize(int8.layers), feeds[6:])
     fewer = error(files, int8.quantize(int8.layers[1:]), feeds[6:])
     assert 0 < fewer < every < 0.25
+    assert error(files, int8.quantize([]), feeds[6:]) < every
     # the ranges of these are known
     assert error(files, int8.quantize([]), feeds[:6]) == pytest.approx(0, abs=1e-5)
 
@@ -173,6 +175,25 @@ def test_weights_are_integers_of_their_own_scale_each_channel(int8: Int8) -> Non
     assert any(
         v.shape == (16,) and v.dtype == np.float32 for n, v in constants.items() if "scale" in n
     )
+
+
+@pytest.mark.parametrize("reduce_range", [False, True])
+def test_the_graph_holds_the_weights_that_were_rounded_for_it(
+    files: ModelFiles, feeds: list[dict], reduce_range: bool
+) -> None:
+    """With the quantiser's scales: else each weight would be off by a factor."""
+    model = Int8(files.search, feeds[:4], reduce_range=reduce_range)
+    content = model.quantize([])
+    plain = onnx.load_from_string(content).graph
+    quantised = onnx.load_from_string(model.quantize(["deep_conv", "plain_conv"])).graph
+    before = {i.name: numpy_helper.to_array(i) for i in plain.initializer}
+    after = {i.name: numpy_helper.to_array(i) for i in quantised.initializer}
+    top = 64 if reduce_range else 127
+    whole = rounded_weights(content, ["deep_conv", "plain_conv"], feeds[:4], top)
+    for name in ("deep", "plain"):
+        np.testing.assert_array_equal(after[f"{name}_quantized"], whole[name])
+        scale = np.abs(before[name]).max((1, 2, 3)) / top
+        np.testing.assert_allclose(after[f"{name}_scale"].ravel(), scale, rtol=1e-5)
 
 
 def test_seven_bits_leave_room_for_old_processors(files: ModelFiles, feeds: list[dict]) -> None:

@@ -11,6 +11,7 @@ from onnx import numpy_helper
 
 from tracker.errors import UserError
 from tracker.ort_session import said
+from tracker.training.graph_values import attribute
 
 Graph = onnx.GraphProto
 
@@ -82,8 +83,7 @@ def merge_padding(graph: Graph) -> None:
 
 def _fill(pad: onnx.NodeProto, constants: dict[str, np.ndarray]) -> float:
     """The value that a padding writes; NaN where it is not known or is no constant."""
-    mode = next((a.s for a in pad.attribute if a.name == "mode"), b"constant")
-    if mode != b"constant":
+    if attribute(pad, "mode", b"constant") != b"constant":
         return float("nan")
     if len(pad.input) < 3 or not pad.input[2]:
         return 0.0
