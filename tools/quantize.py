@@ -116,7 +116,9 @@ def to_int8(
 
 
 def _count(text: str) -> int:
-    return 0 if text == "0" else positive(text)
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"a whole number from 0 on is needed, found {text}")
+    return int(text)
 
 
 def _percent(text: str) -> float:
