@@ -20,7 +20,16 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tracker.cli import file_stem, plain_errors, positive, run_main, some_path, thread_count
+from tracker.cli import (
+    file_stem,
+    number,
+    plain_errors,
+    positive,
+    run_main,
+    some_path,
+    thread_count,
+    whole,
+)
 
 with plain_errors():
     from tracker import datasets
@@ -115,22 +124,6 @@ def to_int8(
     return int8.quantize(layers)
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"a whole number from 0 on is needed, found {text}")
-    return int(text)
-
-
-def _percent(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 50 <= value <= 100:
-        raise argparse.ArgumentTypeError(f"a percentage of 50 to 100 is needed, found {text}")
-    return value
-
-
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -148,10 +141,10 @@ def parse_arguments() -> argparse.Namespace:
     add("--only", default=[], type=lambda text: [t for t in text.split(",") if t],
         help="sequences or folders of them")  # fmt: skip
     add("--crops", type=positive, default=256, help="search crops to look at (default: 256)")
-    add("--float-first", type=_count, default=3, metavar="N",
+    add("--float-first", type=whole(0, 1000), default=3, metavar="N",
         help="layers at the start to keep in float32 (default: 3)")  # fmt: skip
     add("--sensitivity", action="store_true", help="also print what each layer costs; minutes")
-    add("--percentile", type=_percent, default=99.999,
+    add("--percentile", type=number(50, 100), default=99.999,
         help="percent of a tensor's values that its range holds (default: 99.999)")  # fmt: skip
     add("--reduce-range", action="store_true", help="7-bit weights, for processors without VNNI")
     add("--threads", type=thread_count, help="threads of the float32 model")

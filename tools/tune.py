@@ -26,7 +26,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tracker.cli import file_stem, plain_errors, positive, run_main
+from tracker.cli import file_stem, number, plain_errors, positive, run_main
 
 with plain_errors():
     from tracker import datasets
@@ -111,9 +111,9 @@ def parse_arguments() -> argparse.Namespace:
     add("--max-frames", type=positive, help="only so many frames of each clip")
     add("--cache", type=Path, metavar="FOLDER",
         help="keep the network's answers here, 38 kB each: GBs for a whole search")  # fmt: skip
-    add("--grid-side", type=share, default=0.015, metavar="SHARE",
+    add("--grid-side", type=number(0.0005, 0.25), default=0.015, metavar="SHARE",
         help="search regions are rounded to sides so far apart (default: 0.015)")  # fmt: skip
-    add("--grid-centre", type=share, default=0.015, metavar="SHARE",
+    add("--grid-centre", type=number(0.0005, 0.25), default=0.015, metavar="SHARE",
         help="and to centres so much of a side apart (default: 0.015)")  # fmt: skip
     options.add_device(parser)
     options.add_jobs(parser)
@@ -130,13 +130,6 @@ def parse_arguments() -> argparse.Namespace:
         parser.error("give --search, or --start and --write to write parameters into graphs")
     options.share_threads(args)
     return args
-
-
-def share(text: str) -> float:
-    value = float(text)
-    if not 0.0005 <= value <= 0.25:
-        raise argparse.ArgumentTypeError(f"a share of 0.0005 to 0.25 is needed, found {text}")
-    return value
 
 
 if __name__ == "__main__":

@@ -121,6 +121,40 @@ def positive(text: str) -> int:
     return value
 
 
+def number(least: float, most: float) -> Callable[[str], float]:
+    """Argparse type: a number of a range."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(
+                f"a number of {least:g} to {most:g} is needed, found {text}"
+            )
+        return value
+
+    return parse
+
+
+def whole(least: int, most: int) -> Callable[[str], int]:
+    """Argparse type: a whole number of a range, also as ``1e5``."""
+
+    def parse(text: str) -> int:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not least <= value <= most or value != int(value):
+            raise argparse.ArgumentTypeError(
+                f"a whole number of {least} to {most} is needed, found {text}"
+            )
+        return int(value)
+
+    return parse
+
+
 def thread_count(text: str) -> int:
     """Argparse type of ``--threads``, ``--jobs`` and the like: 1 to ``MOST_ALLOWED``."""
     value = positive(text)

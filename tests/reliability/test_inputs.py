@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from tests.online.scripted import ScriptedNetwork, scene, see_green
 from tests.reliability.checks import check_result, effort
 from tracker import Session, SiameseTracker, State
-from tracker.cli import join_boxes, parse_box
+from tracker.cli import join_boxes, number, parse_box, whole
 from tracker.geometry import check_box, clip_box, iou
 from tracker.image import check_image
 from tracker.runtime import OnnxNetwork, open_network
@@ -175,6 +175,22 @@ def test_a_box_string_is_four_finite_numbers_or_refused(text: str) -> None:
 def test_box_strings_in_the_wrong_form(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="four numbers"):
         parse_box(text)
+
+
+def test_numbers_of_a_range_are_read() -> None:
+    assert whole(0, 100_000)("1e5") == 100_000 and number(0.5, 2)("2") == 2.0
+
+
+@pytest.mark.parametrize("text", ["", "many", "-1", "11", "nan", "inf", "-inf", "1e400"])
+def test_numbers_out_of_a_range_are_refused(text: str) -> None:
+    for parse in (whole(0, 10), number(0, 10)):
+        with pytest.raises(argparse.ArgumentTypeError, match=r"number of 0 to 10 is needed, found"):
+            parse(text)
+
+
+def test_a_part_is_no_whole_number() -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match=r"whole number of 0 to 10 .* found 2\.5"):
+        whole(0, 10)("2.5")
 
 
 @pytest.mark.parametrize(

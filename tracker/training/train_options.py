@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tracker.cli import whole
 from tracker.errors import UserError
 from tracker.network.correlation import SIMILARITIES
 from tracker.network.kestrel import Kestrel
@@ -85,18 +85,18 @@ def _add_run(g: Any) -> None:
     g.add_argument("--save-every", type=_whole, default=200, help="steps between checkpoints")
     g.add_argument("--log-every", type=_whole, default=50, help="steps between rows of log.csv")
     g.add_argument(
-        "--workers", type=_up_to(MOST_ALLOWED), default=1, help="processes that make pairs"
+        "--workers", type=whole(0, MOST_ALLOWED), default=1, help="processes that make pairs"
     )
     g.add_argument("--seed", type=_amount_whole, default=0)
     g.add_argument("--autocast", choices=("bf16", "fp16", "none"), default="bf16")
     g.add_argument("--channels-first", action="store_true", help="the slower memory format")
-    g.add_argument("--threads", type=_up_to(MOST_ALLOWED), default=0, help="of torch on the CPU")
+    g.add_argument("--threads", type=whole(0, MOST_ALLOWED), default=0, help="of torch on the CPU")
     g.add_argument("--quiet", action="store_true", help="no progress bar")
     g.add_argument("--overwrite", action="store_true", help="replace what --out or a sheet holds")
     g.add_argument(
-        "--channels", type=_up_to(4096, 1), help="width of Kestrel's neck and towers (96)"
+        "--channels", type=whole(1, 4096), help="width of Kestrel's neck and towers (96)"
     )
-    g.add_argument("--tower-depth", type=_up_to(64, 1), help="blocks in Kestrel's towers (4)")
+    g.add_argument("--tower-depth", type=whole(1, 64), help="blocks in Kestrel's towers (4)")
     g.add_argument("--similarity", choices=SIMILARITIES, help="of SiamFC (dot)")
 
 
@@ -317,7 +317,7 @@ def _check_freezing(args: argparse.Namespace, kestrel: bool) -> None:
         raise UserError("give --unfreeze-at in the order of its shares")
 
 
-def _number(text: str) -> float:
+def _amount(text: str) -> float:
     try:
         value = float(text)
     except ValueError:
@@ -327,19 +327,15 @@ def _number(text: str) -> float:
     return value
 
 
-def _amount(text: str) -> float:
-    return _number(text)
-
-
 def _share(text: str) -> float:
-    value = _number(text)
+    value = _amount(text)
     if value > 1:
         raise argparse.ArgumentTypeError(f"a share of 0 to 1 is needed, found {text}")
     return value
 
 
 def _amount_whole(text: str) -> int:
-    value = _number(text)
+    value = _amount(text)
     if value != int(value):
         raise argparse.ArgumentTypeError(f"a whole number is needed, found {text}")
     return int(value)
@@ -352,22 +348,8 @@ def _whole(text: str) -> int:
     return value
 
 
-def _up_to(most: int, least: int = 0) -> Callable[[str], int]:
-    """A whole number of a range: what lies far beyond takes all memory, or for ever."""
-
-    def parse(text: str) -> int:
-        value = _amount_whole(text)
-        if not least <= value <= most:
-            raise argparse.ArgumentTypeError(
-                f"a whole number of {least} to {most} is needed, found {text}"
-            )
-        return value
-
-    return parse
-
-
 def _factors(text: str) -> float | tuple[float, ...]:
-    values = tuple(_number(v) for v in text.split(","))
+    values = tuple(_amount(v) for v in text.split(","))
     return values[0] if len(values) == 1 else values
 
 
