@@ -144,7 +144,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--float-first", type=whole(0, 1000), default=3, metavar="N",
         help="layers at the start to keep in float32 (default: 3)")  # fmt: skip
     add("--sensitivity", action="store_true", help="also print what each layer costs; minutes")
-    add("--percentile", type=number(50, 100), default=99.999,
+    add("--percentile", type=number(50, 100, "percentage"), default=99.999,
         help="percent of a tensor's values that its range holds (default: 99.999)")  # fmt: skip
     add("--reduce-range", action="store_true", help="7-bit weights, for processors without VNNI")
     add("--threads", type=thread_count, help="threads of the float32 model")

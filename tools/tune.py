@@ -111,9 +111,9 @@ def parse_arguments() -> argparse.Namespace:
     add("--max-frames", type=positive, help="only so many frames of each clip")
     add("--cache", type=Path, metavar="FOLDER",
         help="keep the network's answers here, 38 kB each: GBs for a whole search")  # fmt: skip
-    add("--grid-side", type=number(0.0005, 0.25), default=0.015, metavar="SHARE",
+    add("--grid-side", type=number(0.0005, 0.25, "share"), default=0.015, metavar="SHARE",
         help="search regions are rounded to sides so far apart (default: 0.015)")  # fmt: skip
-    add("--grid-centre", type=number(0.0005, 0.25), default=0.015, metavar="SHARE",
+    add("--grid-centre", type=number(0.0005, 0.25, "share"), default=0.015, metavar="SHARE",
         help="and to centres so much of a side apart (default: 0.015)")  # fmt: skip
     options.add_device(parser)
     options.add_jobs(parser)

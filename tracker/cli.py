@@ -121,8 +121,8 @@ def positive(text: str) -> int:
     return value
 
 
-def number(least: float, most: float) -> Callable[[str], float]:
-    """Argparse type: a number of a range."""
+def number(least: float, most: float, name: str = "number") -> Callable[[str], float]:
+    """Argparse type: a number of a range; ``name`` it as the user thinks of it."""
 
     def parse(text: str) -> float:
         try:
@@ -131,7 +131,7 @@ def number(least: float, most: float) -> Callable[[str], float]:
             value = math.nan
         if not least <= value <= most:
             raise argparse.ArgumentTypeError(
-                f"a number of {least:g} to {most:g} is needed, found {text}"
+                f"a {name} of {least:g} to {most:g} is needed, found {text}"
             )
         return value
 

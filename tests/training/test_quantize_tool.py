@@ -45,8 +45,8 @@ def test_a_variant_is_written_and_opens(folder: Path) -> None:
     [
         (("--float-first", "99"), "leaves none of the 42 layers"),
         (("--float-first", "-1"), "a whole number of 0 to 1000 is needed, found -1"),
-        (("--percentile", "200"), "a number of 50 to 100 is needed, found 200"),
-        (("--percentile", "most"), "a number of 50 to 100 is needed, found most"),
+        (("--percentile", "200"), "a percentage of 50 to 100 is needed, found 200"),
+        (("--percentile", "most"), "a percentage of 50 to 100 is needed, found most"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(folder: Path, arguments: tuple, words: str) -> None:
