@@ -48,7 +48,7 @@ class Exemplar:
         self._error = box_error(network, self._first, image, box, fill) if learns else None
 
     def count(self, sure: bool) -> None:
-        """Count a frame in which the target was surely seen, or start anew."""
+        """Count a frame in which the target was surely seen, looking as usual, or start anew."""
         self._sure = self._sure + 1 if sure else 0
 
     def due(self, spec: ModelSpec) -> bool:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from tracker.results import State
 from tracker.spec import PresencePolicy
 
-USUAL_RATE = 0.05  # how fast the usual similarity follows a changing look
+USUAL_RATE = 0.1  # how fast the usual similarity follows a changing look
+UNUSUAL = 0.1  # below the usual similarity: something covers the target, or it is another object
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,14 @@ class Presence:
         else:
             self.state = State.UNCERTAIN
         return self.state
+
+    def looks_as_usual(self, similarity: float | None) -> bool:
+        """Whether a look is typical enough to be learned: nothing covers the target, say.
+
+        Args:
+            similarity: as of ``Evidence``.
+        """
+        return similarity is None or similarity >= self._usual - UNUSUAL
 
     def _is_missing(self, evidence: Evidence) -> bool:
         policy = self.policy

@@ -186,11 +186,12 @@ class Target:
         if self.memory is not None and candidate.identity is not None:
             similarity = self.memory.similarity(candidate.identity)
             rival = self.memory.rival_similarity(candidate.identity)
-        visible, was_lost = self._visible(candidate.box), self.lost
+        usual, was_lost = self.presence.looks_as_usual(similarity), self.lost
+        visible = self._visible(candidate.box)
         state = self.presence.update(
             Evidence(candidate.score, candidate.sharpness, similarity, rival, visible)
         )
-        self.exemplar.count(sure=state is State.TRACKING)
+        self.exemplar.count(sure=state is State.TRACKING and usual)
         if state is State.TRACKING:
             self._get_used_to(candidate.box)
         if state is not State.LOST:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from tests.online.scripted import SPEC, ScriptedNetwork, scene, see_green
 from tracker import SiameseTracker
 from tracker.exemplar import Exemplar, box_error, taken_back
 from tracker.geometry import iou
+from tracker.results import State
 from tracker.runtime import SearchOutput
 from tracker.spec import BoxPolicy
 
@@ -82,6 +84,28 @@ def test_a_later_exemplar_is_taken_only_after_an_unbroken_run_of_sure_frames() -
             tracker.update(scene(BOX))
         tracker.update(scene(None))
     assert len(network.embedded) == 1  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("identity", "taken"), [(0.95, 5), (0.8, 0)])
+def test_a_look_that_is_less_alike_than_usual_is_tracked_but_not_learned(
+    identity: float, taken: int
+) -> None:
+    looks = itertools.cycle([1.0, 1.0, 1.0, 1.0, identity])
+
+    def see(crop: np.ndarray) -> SearchOutput:
+        output, cosine = see_green(crop), next(looks) if shown else 1.0
+        assert output.identity is not None
+        output.identity[:, 0], output.identity[:, 1] = cosine, np.sqrt(1 - cosine**2)
+        return output
+
+    shown = False
+    network = Recording(see, spec=LEARNS)
+    tracker = SiameseTracker(network)
+    tracker.init(scene(BOX), BOX)
+    shown = True
+    states = {tracker.update(scene(BOX)).state for _ in range(5 * 5)}
+    assert states == {State.TRACKING}
+    assert len(network.embedded) - 1 == taken  # type: ignore[attr-defined]
 
 
 def test_without_a_share_for_later_exemplars_nothing_is_measured() -> None:

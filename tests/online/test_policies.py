@@ -148,6 +148,17 @@ def test_states(evidence: list[Evidence], states: list[State]) -> None:
     assert [presence.update(e) for e in evidence] == states
 
 
+def test_what_a_usual_look_is_follows_the_target() -> None:
+    presence = Presence(POLICY)
+    assert presence.looks_as_usual(0.5), "nothing is known yet"
+    presence.update(seen(0.9, 0.9))
+    assert presence.looks_as_usual(0.81) and not presence.looks_as_usual(0.79)
+    assert presence.looks_as_usual(None), "a network without an identity"
+    for _ in range(30):
+        presence.update(seen(0.9, 0.7))
+    assert presence.looks_as_usual(0.62) and not presence.looks_as_usual(0.58)
+
+
 @pytest.mark.parametrize("size", [(640, 480), (1920, 1080), (100, 2000), (64, 48)])
 @pytest.mark.parametrize("home", [(100, 100, 80), (10, 10, 300), (600, 400, 900)])
 def test_a_rescan_sees_every_place_of_the_frame(
