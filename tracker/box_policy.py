@@ -76,6 +76,13 @@ def search_size(spec: ModelSpec, box: Box, miss: float) -> int:
     return size
 
 
+def is_smallest(spec: ModelSpec, size: int) -> bool:
+    """Whether a crop is the smallest one that ``search_size`` gives, and not a whole one."""
+    policy = spec.online
+    assert isinstance(policy, BoxPolicy)
+    return size < spec.search_size and size - 2 * spec.stride < policy.narrow
+
+
 def decide(
     spec: ModelSpec, output: SearchOutput, index: int, region: Region, last: Box
 ) -> Candidate:

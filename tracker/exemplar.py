@@ -36,12 +36,13 @@ class Exemplar:
             or of the first alone, see ``choose``.
         identity: (D,) verification vector of the first exemplar, or ``None``.
         thumbnail: the first exemplar crop, for display.
+        sure_frames: in a row, since the last later exemplar.
     """
 
     def __init__(self, network: Network, image: Image, box: Box, fill: Colour) -> None:
         self.thumbnail, self._first, self.identity = embed_box(network, image, box, fill)
         self._later: Array | None = None
-        self._sure = 0
+        self.sure_frames = 0
         self.embedding = self._blended = self._first
         online = network.spec.online
         learns = isinstance(online, BoxPolicy) and online.blend > 0
@@ -49,12 +50,14 @@ class Exemplar:
 
     def count(self, sure: bool) -> None:
         """Count a frame in which the target was surely seen, looking as usual, or start anew."""
-        self._sure = self._sure + 1 if sure else 0
+        self.sure_frames = self.sure_frames + 1 if sure else 0
 
     def due(self, spec: ModelSpec) -> bool:
         """Whether a later exemplar is wanted: after an unbroken run of sure frames."""
         online = spec.online
-        return isinstance(online, BoxPolicy) and online.blend > 0 and self._sure >= online.refresh
+        if not isinstance(online, BoxPolicy) or online.blend <= 0:
+            return False
+        return self.sure_frames >= online.refresh
 
     def refresh(self, network: Network, image: Image, box: Box, fill: Colour) -> None:
         """Blend in how the target looks now; the first exemplar keeps its share."""
@@ -63,7 +66,7 @@ class Exemplar:
         _, now, _ = embed_box(network, image, taken_back(box, self._error), fill)
         self._later = now if self._later is None else _mix(self._later, now, 0.5)
         self.embedding = self._blended = _mix(self._first, self._later, online.blend)
-        self._sure = 0
+        self.sure_frames = 0
 
     def choose(self, lost: bool) -> None:
         """Compare a lost target with the first exemplar alone.

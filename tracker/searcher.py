@@ -13,6 +13,8 @@ from tracker.image import Image
 from tracker.runtime import Array, Network, SearchOutput
 from tracker.target import Target
 
+MOST_REFRESHED = 2  # exemplars a frame: no frame pays for those of all targets
+
 Request = tuple[Target, list[Region]]
 
 
@@ -57,11 +59,16 @@ class Searcher:
         self.timings["network"] += time.perf_counter() - cut_at
         return output
 
-    def refresh(self, image: Image, target: Target) -> None:
-        """Take a later exemplar of a target if it is time for one."""
+    def refresh(self, image: Image, targets: Sequence[Target]) -> None:
+        """Take the later exemplars that are due; of many, those that have waited longest."""
+        due = [target for target in targets if target.exemplar.due(self.network.spec)]
+        if not due:
+            return
         started = time.perf_counter()
-        if target.refresh(self.network, image):
-            self.timings["network"] += time.perf_counter() - started
+        due.sort(key=lambda target: target.exemplar.sure_frames, reverse=True)
+        for target in due[:MOST_REFRESHED]:
+            target.refresh(self.network, image)
+        self.timings["network"] += time.perf_counter() - started
 
     def _cut(self, image: Image, requests: Sequence[Request]) -> Image:
         size, count = requests[0][0].crop_size, sum(len(r) for _, r in requests)

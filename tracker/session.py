@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from tracker.results import Box, TrackResult
 from tracker.runtime import Network, as_network
 from tracker.searcher import Request, Searcher
 from tracker.target import Target
+
+MANY = 4  # targets; of more, those that stay where they are expected are searched in turns
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,9 @@ class DebugView:
 
 class Session:
     """Follows any number of targets, each with an id that stays.
+
+    Of more than four targets those that are where they were expected are looked at in every second
+    frame; in between their box moves on as they went, and score and state stay.
 
     Args:
         model, device, threads, live: as of ``SiameseTracker``.
@@ -62,6 +67,7 @@ class Session:
         self._targets: dict[int, Target] = {}
         self._labels: dict[int, str | None] = {}
         self._next_id = 1
+        self._frames = 0
 
     @property
     def timings(self) -> dict[str, float]:
@@ -106,9 +112,17 @@ class Session:
         Raises:
             ValueError: an image that cannot be used.
         """
-        image = check_image(image)
-        results = follow(self._searcher, image, list(self._targets.values()))
+        image, targets = check_image(image), list(self._targets.values())
+        resting = self._resting(targets, image) if len(targets) > MANY else []
+        results = follow(self._searcher, image, targets, resting)
+        self._frames += 1
         return dict(zip(self._targets, results, strict=True))
+
+    def _resting(self, targets: Sequence[Target], image: Image) -> list[int]:
+        """Numbers of the targets whose turn it is not, every second one, and that may wait."""
+        spec, (height, width) = self.network.spec, image.shape[:2]
+        waiting = range(self._frames % 2, len(targets), 2)
+        return [n for n in waiting if targets[n].may_rest(spec, width, height)]
 
     def exemplar(self, target_id: int) -> Image:
         """The picture that a target was learned from, square uint8 BGR."""
@@ -122,16 +136,25 @@ class Session:
         return DebugView(target.regions[0].box, target.response)
 
 
-def follow(searcher: Searcher, image: Image, targets: Sequence[Target]) -> list[TrackResult]:
-    """One frame: a batch for each size of crops, and one for lost targets that turn up."""
+def follow(
+    searcher: Searcher, image: Image, targets: Sequence[Target], resting: Collection[int] = ()
+) -> list[TrackResult]:
+    """One frame: a batch for each size of crops, and one for lost targets that turn up.
+
+    Args:
+        resting: numbers of the targets that are not looked at in this frame.
+    """
     if not targets:
         return []
     searcher.begin()
     spec, (height, width) = searcher.network.spec, image.shape[:2]
-    requests: list[Request] = [(t, t.plan(spec, width, height)) for t in targets]
-    results: dict[int, TrackResult] = {}
+    results = {number: targets[number].rest(spec) for number in resting}
+    searched = [number for number in range(len(targets)) if number not in results]
+    requests: dict[int, Request] = {
+        number: (targets[number], targets[number].plan(spec, width, height)) for number in searched
+    }
     looks: list[tuple[int, Target, Region]] = []
-    for numbers in _of_one_size(targets):
+    for numbers in _of_one_size(targets, searched):
         output, start = searcher.search(image, [requests[number] for number in numbers]), 0
         for number in numbers:
             target, regions = requests[number]
@@ -151,13 +174,12 @@ def follow(searcher: Searcher, image: Image, targets: Sequence[Target]) -> list[
             results[number] = target.take_closer_look(spec, closer, index, region, taken)
             if results[number].claimed_box is not None:
                 taken.append(results[number].box)
-    for target in targets:
-        searcher.refresh(image, target)
+    searcher.refresh(image, [targets[number] for number in searched])
     searcher.end()
     return [results[number] for number in range(len(targets))]
 
 
-def _of_one_size(targets: Sequence[Target]) -> list[list[int]]:
-    """Numbers of the targets that want crops of one size, for each size."""
-    sizes = dict.fromkeys(target.crop_size for target in targets)
-    return [[n for n, t in enumerate(targets) if t.crop_size == size] for size in sizes]
+def _of_one_size(targets: Sequence[Target], searched: Sequence[int]) -> list[list[int]]:
+    """The numbers of the targets that want crops of one size, for each size."""
+    sizes = dict.fromkeys(targets[number].crop_size for number in searched)
+    return [[n for n in searched if targets[n].crop_size == size] for size in sizes]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +65,8 @@ class Target:
     _rescan: Rescan | None = None
     _lost_for: int = 0  # frames
     _sure_frames: int = 0
+    _last: TrackResult | None = None
+    _rested: bool = False
 
     @staticmethod
     def start(network: Network, image: Image, box: Sequence[float]) -> Target:
@@ -91,7 +93,7 @@ class Target:
         if self.frame_size != (width, height):
             self.frame_size, self._rescan = (width, height), None
             self.box = clip_box(self.box, width, height, 2.0)
-        self.crop_size = spec.search_size
+        self.crop_size, self._rested = spec.search_size, False
         self.exemplar.choose(self.lost)
         if spec.kind == "response":
             self.regions = scale_policy.search_regions(spec, self.box)
@@ -120,12 +122,26 @@ class Target:
         dx, dy = self._motion.expected_step()
         return x + lead * dx, y + lead * dy, w, h
 
-    def refresh(self, network: Network, image: Image) -> bool:
-        """Take a later exemplar when it is time for one; whether it was."""
-        due = self.exemplar.due(network.spec)
-        if due:
-            self.exemplar.refresh(network, image, self.box, self.fill)
-        return due
+    def may_rest(self, spec: ModelSpec, width: int, height: int) -> bool:
+        """Whether a frame may pass without a look: it stays where the smallest crop finds it."""
+        if spec.kind != "box" or self._last is None or self._miss is None or self._rested:
+            return False
+        known = self.presence.state is State.TRACKING and self.frame_size == (width, height)
+        return known and box_policy.is_smallest(
+            spec, box_policy.search_size(spec, self.box, self._miss)
+        )
+
+    def rest(self, spec: ModelSpec) -> TrackResult:
+        """The answer for a frame without a look: the last one, moved as the target goes."""
+        assert self._last is not None
+        self.box = self._inside(self._expected(spec))
+        self.exemplar.count(sure=True)
+        self._rested = True
+        return replace(self._last, box=self.box)
+
+    def refresh(self, network: Network, image: Image) -> None:
+        """Take a later exemplar."""
+        self.exemplar.refresh(network, image, self.box, self.fill)
 
     def promising(self, spec: ModelSpec, output: SearchOutput, index: int) -> Region | None:
         """While lost: the region of a second, closer look, if a crop shows something like it."""
@@ -199,15 +215,19 @@ class Target:
             self._observe_miss()
         if was_lost or self.lost:
             self._motion, self._miss = Motion(), None  # it may come back anywhere: that is no step
-        return TrackResult(self.box, min(max(candidate.score, 0.0), 1.0), state, similarity)
+        self._last = TrackResult(self.box, min(max(candidate.score, 0.0), 1.0), state, similarity)
+        return self._last
 
     def _move_to(self, box: Box) -> None:
-        width, height = self.frame_size
         x, y, w, h = self.box
-        self.box = clip_box(_bounded(box, width, height), width, height, 2.0)
+        self.box = self._inside(box)
         self._motion.observe(
             self.box[0] + self.box[2] / 2 - x - w / 2, self.box[1] + self.box[3] / 2 - y - h / 2
         )
+
+    def _inside(self, box: Box) -> Box:
+        width, height = self.frame_size
+        return clip_box(_bounded(box, width, height), width, height, 2.0)
 
     def _observe_miss(self) -> None:
         x, y, w, h = self.box
