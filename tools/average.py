@@ -3,6 +3,10 @@
 
 python tools/average.py --checkpoint runs/b/checkpoint.pt@0.65 \
     --checkpoint runs/a/checkpoint.pt@0.35 --out runs/mean.pt
+python tools/average.py --checkpoint runs/mine/checkpoint.pt@0.65 \
+    --checkpoint runs/mine/start.pt@0.35 --out runs/mean.pt
+
+Every run keeps what it began with as start.pt; an average with it forgets less.
 
 Wortsman et al. 2022, "Model soups", section 2. Only runs of which one went on from the other, or
 both from a third one, can be averaged: others have their channels in another order.

@@ -162,6 +162,16 @@ def test_training_starts_from_a_model(
     for name, kernel in start.named_parameters():
         if kernel.ndim == 4:
             torch.testing.assert_close(network.get_parameter(name), kernel)
+    # what it began with, for an average: the model, with norms of these batches
+    began = load_checkpoint(tmp_path / "run" / "start.pt")["average"]
+    for name, value in start.named_parameters():
+        if value.ndim == 4:
+            torch.testing.assert_close(began[name], value)
+    runs = (tmp_path / "run" / name for name in ("checkpoint.pt", "start.pt"))
+    out = ("--out", tmp_path / "mean.pt")
+    parts = [part for path in runs for part in ("--checkpoint", path)]
+    assert tool(monkeypatch, capsys, "average", *parts, *out) == (0, "")
+    assert load_checkpoint(tmp_path / "mean.pt")["record"] == content["record"]
 
 
 @pytest.mark.parametrize(("name", "found"), [("kestrel-int8", "int8"), ("siamfc", "siamfc")])

@@ -251,7 +251,7 @@ def test_a_start_with_hostile_settings_is_one_sentence(
     assert "start.pt is " in said
 
 
-@pytest.mark.parametrize("name", ["log.csv", "validation.csv", "losses.png"])
+@pytest.mark.parametrize("name", ["log.csv", "validation.csv", "losses.png", "start.pt"])
 def test_files_of_others_stay_where_there_is_no_checkpoint(
     data: Path,
     tmp_path: Path,
@@ -269,11 +269,11 @@ def test_files_of_others_stay_where_there_is_no_checkpoint(
     assert (out / name).read_bytes() == b"step,precious\n1,2\n"
     status, _ = tool(monkeypatch, capsys, "train", *given, "--overwrite")
     assert status == 0 and b"precious" not in (out / "log.csv").read_bytes()
-    checkpoint = out / "checkpoint.pt"
-    before = checkpoint.read_bytes()
-    status, said = tool(monkeypatch, capsys, "train", *given, "--overwrite", "--init", checkpoint)
-    assert status == 2 and "would be replaced by the run" in said
-    assert checkpoint.read_bytes() == before
+    for checkpoint in (out / "checkpoint.pt", out / "start.pt"):
+        before, init = checkpoint.read_bytes(), ("--init", checkpoint)
+        status, said = tool(monkeypatch, capsys, "train", *given, "--overwrite", *init)
+        assert status == 2 and "would be replaced by the run" in said
+        assert checkpoint.read_bytes() == before
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from tracker.errors import UserError
 from tracker.files import hold_folder
 from tracker.network.kestrel import Kestrel
 from tracker.network.siamfc import SiamFC
-from tracker.training.checkpoint import load_checkpoint, reading
+from tracker.training.checkpoint import load_checkpoint, reading, save_checkpoint
 from tracker.training.loader import PairLoader
 from tracker.training.log import plot_run
 from tracker.training.loop import Trainer, Validation
@@ -89,9 +89,19 @@ def main() -> int:
             if args.resume:
                 with reading(checkpoint):
                     tell(trainer.resume(checkpoint))
+            else:
+                keep_start(network, record, args.out)
             return train(trainer, args)
     finally:
         leave_processes()
+
+
+def keep_start(network: SiamFC | Kestrel, record: dict[str, Any], folder: Path) -> None:
+    """Write what the run starts from, so that its result can be averaged with it."""
+    if process_rank() == 0:
+        state = network.state_dict()
+        content = {"network": network.name, "model": state, "average": state, "record": record}
+        save_checkpoint(folder / START, content)
 
 
 def train(trainer: Trainer, args: argparse.Namespace) -> int:
@@ -146,7 +156,9 @@ STARTS = ("imagenet", "none")
 """What ``--init`` takes beside a checkpoint and a model."""
 NORM_STEPS = 16
 """Batches from which the norms of an exported model get their statistics."""
-TABLES = ("log.csv", "validation.csv", "losses.png")
+START = "start.pt"
+"""The weights that a run began with."""
+MADE = ("log.csv", "validation.csv", "losses.png", START)
 """What a run makes beside its checkpoint."""
 
 
@@ -163,14 +175,15 @@ def prepare_folder(args: argparse.Namespace) -> Path:
             "another --out"
         )
     # the first process makes them, while others may still be on their way here
-    made = [args.out / name for name in TABLES] if process_rank() == 0 else []
+    made = [args.out / name for name in MADE] if process_rank() == 0 else []
     strangers = [path for path in made if os.path.lexists(path)]
     if strangers and not (args.resume or args.overwrite):
         raise UserError(
             f"{strangers[0]} exists and there is no checkpoint to go on from; replace it with "
             "--overwrite, or choose another --out"
         )
-    if not args.resume and checkpoint.exists() and _is_file(args.init, checkpoint):
+    own = (checkpoint, args.out / START)
+    if not args.resume and any(path.exists() and _is_file(args.init, path) for path in own):
         raise UserError(f"--init {args.init} would be replaced by the run; choose another --out")
     if args.resume and not checkpoint.exists():
         raise UserError(f"there is no {checkpoint} to go on from; start without --resume")
