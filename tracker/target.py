@@ -27,6 +27,8 @@ Array = NDArray[np.float32]
 
 
 RETURN_CHANGE = 1.8  # a target comes back at most so many times larger or smaller
+RETURN_ASPECT = 5 / 3  # and so many times wider or narrower for its height; at the frame's edge,
+CUT_ASPECT = 2.0  # which cuts off a part of what comes in, so many times
 MISS_DECAY = 0.9  # how fast a target that was not where it was expected is trusted again
 LONG_LOST = 100  # frames after which its usual size, which may have been a mistake, is forgotten
 LEARN_EVERY = 2  # sure frames: the next one looks alike; it saves 6 % of the decision
@@ -291,7 +293,8 @@ class Target:
             return True
         w, h = box[2] / self._usual_size[0], box[3] / self._usual_size[1]
         size, aspect = float(np.sqrt(max(w * h, 1e-9))), w / max(h, 1e-9)
-        return 1 / RETURN_CHANGE < size < RETURN_CHANGE and 0.5 < aspect < 2
+        most = CUT_ASPECT if self._at_edge(box) else RETURN_ASPECT
+        return 1 / RETURN_CHANGE < size < RETURN_CHANGE and 1 / most < aspect < most
 
     def _plausible(self, box: Box) -> Box:
         """A found box, of a size that the lost target can have grown or shrunk to."""

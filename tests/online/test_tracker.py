@@ -246,3 +246,25 @@ def test_how_much_the_frames_edge_leaves_of_a_target(
     target = Target.start(ScriptedNetwork(see_green), scene(start), start)
     target._usual_size = (50.0, 40.0)
     assert target._visible(box) == pytest.approx(visible)
+
+
+@pytest.mark.parametrize(
+    ("box", "alike"),
+    [
+        ((200.0, 100.0, 50.0, 40.0), True),
+        ((200.0, 100.0, 85.0, 68.0), True),  # 1.7 times as large
+        ((200.0, 100.0, 95.0, 76.0), False),  # 1.9 times
+        ((200.0, 100.0, 50.0, 23.5), False),  # flatter by more than two thirds
+        ((200.0, 100.0, 50.0, 25.0), True),
+        ((200.0, 100.0, 46.0, 68.0), False),  # narrower: a part of something else
+        ((0.0, 100.0, 40.0, 60.0), True),  # the same at the edge: half of it has come in
+        ((0.0, 100.0, 30.0, 50.0), False),
+    ],
+)
+def test_what_shape_a_target_may_come_back_with(
+    box: tuple[float, float, float, float], alike: bool
+) -> None:
+    start = (300.0, 200.0, 50.0, 40.0)
+    target = Target.start(ScriptedNetwork(see_green), scene(start), start)
+    target._usual_size = (50.0, 40.0)
+    assert target._alike_in_shape(box) == alike
