@@ -76,9 +76,9 @@ def search_size(spec: ModelSpec, box: Box, miss: float) -> int:
     return size
 
 
-def is_smallest(spec: ModelSpec, size: int) -> bool:
-    """Whether a crop is the smallest one that ``search_size`` gives, and not a whole one."""
-    policy = spec.online
+def smallest_will_do(spec: ModelSpec, box: Box, miss: float) -> bool:
+    """Whether the target will be in the smallest crop there is, and that is not a whole one."""
+    policy, size = spec.online, search_size(spec, box, miss)
     assert isinstance(policy, BoxPolicy)
     return size < spec.search_size and size - 2 * spec.stride < policy.narrow
 

@@ -17,7 +17,7 @@ from tracker.runtime import Network, as_network
 from tracker.searcher import Request, Searcher
 from tracker.target import Target
 
-MANY = 4  # targets; of more, those that stay where they are expected are searched in turns
+ALL_SEARCHED = 4  # targets; of more, those that stay where they are expected take turns
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Session:
             ValueError: an image that cannot be used.
         """
         image, targets = check_image(image), list(self._targets.values())
-        resting = self._resting(targets, image) if len(targets) > MANY else []
+        resting = self._resting(targets, image) if len(targets) > ALL_SEARCHED else []
         results = follow(self._searcher, image, targets, resting)
         self._frames += 1
         return dict(zip(self._targets, results, strict=True))

@@ -27,8 +27,8 @@ Array = NDArray[np.float32]
 
 
 RETURN_CHANGE = 1.8  # a target comes back at most so many times larger or smaller
-RETURN_ASPECT = 5 / 3  # and so many times wider or narrower for its height; at the frame's edge,
-CUT_ASPECT = 2.0  # which cuts off a part of what comes in, so many times
+RETURN_ASPECT = 5 / 3  # and at most so many times wider, or narrower, for its height
+CUT_ASPECT = 2.0  # the same at the frame's edge, which cuts off a part of what comes in
 MISS_DECAY = 0.9  # how fast a target that was not where it was expected is trusted again
 LONG_LOST = 100  # frames after which its usual size, which may have been a mistake, is forgotten
 LEARN_EVERY = 2  # sure frames: the next one looks alike; it saves 6 % of the decision
@@ -95,7 +95,8 @@ class Target:
         if self.frame_size != (width, height):
             self.frame_size, self._rescan = (width, height), None
             self.box = clip_box(self.box, width, height, 2.0)
-        self.crop_size, self._rested = spec.search_size, False
+        self.crop_size = spec.search_size
+        self._rested = False
         self.exemplar.choose(self.lost)
         if spec.kind == "response":
             self.regions = scale_policy.search_regions(spec, self.box)
@@ -129,9 +130,7 @@ class Target:
         if spec.kind != "box" or self._last is None or self._miss is None or self._rested:
             return False
         known = self.presence.state is State.TRACKING and self.frame_size == (width, height)
-        return known and box_policy.is_smallest(
-            spec, box_policy.search_size(spec, self.box, self._miss)
-        )
+        return known and box_policy.smallest_will_do(spec, self.box, self._miss)
 
     def rest(self, spec: ModelSpec) -> TrackResult:
         """The answer for a frame without a look: the last one, moved as the target goes."""

@@ -229,6 +229,13 @@ def test_a_model_that_is_none_is_named(kind: type, model: object) -> None:
         kind(model)
 
 
+def usually_50_by_40() -> Target:
+    start = (300.0, 200.0, 50.0, 40.0)
+    target = Target.start(ScriptedNetwork(see_green), scene(start), start)
+    target._usual_size = (50.0, 40.0)
+    return target
+
+
 @pytest.mark.parametrize(
     ("box", "visible"),
     [
@@ -242,10 +249,7 @@ def test_a_model_that_is_none_is_named(kind: type, model: object) -> None:
 def test_how_much_the_frames_edge_leaves_of_a_target(
     box: tuple[float, float, float, float], visible: float
 ) -> None:
-    start = (300.0, 200.0, 50.0, 40.0)
-    target = Target.start(ScriptedNetwork(see_green), scene(start), start)
-    target._usual_size = (50.0, 40.0)
-    assert target._visible(box) == pytest.approx(visible)
+    assert usually_50_by_40()._visible(box) == pytest.approx(visible)
 
 
 @pytest.mark.parametrize(
@@ -264,7 +268,4 @@ def test_how_much_the_frames_edge_leaves_of_a_target(
 def test_what_shape_a_target_may_come_back_with(
     box: tuple[float, float, float, float], alike: bool
 ) -> None:
-    start = (300.0, 200.0, 50.0, 40.0)
-    target = Target.start(ScriptedNetwork(see_green), scene(start), start)
-    target._usual_size = (50.0, 40.0)
-    assert target._alike_in_shape(box) == alike
+    assert usually_50_by_40()._alike_in_shape(box) == alike

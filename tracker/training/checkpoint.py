@@ -16,6 +16,11 @@ from tracker.errors import UserError
 FORMAT = 1
 
 
+def beginning(name: str, state: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
+    """What a checkpoint holds of a network of which no training has any state yet."""
+    return {"network": name, "model": state, "average": state, "record": record}
+
+
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
     """Write tensors and plain values to ``path`` in one step.
 

@@ -22,6 +22,7 @@ from tracker.errors import UserError
 from tracker.network.kestrel import Kestrel
 from tracker.network.norm import FrozenNormConv2d
 from tracker.network.preprocess import PIXEL_STD
+from tracker.training.checkpoint import beginning
 from tracker.training.objective import Batch
 from tracker.training.stamp import spec_of
 from tracker.weights import ModelFiles
@@ -48,9 +49,8 @@ def checkpoint_of_model(files: ModelFiles) -> dict[str, Any]:
             f"training cannot start from {files.name}: its graphs are not as this version exports "
             f"them ({type(error).__name__}: {error}); give a checkpoint"
         ) from None
-    state = network.state_dict()
     record = {"commands": list(spec.training.get("commands", [])), "settings": settings}
-    return {"network": Kestrel.name, "model": state, "average": state, "record": record}
+    return beginning(Kestrel.name, network.state_dict(), record)
 
 
 def restore_kestrel(files: ModelFiles) -> tuple[Kestrel, dict[str, Any]]:

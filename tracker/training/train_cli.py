@@ -17,7 +17,7 @@ from tracker.errors import UserError
 from tracker.files import hold_folder
 from tracker.network.kestrel import Kestrel
 from tracker.network.siamfc import SiamFC
-from tracker.training.checkpoint import load_checkpoint, reading, save_checkpoint
+from tracker.training.checkpoint import beginning, load_checkpoint, reading, save_checkpoint
 from tracker.training.loader import PairLoader
 from tracker.training.log import plot_run
 from tracker.training.loop import Trainer, Validation
@@ -99,9 +99,7 @@ def main() -> int:
 def keep_start(network: SiamFC | Kestrel, record: dict[str, Any], folder: Path) -> None:
     """Write what the run starts from, so that its result can be averaged with it."""
     if process_rank() == 0:
-        state = network.state_dict()
-        content = {"network": network.name, "model": state, "average": state, "record": record}
-        save_checkpoint(folder / START, content)
+        save_checkpoint(folder / START, beginning(network.name, network.state_dict(), record))
 
 
 def train(trainer: Trainer, args: argparse.Namespace) -> int:
