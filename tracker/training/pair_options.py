@@ -27,6 +27,8 @@ class PairOptions:
         scale: largest change of scale in the search crop, exp(+-scale).
         zoom: of the search crops, those whose scale may change up to two-fold: a lost target is
             looked for in coarse regions, and comes back at another distance.
+        stretch: of the search crops, those whose aspect may change up to two-fold, and that may be
+            turned by up to 30 degrees: a car that turns a corner, somebody who bends down.
         later: a later exemplar is blended in, as the online tracker does it: the target shortly
             before the searched frame, with a box that is a little off. Spread evenly over the
             numbers of the pairs: tensors whose size changes from batch to batch are slow.
@@ -50,6 +52,7 @@ class PairOptions:
     shift: float = 64.0
     scale: float = 0.18
     zoom: float = 0.0
+    stretch: float = 0.0
     later: float = 0.0
     flip: float = 0.5
     distort: float = 1.0
@@ -69,6 +72,7 @@ class PairOptions:
             "flip",
             "appearance",
             "zoom",
+            "stretch",
             "later",
         )
         for name in odds:
@@ -86,5 +90,5 @@ class PairOptions:
         """The same without anything that changes a picture: for validation."""
         return replace(
             self, negative=0.5, paste=0, part=0, distractor=0, crossing=0, occluder=0, grey=0,
-            far=0, scale=0, zoom=0, later=0, flip=0, distort=0, appearance=0,
+            far=0, scale=0, zoom=0, stretch=0, later=0, flip=0, distort=0, appearance=0,
         )  # fmt: skip

@@ -35,6 +35,7 @@ from tracker.training.tracks import EncodedFrame, Image, Source, Track, read_ima
 Edges = NDArray[np.float64]
 WHOLE: Edges = np.zeros(4)  # the object as it is annotated
 ZOOM = math.log(2)
+STRETCH = (math.log(2), 30.0)  # largest change of aspect, as a logarithm, and of direction
 NOTHING = np.full(4, np.nan, np.float32)
 LATER_GAP = 30  # frames between a later exemplar and what is searched next
 
@@ -180,6 +181,8 @@ class PairSampler:
         box = track.boxes[frame] if whole else drawn_box(track.boxes[frame], drawn)
         image = read_image(track.frames[frame])
         aspect, turn = (0.2, 10) if len(track.frames) == 1 else (0.06, 3)
+        if self.options.stretch and rng.random() < self.options.stretch:
+            aspect, turn = STRETCH
         distort = self.options.distort
         scale = ZOOM if rng.random() < self.options.zoom else self.options.scale
         jitter = Jitter(self.options.shift, scale, aspect * distort, turn * distort)
