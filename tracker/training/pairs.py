@@ -180,7 +180,7 @@ class PairSampler:
         whole = shown != exemplar or drawn is WHOLE
         box = track.boxes[frame] if whole else drawn_box(track.boxes[frame], drawn)
         image = read_image(track.frames[frame])
-        aspect, turn = (0.2, 10) if len(track.frames) == 1 else (0.06, 3)
+        aspect, turn = (0.2, 10.0) if len(track.frames) == 1 else (0.06, 3.0)
         if self.options.stretch and rng.random() < self.options.stretch:
             aspect, turn = STRETCH
         distort = self.options.distort
