@@ -181,6 +181,7 @@ class PairSampler:
         box = track.boxes[frame] if whole else drawn_box(track.boxes[frame], drawn)
         image = read_image(track.frames[frame])
         aspect, turn = (0.2, 10.0) if len(track.frames) == 1 else (0.06, 3.0)
+        # nothing is drawn where it is off: earlier runs are repeated from their seeds
         if self.options.stretch and rng.random() < self.options.stretch:
             aspect, turn = STRETCH
         distort = self.options.distort

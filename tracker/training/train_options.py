@@ -177,7 +177,9 @@ def _add_pairs(g: Any) -> None:
     g.add_argument("--shift", type=_amount, help="pixels (64; SiamFC 32)")
     g.add_argument("--scale", type=_amount, default=d.scale, help="exp(+-SCALE)")
     g.add_argument("--zoom", type=_share, default=d.zoom, help="scale changed up to two-fold")
-    g.add_argument("--stretch", type=_share, default=d.stretch, help="aspect up to two-fold")
+    g.add_argument(
+        "--stretch", type=_share, default=d.stretch, help="aspect up to two-fold, and turned"
+    )
     g.add_argument(
         "--later", type=_share, default=d.later, help="Kestrel: with a later exemplar, too"
     )
