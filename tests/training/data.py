@@ -49,6 +49,15 @@ def tiny_kestrel(seed: int = 0) -> Kestrel:
     return Kestrel(channels=8, identity_channels=6, tower_depth=1)
 
 
+def write_view(path: Path, box: tuple[int, int, int, int], colour: tuple[int, int, int]) -> None:
+    """A picture of 96 x 80 pixels, transparent black but for a box (x, y, w, h)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    view = np.zeros((80, 96, 4), np.uint8)
+    x, y, w, h = box
+    view[y : y + h, x : x + w] = (*colour, 255)
+    cv2.imwrite(str(path), view)
+
+
 def write_clip(folder: Path, count: int = 4, seed: int = 0) -> Path:
     """A clip in GOT-10k's layout."""
     folder.mkdir(parents=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,6 +15,7 @@ from tracker.geometry import context_side
 from tracker.training.tracks import Image
 
 Matrix = NDArray[np.float64]
+Picture = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -70,22 +73,35 @@ def map_box(matrix: Matrix, box: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def warp(image: Image, matrix: Matrix, size: int, background: Image) -> Image:
     """Map ``image`` into a copy of ``background`` (size x size x 3)."""
-    shifted = matrix.copy()
-    # Boxes cover [x, x + w); OpenCV's coordinates name pixel centres: move by half a pixel
-    # on both sides of the map.
-    shifted[:, 2] += matrix[:, :2] @ [0.5, 0.5] - 0.5
-    scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
-    if scale < 0.5:  # average before sampling, as the online tracker does
-        factor = max(scale, 1 / 16)
-        image = np.asarray(
-            cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-        )
-        return warp(image, matrix @ np.diag([1 / factor, 1 / factor, 1.0]), size, background)
+    (image,), matrix = averaged([image], matrix)
     canvas = background.copy()
     cv2.warpAffine(
-        image, shifted, (size, size), canvas, cv2.INTER_LINEAR, cv2.BORDER_TRANSPARENT
+        image, of_centres(matrix), (size, size), canvas, cv2.INTER_LINEAR, cv2.BORDER_TRANSPARENT
     )  # fmt: skip
     return canvas
+
+
+def of_centres(matrix: Matrix) -> Matrix:
+    """A map of points as a map of pixels: boxes cover [x, x + w), OpenCV names the middles."""
+    shifted = matrix.copy()
+    shifted[:, 2] += matrix[:, :2] @ [0.5, 0.5] - 0.5
+    return shifted
+
+
+def averaged(pictures: Sequence[Picture], matrix: Matrix) -> tuple[list[Picture], Matrix]:
+    """Pictures of one size, and a map that shrinks them at most to a half.
+
+    What would shrink more is averaged first, as the online tracker does it.
+    """
+    scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+    if scale >= 0.5:
+        return list(pictures), matrix
+    factor = max(scale, 1 / 16)
+    small = [
+        np.asarray(cv2.resize(p, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA))
+        for p in pictures
+    ]
+    return averaged(small, matrix @ np.diag([1 / factor, 1 / factor, 1.0]))
 
 
 def square_fill(image: Image, size: int, rng: Generator) -> Image:

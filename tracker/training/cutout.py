@@ -7,11 +7,40 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from tracker.training.crops import Jitter, Matrix, crop_matrix, map_box
-from tracker.training.tracks import Image, Track
+from tracker.training.crops import Jitter, Matrix, averaged, crop_matrix, map_box, of_centres
+from tracker.training.tracks import Image, Track, read_cutout, read_image
 
 Mask = NDArray[np.float32]
 Corners = NDArray[np.float32]
+
+
+def masked_picture(track: Track, frame: int) -> tuple[Image, Mask]:
+    """A frame of a track, (H, W, 3), and where the object is in it: (H, W) in 0..1.
+
+    Its transparency says so where it has one, else ``object_mask``.
+    """
+    if not track.cutout:
+        image = read_image(track.frames[frame])
+        return image, object_mask(track, frame, image.shape[:2])
+    view = read_cutout(track.frames[frame])
+    alpha = opacity(view)
+    return _bled(view[:, :, :3], alpha), alpha
+
+
+def opacity(view: Image) -> Mask:
+    """(H, W) float32 in 0..1: the alpha channel of a BGRA picture."""
+    alpha: Mask = view[:, :, 3].astype(np.float32) / np.float32(255)
+    return alpha
+
+
+def _bled(colour: Image, alpha: Mask) -> Image:
+    """Colours that go on beyond the object's edge: what is transparent may be of any colour."""
+    weighed = colour * alpha[:, :, None]
+    mean = weighed.sum((0, 1)) / max(float(alpha.sum()), 1.0)  # far from the object
+    spread = cv2.GaussianBlur(alpha, (0, 0), 2.0)[:, :, None]
+    near = (cv2.GaussianBlur(weighed, (0, 0), 2.0) + 0.01 * mean) / (spread + 0.01)
+    opaque = alpha[:, :, None] > 0.99
+    return np.clip(np.where(opaque, colour, near), 0, 255).astype(np.uint8)
 
 
 def object_mask(track: Track, frame: int, shape: tuple[int, int]) -> Mask:
@@ -44,6 +73,8 @@ def paste(
         The new picture, and the (H, W) share of each pixel that the object now covers.
     """
     size = (canvas.shape[1], canvas.shape[0])
+    (image, mask), matrix = averaged([image, mask], matrix)
+    matrix = of_centres(matrix)
     moved = cv2.warpAffine(image, matrix, size, flags=cv2.INTER_LINEAR)
     alpha = cv2.warpAffine(mask, matrix, size, flags=cv2.INTER_LINEAR) * opacity
     blend = canvas + (moved.astype(np.float32) - canvas) * alpha[:, :, None]

@@ -13,7 +13,8 @@ from tracker.annotations import read_boxes, read_text
 from tracker.errors import UserError
 from tracker.frames import VIDEO_SUFFIXES, Pictures, Video, picture_paths
 from tracker.geometry import FloatArray, context_side
-from tracker.training.tracks import EncodedFrames, Image, Track
+from tracker.training.cutout import mask_corners, opacity
+from tracker.training.tracks import EncodedFrames, Image, Track, read_cutout
 
 Read = tuple[list[Track], list[str]]
 """What a reader gives: tracks, and sentences on what was left out."""
@@ -60,6 +61,27 @@ def _read_others(path: Path, count: int) -> tuple[NDArray[np.float32], ...]:
         return tuple(np.asarray(r, dtype=np.float32).reshape(-1, 4) for r in rows)
     except ValueError:
         raise UserError(f"{path} must have boxes x,y,w,h;x,y,w,h in each line") from None
+
+
+def read_views(folder: Path) -> Read:
+    """Views of objects alone: a folder an object, with transparent pictures in order.
+
+    A turntable, a rendered model, a cut-out from each frame of a video. Objects whose folders
+    lie in one folder are hard negatives of each other.
+    """
+    places = sorted({p.parent for d in ("", "*/", "*/*/", "*/*/*/") for p in folder.glob(d + "*")
+                     if p.suffix.lower() in (".png", ".webp")})  # fmt: skip
+    return [_read_views(place) for place in places], []
+
+
+def _read_views(place: Path) -> Track:
+    frames = picture_paths(place)
+    boxes = np.full((len(frames), 4), np.nan, np.float32)
+    for number, frame in enumerate(frames):
+        corners = mask_corners(opacity(read_cutout(frame)))
+        if corners is not None:
+            boxes[number] = *corners[:2], *(corners[2:] - corners[:2])
+    return Track(frames, boxes, place.parent.name, cutout=True)
 
 
 def read_public(folder: Path, kind: str) -> Read:

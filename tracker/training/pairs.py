@@ -18,6 +18,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
+from tracker.errors import UserError
 from tracker.training.augment import change_appearance, far, grey
 from tracker.training.crops import (
     Jitter,
@@ -28,7 +29,7 @@ from tracker.training.crops import (
     square_fill,
     warp,
 )
-from tracker.training.cutout import beside, mask_corners, object_mask, paste
+from tracker.training.cutout import beside, mask_corners, masked_picture, paste
 from tracker.training.pair_options import PairOptions
 from tracker.training.tracks import EncodedFrame, Image, Source, Track, read_image
 
@@ -38,6 +39,21 @@ ZOOM = math.log(2)
 STRETCH = (math.log(2), 30.0)  # largest change of aspect, as a logarithm, and of direction
 NOTHING = np.full(4, np.nan, np.float32)
 LATER_GAP = 30  # frames between a later exemplar and what is searched next
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What the crops of a pair have in common.
+
+    Attributes:
+        drawn: what is drawn instead of the object, see ``drawn_box``.
+        flip: they are mirrored.
+        scene: picture before which a cut-out stands in all of them, or ``None``: each has its own.
+    """
+
+    drawn: Edges
+    flip: bool
+    scene: Image | None
 
 
 @dataclass(frozen=True)
@@ -84,7 +100,13 @@ class PairSampler:
         for number, track in enumerate(self.tracks):
             if track.category:
                 self._by_category[track.category].append(number)
-        self._cut = [n for n, t in enumerate(self.tracks) if t.polygons]
+        self._cut = [n for n, t in enumerate(self.tracks) if t.polygons or t.cutout]
+        self._whole = [n for n, t in enumerate(self.tracks) if not t.cutout]
+        if not self._whole:
+            raise UserError(
+                "views show objects alone: add pictures that they can stand before, with another "
+                "--data"
+            )
         # number of the track that the network confused with each one last, or -1 (see mining.py)
         self.confused = torch.full((len(self.tracks),), -1, dtype=torch.int64)
 
@@ -97,16 +119,16 @@ class PairSampler:
         negative = rng.random() < self.options.negative and len(self.tracks) > 1
         first, second = self._draw_frames(track, rng)
         flip = bool(rng.random() < self.options.flip)
-        drawn = self._draw_part(track, rng)
-        exemplar, exemplar_box = self._exemplar(number, first, drawn, flip, rng)
+        shared = Shared(self._draw_part(track, rng), flip, self._draw_scene(number, rng))
+        exemplar, exemplar_box = self._exemplar(number, first, shared, rng)
         shown = self._draw_negative(number, rng) if negative else number
         if negative:
             track = self.tracks[shown]
             second = int(rng.choice(track.present))
-        search, search_box, beside_box = self._search(number, shown, second, drawn, flip, rng)
+        search, search_box, beside_box = self._search(number, shown, second, shared, rng)
         later, later_box = None, NOTHING
         if math.floor((index + 1) * self.options.later) > math.floor(index * self.options.later):
-            later, later_box = self._later(number, first if negative else second, drawn, flip, rng)
+            later, later_box = self._later(number, first if negative else second, shared, rng)
         for odds, change in ((self.options.grey, grey), (self.options.far, far(rng))):
             if rng.random() < odds:
                 exemplar, search = change(exemplar), change(search)
@@ -139,6 +161,12 @@ class PairSampler:
             edges[i::2] *= min(1.0, 0.6 / max(edges[i::2].sum(), 0.6))
         return edges
 
+    def _draw_scene(self, number: int, rng: Generator) -> Image | None:
+        """A picture before which a cut-out stands in all crops of half of its pairs."""
+        if not self.tracks[number].cutout or rng.random() < 0.5:
+            return None
+        return self._other_picture(number, rng)
+
     def _draw_negative(self, number: int, rng: Generator) -> int:
         """Another track: confused before, of the same category, or any."""
         confused = int(self.confused[number])
@@ -152,34 +180,37 @@ class PairSampler:
         return other if other != number else (number + 1) % len(self.tracks)
 
     def _exemplar(
-        self, number: int, frame: int, drawn: Edges, flip: bool, rng: Generator, off: Edges = WHOLE
+        self, number: int, frame: int, shared: Shared, rng: Generator, off: Edges = WHOLE
     ) -> tuple[Image, NDArray[np.float32]]:
         track = self.tracks[number]
         size = self.options.exemplar_size
-        box = drawn_box(drawn_box(track.boxes[frame], drawn), off)
-        image = read_image(track.frames[frame])
+        box = drawn_box(drawn_box(track.boxes[frame], shared.drawn), off)
         distort = self.options.distort
         jitter = Jitter(4 * distort, 0.05 * distort)
-        matrix = crop_matrix(box, size, exemplar_side(box), jitter, rng, flip)
-        return warp(image, matrix, size, self._fill(image, size, number, rng)), map_box(matrix, box)
+        matrix = crop_matrix(box, size, exemplar_side(box), jitter, rng, shared.flip)
+        corners = map_box(matrix, box)
+        if track.cutout:
+            image, mask = masked_picture(track, frame)
+            return paste(self._scene(number, size, shared, rng), image, mask, matrix)[0], corners
+        image = read_image(track.frames[frame])
+        return warp(image, matrix, size, self._fill(image, size, number, rng)), corners
 
     def _later(
-        self, number: int, frame: int, drawn: Edges, flip: bool, rng: Generator
+        self, number: int, frame: int, shared: Shared, rng: Generator
     ) -> tuple[Image, NDArray[np.float32]]:
         """A later exemplar from a frame near ``frame``, and a box as a tracker would find it."""
         present = self.tracks[number].present
         near = present[np.abs(present - frame) <= LATER_GAP]
         spread = 0.04 if rng.random() < 0.6 else 0.15  # now and then its box is far off
         off = np.clip(rng.normal(0, spread, 4) * self.options.distort, -0.3, 0.3)
-        return self._exemplar(number, int(rng.choice(near)), drawn, flip, rng, off)
+        return self._exemplar(number, int(rng.choice(near)), shared, rng, off)
 
     def _search(
-        self, exemplar: int, shown: int, frame: int, drawn: Edges, flip: bool, rng: Generator
+        self, exemplar: int, shown: int, frame: int, shared: Shared, rng: Generator
     ) -> tuple[Image, NDArray[np.float32], NDArray[np.float32]]:
         track, size = self.tracks[shown], self.options.search_size
-        whole = shown != exemplar or drawn is WHOLE
-        box = track.boxes[frame] if whole else drawn_box(track.boxes[frame], drawn)
-        image = read_image(track.frames[frame])
+        whole = shown != exemplar or shared.drawn is WHOLE
+        box = track.boxes[frame] if whole else drawn_box(track.boxes[frame], shared.drawn)
         aspect, turn = (0.2, 10.0) if len(track.frames) == 1 else (0.06, 3.0)
         # nothing is drawn where it is off: earlier runs are repeated from their seeds
         if self.options.stretch and rng.random() < self.options.stretch:
@@ -188,19 +219,23 @@ class PairSampler:
         scale = ZOOM if rng.random() < self.options.zoom else self.options.scale
         jitter = Jitter(self.options.shift, scale, aspect * distort, turn * distort)
         side = exemplar_side(box) * size / self.options.exemplar_size
-        matrix = crop_matrix(box, size, side, jitter, rng, flip)
+        matrix = crop_matrix(box, size, side, jitter, rng, shared.flip)
         corners, other = map_box(matrix, box), NOTHING
         if shown == exemplar:  # else the one beside it can be the exemplar's
             other = _beside(track, frame, matrix, size)
-        mask = object_mask(track, frame, image.shape[:2]) if track.polygons else None
-        if mask is not None and rng.random() < self.options.paste:
-            background = square_fill(self._other_picture(shown, rng), size, rng)
+        mask = None
+        if track.cutout or track.polygons:
+            image, mask = masked_picture(track, frame)
+        else:
+            image = read_image(track.frames[frame])
+        if mask is not None and (track.cutout or rng.random() < self.options.paste):
+            background = self._scene(shown, size, shared, rng)
             canvas, alpha = paste(background, image, mask, matrix)
             tight = mask_corners(alpha)
             if tight is not None and (tight[2:] - tight[:2] > 6).all():
                 # what stood beside it stayed behind
                 corners, other = tight if whole else corners, NOTHING
-            else:
+            elif not track.cutout:
                 canvas = warp(image, matrix, size, background)
         else:
             canvas = warp(image, matrix, size, self._fill(image, size, shown, rng))
@@ -211,6 +246,11 @@ class PairSampler:
         if shown == exemplar and rng.random() < self.options.occluder:
             canvas = self._occlude(canvas, corners, shown, rng)
         return canvas, corners, other
+
+    def _scene(self, number: int, size: int, shared: Shared, rng: Generator) -> Image:
+        """What a cut-out stands before."""
+        picture = self._other_picture(number, rng) if shared.scene is None else shared.scene
+        return square_fill(picture, size, rng)
 
     def _fill(self, image: Image, size: int, number: int, rng: Generator) -> Image:
         """What stands outside the picture: mostly another one, now and then a flat colour.
@@ -226,6 +266,8 @@ class PairSampler:
         """A picture of another track: the target itself must not stand in its surroundings."""
         other = self._draw_track(rng)
         track = self.tracks[other if other != number else (number + 1) % len(self.tracks)]
+        if track.cutout:  # it shows no surroundings
+            track = self.tracks[self._whole[int(rng.integers(len(self._whole)))]]
         frame = track.frames[int(rng.integers(len(track.frames)))]
         if isinstance(frame, EncodedFrame) and not frame.data.size:  # absent: nothing was kept
             frame = track.frames[int(rng.choice(track.present))]
@@ -238,7 +280,8 @@ class PairSampler:
         covered = False
         for _ in range(int(rng.integers(1, 4))):
             other = self._draw_negative(number, rng)
-            if not self.tracks[other].polygons and self._cut and rng.random() < 0.5:
+            outlined = self.tracks[other].polygons or self.tracks[other].cutout
+            if not outlined and self._cut and rng.random() < 0.5:
                 other = self._cut[int(rng.integers(len(self._cut)))]
             if other == number:
                 continue
@@ -249,8 +292,7 @@ class PairSampler:
                 track.boxes[frame], target, canvas.shape[0], rng, 0.5 if crosses else 0.1
             )
             if matrix is not None:
-                image = read_image(track.frames[frame])
-                mask = object_mask(track, frame, image.shape[:2])
+                image, mask = masked_picture(track, frame)
                 canvas, _ = paste(canvas, image, mask, matrix)
                 covered = covered or crosses
         return canvas, covered

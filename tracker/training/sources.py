@@ -7,12 +7,20 @@ from functools import partial
 from pathlib import Path
 
 from tracker.errors import UserError, files_told
-from tracker.training.layouts import Read, is_video, read_got10k, read_public, read_video
+from tracker.training.layouts import (
+    Read,
+    is_video,
+    read_got10k,
+    read_public,
+    read_video,
+    read_views,
+)
 from tracker.training.stills import read_coco, read_voc
 from tracker.training.tracks import Source
 
 READERS: dict[str, Callable[[Path], Read]] = {
     "got10k": read_got10k,
+    "views": read_views,
     "coco": read_coco,
     "voc": read_voc,
     "video": read_video,

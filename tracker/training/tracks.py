@@ -64,6 +64,7 @@ class Track:
             negatives of each other.
         polygons: outline of the object in a still: (M, 2) float32 arrays, pixels.
         others: boxes (K, 4) of like objects in each frame, where they are known.
+        cutout: the pictures show the object alone, and are transparent around it.
     """
 
     frames: Sequence[Frame]
@@ -71,6 +72,7 @@ class Track:
     category: str | None = None
     polygons: tuple[NDArray[np.float32], ...] = ()
     others: tuple[NDArray[np.float32], ...] = ()
+    cutout: bool = False
 
     def __post_init__(self) -> None:
         if len(self.frames) != len(self.boxes):
@@ -121,15 +123,34 @@ def read_image(frame: Frame) -> Image:
     Raises:
         UserError: missing or unreadable file.
     """
+    return _decode(frame, cv2.IMREAD_COLOR)
+
+
+def read_cutout(frame: Frame) -> Image:
+    """Read a picture of an object alone as HxWx4 uint8 BGRA.
+
+    Raises:
+        UserError: missing or unreadable file, or a picture without an alpha channel.
+    """
+    image = _decode(frame, cv2.IMREAD_UNCHANGED)
+    if image.ndim != 3 or image.shape[2] != 4 or image.dtype != np.uint8:
+        name = frame.name if isinstance(frame, EncodedFrame) else frame
+        raise UserError(
+            f"{name} has no transparency; a view is a PNG or WebP picture of 8 bits a channel "
+            "that is transparent around the object"
+        )
+    return image
+
+
+def _decode(frame: Frame, flags: int) -> Image:
     if isinstance(frame, EncodedFrame):
-        decoded = cv2.imdecode(frame.data, cv2.IMREAD_COLOR) if frame.data.size else None
+        decoded = cv2.imdecode(frame.data, flags) if frame.data.size else None
         if decoded is None:
             raise UserError(f"{frame.name} cannot be decoded as a picture")
-        return np.asarray(decoded, dtype=np.uint8)
-    path = frame
-    data = np.fromfile(path, dtype=np.uint8) if path.is_file() else None
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data is not None and data.size else None
+        return np.asarray(decoded)
+    data = np.fromfile(frame, dtype=np.uint8) if frame.is_file() else None
+    image = cv2.imdecode(data, flags) if data is not None and data.size else None
     if image is None:
         what = "is missing" if data is None else "cannot be read as a picture"
-        raise UserError(f"the training picture {path} {what}; mend or remove its annotation")
-    return np.asarray(image, dtype=np.uint8)
+        raise UserError(f"the training picture {frame} {what}; mend or remove its annotation")
+    return np.asarray(image)

@@ -28,7 +28,8 @@ examples:
   torchrun --nproc-per-node 2 tools/train.py --data videos/ --out runs/k --batch 64
 
 A source is [LAYOUT:]PATH[@WEIGHT]. Layouts: coco, voc, got10k, video (a file with .txt or
-.csv beside it), videos (a folder of such), lasot, otb, uav123, vot, davis.
+.csv beside it), videos (a folder of such), lasot, otb, uav123, vot, davis, views (a folder an
+object with pictures that are transparent around it; it has to be named).
 """
 
 
