@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -11,15 +10,14 @@ import pytest
 
 pytest.importorskip("torch")
 
-from tests.training.data import picture, tiny_sampler, tiny_source, write_view
+from tests.training.data import picture, tiny_sampler, tiny_source
 from tracker.crop import Region, cut
 from tracker.errors import UserError
 from tracker.training.crops import Jitter, crop_matrix, exemplar_side, map_box, warp
-from tracker.training.cutout import beside, mask_corners, masked_picture, object_mask, paste
+from tracker.training.cutout import beside, mask_corners, object_mask, paste
 from tracker.training.pair_options import PairOptions
 from tracker.training.pairs import PairSampler
 from tracker.training.sheet import show_pairs
-from tracker.training.sources import open_source
 from tracker.training.tracks import EncodedFrames, Source, Track
 
 STILL = Jitter(0, 0)
@@ -229,68 +227,6 @@ def test_a_mask_without_outline_is_the_ellipse_of_the_box(box: tuple[float, ...]
     assert float(mask.sum()) == pytest.approx(np.pi / 4 * w * h, rel=0.06)
 
 
-RED = (0, 0, 255)
-
-
-def view_source(folder: Path) -> Source:
-    """Two objects alone, red and green; the red one grows wider from view to view."""
-    for number in range(4):
-        write_view(folder / "red" / f"{number}.png", (20, 20, 20 + 12 * number, 40), RED)
-        write_view(folder / "green" / f"{number}.png", (20, 20, 40, 40), (0, 255, 0))
-    return open_source(f"views:{folder}")
-
-
-def is_red(crop: np.ndarray) -> np.ndarray:
-    return (crop[:, :, 2] > 230) & (crop[:, :, :2].max(2) < 25)
-
-
-def test_views_stand_before_other_pictures(tmp_path: Path) -> None:
-    source = view_source(tmp_path)
-    options = replace(PairOptions(64, 128, shift=20).plain(), negative=0)
-    wall = np.random.default_rng(0).integers(60, 180, (80, 96, 1), np.uint8).repeat(3, 2)
-    frames = EncodedFrames([cv2.imencode(".png", wall)[1].ravel()], "wall")
-    scene = Source("scene", (Track(frames, BOX[None]),), weight=1e-9)
-    sampler = PairSampler([source, scene], options, 0)
-    red = next(n for n, t in enumerate(source.tracks) if "red" in str(t.frames[0]))
-    pairs = [p for p in map(sampler.pair, range(40)) if p.track == red]
-    assert len(pairs) > 10
-    for pair in pairs:
-        for crop, box in ((pair.exemplar, pair.exemplar_box), (pair.search, pair.search_box)):
-            ys, xs = np.nonzero(is_red(crop))
-            found = [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
-            np.testing.assert_allclose(found, box, atol=1.5)
-            assert 80 < crop[~is_red(crop)].mean() < 160  # the wall stands behind it
-    aspects = {round(float(np.divide(*(p.search_box[2:] - p.search_box[:2]))), 1) for p in pairs}
-    assert len(aspects) >= 4  # it is shown from all sides
-
-
-def test_half_of_the_views_keep_their_surroundings(tmp_path: Path) -> None:
-    sampler = PairSampler(
-        [view_source(tmp_path), tiny_source(2)], PairOptions(64, 128, shift=20), 0
-    )
-    scenes = [sampler._draw_scene(0, rng(n)) for n in range(200)]
-    assert 70 < sum(scene is None for scene in scenes) < 130
-    assert sampler._draw_scene(3, rng()) is None  # a picture has surroundings of its own
-
-
-@pytest.mark.parametrize("scale", [1.7, 0.9, 0.3, 0.1])
-def test_a_pasted_view_has_no_fringe(tmp_path: Path, scale: float) -> None:
-    """What is transparent is black here; on white nothing of that may be seen."""
-    image, mask = masked_picture(view_source(tmp_path).tracks[1], 3)
-    matrix = np.array([[scale, 0, 3.3], [0, scale, 4.6]])
-    canvas, alpha = paste(np.full((160, 180, 3), 255, np.uint8), image, mask, matrix)
-    assert canvas[:, :, 2].min() >= 252  # red and white are both bright in red
-    assert canvas[:, :, 0].min() < 60
-    x, y, w, h = scale * np.array([20.0, 20, 56, 40]) + [3.3, 4.6, 0, 0]
-    np.testing.assert_allclose(mask_corners(alpha), [x, y, x + w, y + h], atol=1.0)
-    assert alpha.sum() == pytest.approx(w * h, rel=0.12)
-
-
-def test_views_alone_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="add pictures that they can stand before"):
-        PairSampler([view_source(tmp_path)], PairOptions(64, 128, shift=20), 0)
-
-
 def test_distractors_lie_beside_the_target() -> None:
     target = np.array([100.0, 100, 150, 160], np.float32)
     placed = 0
@@ -358,7 +294,6 @@ def test_frames_of_a_video_without_the_object_are_no_surroundings() -> None:
 
 
 def test_sheet_of_pairs(tmp_path) -> None:
-    from tracker.errors import UserError
 
     path = tmp_path / "deep" / "pairs.png"
     show_pairs(tiny_sampler(), 5, path)

@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from tests.training.data import picture, write_clip, write_view
+from tests.training.data import picture, write_clip
 from tracker.errors import UserError
 from tracker.training.layouts import crop_around, video_track
 from tracker.training.sources import open_source, split_name
@@ -75,29 +75,6 @@ def test_got10k(tmp_path: Path) -> None:
     assert source.tracks[0].present.tolist() == [0, 1, 3, 4]
     assert source.tracks[0].boxes[1].tolist() == [23, 18, 20, 24]
     assert source.pictures == 8
-
-
-def test_views(tmp_path: Path) -> None:
-    for name in ("cars/van", "cars/bus", "mug"):
-        for number in range(12):  # 10 comes after 9
-            write_view(tmp_path / name / f"{number}.png", (10 + number, 20, 30, 25), (9, 9, 200))
-    write_view(tmp_path / "mug" / "12.png", (0, 0, 0, 0), (0, 0, 0))
-    source = open_source(f"views:{tmp_path}")
-    assert [(t.category, len(t.frames)) for t in source.tracks] == [
-        ("cars", 12), ("cars", 12), (tmp_path.name, 13)
-    ]  # fmt: skip
-    van = source.tracks[1]
-    assert van.cutout
-    assert van.boxes[:, 0].tolist() == [10 + n for n in range(12)]
-    assert van.boxes[3].tolist() == [13, 20, 30, 25]
-    assert source.tracks[2].present.tolist() == list(range(12))  # the last one shows nothing
-
-
-def test_a_view_without_transparency(tmp_path: Path) -> None:
-    write_view(tmp_path / "mug" / "0.png", (10, 10, 20, 20), (0, 0, 255))
-    cv2.imwrite(str(tmp_path / "mug" / "1.png"), picture(0))
-    with pytest.raises(UserError, match=r"1\.png has no transparency; a view is a PNG or WebP"):
-        open_source(f"views:{tmp_path}")
 
 
 def test_got10k_with_a_picture_too_many(tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ from tracker.geometry import context_side
 from tracker.training.tracks import Image
 
 Matrix = NDArray[np.float64]
-Picture = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ def of_centres(matrix: Matrix) -> Matrix:
     return shifted
 
 
-def averaged(pictures: Sequence[Picture], matrix: Matrix) -> tuple[list[Picture], Matrix]:
+def averaged(pictures: Sequence[NDArray[Any]], matrix: Matrix) -> tuple[list[NDArray[Any]], Matrix]:
     """Pictures of one size, and a map that shrinks them at most to a half.
 
     What would shrink more is averaged first, as the online tracker does it.

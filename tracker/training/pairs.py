@@ -191,7 +191,9 @@ class PairSampler:
         corners = map_box(matrix, box)
         if track.cutout:
             image, mask = masked_picture(track, frame)
-            return paste(self._scene(number, size, shared, rng), image, mask, matrix)[0], corners
+            return paste(self._background(number, size, shared, rng), image, mask, matrix)[
+                0
+            ], corners
         image = read_image(track.frames[frame])
         return warp(image, matrix, size, self._fill(image, size, number, rng)), corners
 
@@ -229,7 +231,7 @@ class PairSampler:
         else:
             image = read_image(track.frames[frame])
         if mask is not None and (track.cutout or rng.random() < self.options.paste):
-            background = self._scene(shown, size, shared, rng)
+            background = self._background(shown, size, shared, rng)
             canvas, alpha = paste(background, image, mask, matrix)
             tight = mask_corners(alpha)
             if tight is not None and (tight[2:] - tight[:2] > 6).all():
@@ -247,7 +249,7 @@ class PairSampler:
             canvas = self._occlude(canvas, corners, shown, rng)
         return canvas, corners, other
 
-    def _scene(self, number: int, size: int, shared: Shared, rng: Generator) -> Image:
+    def _background(self, number: int, size: int, shared: Shared, rng: Generator) -> Image:
         """What a cut-out stands before."""
         picture = self._other_picture(number, rng) if shared.scene is None else shared.scene
         return square_fill(picture, size, rng)
