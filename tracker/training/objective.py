@@ -21,6 +21,7 @@ from tracker.network.losses import (
     triplet_values,
 )
 from tracker.network.siamfc import SiamFC
+from tracker.training.hiding import CLEAR, GONE
 from tracker.training.imitation import ImitationObjective
 
 Batch = dict[str, Tensor]
@@ -106,7 +107,7 @@ class SiamFCObjective(nn.Module):
         labels = disc_labels(
             batch["search_box"], logits.shape[-1], net.stride, net.search_size, self.options.radius
         )
-        labels = torch.where(batch["positive"][:, None, None], labels, -torch.ones_like(labels))
+        labels = torch.where(to_be_found(batch)[:, None, None], labels, -torch.ones_like(labels))
         return {"loss": balanced_logistic_loss(logits, labels)}
 
 
@@ -145,11 +146,11 @@ class KestrelObjective(nn.Module):
         output = SearchOutput(*(t.float() for t in net.search(embedding, batch["search"])))
         boxes = sides_to_corners(output.sides, net.stride)
         labels = ellipse_labels(batch["search_box"], output.score.shape[-1], net.stride)
-        labels = torch.where(batch["positive"][:, None, None], labels, -torch.ones_like(labels))
-        positive = labels > 0
+        labels = torch.where(to_be_found(batch)[:, None, None], labels, -torch.ones_like(labels))
+        exact = batch["exact"] & (batch["visible"] >= CLEAR)
         parts = {
-            "score": self._score_loss(output.score, labels, boxes, batch["search_box"]),
-            "box": giou_loss(boxes, batch["search_box"], positive & batch["exact"][:, None, None]),
+            "score": self._score_loss(output.score, labels, boxes, batch),
+            "box": giou_loss(boxes, batch["search_box"], (labels > 0) & exact[:, None, None]),
         }
         parts |= self._identity_losses(identity.float(), output, boxes, batch)
         parts["loss"] = (
@@ -172,20 +173,25 @@ class KestrelObjective(nn.Module):
         first = first.index_add(0, rows, self.options.blend * (later - first[rows]))
         return first, identity[:count]
 
-    def _score_loss(self, score: Tensor, labels: Tensor, boxes: Tensor, truth: Tensor) -> Tensor:
+    def _score_loss(self, score: Tensor, labels: Tensor, boxes: Tensor, batch: Batch) -> Tensor:
         if self.options.score == "focal":
             return focal_loss(score, labels)
+        soft = visibility(batch["visible"])[:, None, None]
         if self.options.quality:
-            overlap = corner_iou(boxes.detach().permute(0, 2, 3, 1), truth[:, None, None])
-            soft = 1 - self.options.quality * (1 - overlap.clamp(0.05, 1))
-            labels = torch.where(labels > 0, soft, labels)
+            truth = batch["search_box"][:, None, None]
+            overlap = corner_iou(boxes.detach().permute(0, 2, 3, 1), truth)
+            soft = soft * (1 - self.options.quality * (1 - overlap.clamp(0.05, 1)))
+        labels = torch.where(labels > 0, soft, labels)
         return hard_negative_bce(score, labels)
 
     def _identity_losses(
         self, anchor: Tensor, output: SearchOutput, boxes: Tensor, batch: Batch
     ) -> dict[str, Tensor]:
         """The same object later, against other objects, like ones in the frame and false peaks."""
-        net, same = self.network, batch["positive"]
+        net = self.network
+        same = to_be_found(batch)
+        # what is half hidden is neither the same for sure nor another
+        told = ~same | (batch["visible"] >= CLEAR)
         cells = output.score.shape[-1]
         shown = pooled_identity(
             output.identity, box_coverage(batch["search_box"], cells, net.stride)
@@ -210,11 +216,21 @@ class KestrelObjective(nn.Module):
         triplets = triplet_values(anchor, shown, candidates, valid, self.options.margin)
         unlike = torch.zeros_like(same)
         contrast = (
-            contrastive_values(anchor, shown, same)
+            contrastive_values(anchor, shown, same) * told
             + 0.5 * contrastive_values(anchor, false, unlike)
             + 0.5 * contrastive_values(anchor, beside, unlike) * known
         )
-        return {"triplet": (triplets * same).mean(), "contrastive": contrast.mean()}
+        return {"triplet": (triplets * (same & told)).mean(), "contrastive": contrast.mean()}
+
+
+def to_be_found(batch: Batch) -> Tensor:
+    """Pairs (B,) whose search crop shows something of the target."""
+    return batch["positive"] & (batch["visible"] > GONE)
+
+
+def visibility(visible: Tensor) -> Tensor:
+    """Score that a target is to have of which a share (B,) is to be seen: (B,) in 0..1."""
+    return ((visible - GONE) / (CLEAR - GONE)).clamp(0, 1)
 
 
 def false_peak(score: Tensor, boxes: Tensor, truth: Tensor) -> Tensor:

@@ -20,6 +20,8 @@ class PairOptions:
         crossing: of the objects put beside a target, those that cover a part of it, or that a
             target with an outline covers: as when two of a kind cross.
         occluder: a piece of another picture hides a part of the target.
+        hidden: of the search crops that show the target, those in which something passes in front
+            of it and leaves all to nothing of it to be seen: the score is to fall with it.
         grey: both crops without colour.
         far: both crops with as few pixels as a far target has.
         max_gap: frames between exemplar and search.
@@ -46,6 +48,7 @@ class PairOptions:
     distractor: float = 0.35
     crossing: float = 0.0
     occluder: float = 0.12
+    hidden: float = 0.0
     grey: float = 0.15
     far: float = 0.0
     max_gap: int = 100
@@ -67,6 +70,7 @@ class PairOptions:
             "distractor",
             "crossing",
             "occluder",
+            "hidden",
             "grey",
             "far",
             "flip",
@@ -89,6 +93,7 @@ class PairOptions:
     def plain(self) -> PairOptions:
         """The same without anything that changes a picture: for validation."""
         return replace(
-            self, negative=0.5, paste=0, part=0, distractor=0, crossing=0, occluder=0, grey=0,
-            far=0, scale=0, zoom=0, stretch=0, later=0, flip=0, distort=0, appearance=0,
+            self, negative=0.5, paste=0, part=0, distractor=0, crossing=0, occluder=0,
+            hidden=0, grey=0, far=0, scale=0, zoom=0, stretch=0, later=0, flip=0, distort=0,
+            appearance=0,
         )  # fmt: skip

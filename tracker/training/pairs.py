@@ -30,6 +30,7 @@ from tracker.training.crops import (
     warp,
 )
 from tracker.training.cutout import beside, mask_corners, masked_picture, paste
+from tracker.training.hiding import elsewhere, hide_behind_object, hide_behind_pillar
 from tracker.training.pair_options import PairOptions
 from tracker.training.tracks import EncodedFrame, Image, Source, Track, read_image
 
@@ -70,6 +71,7 @@ class Pair:
             (4,) float32; NaN in a negative pair and where none is known.
         exact: the search box is where the object ends, and not a few percent off.
         later: a later exemplar, as ``exemplar``, or ``None``; later_box: its box, (4,) float32.
+        visible: share of the target in the search crop that nothing put before it hides, 0..1.
     """
 
     exemplar: Image
@@ -83,6 +85,7 @@ class Pair:
     exact: bool
     later: Image | None
     later_box: NDArray[np.float32]
+    visible: float
 
 
 class PairSampler:
@@ -125,7 +128,7 @@ class PairSampler:
         if negative:
             track = self.tracks[shown]
             second = int(rng.choice(track.present))
-        search, search_box, beside_box = self._search(number, shown, second, shared, rng)
+        search, search_box, beside_box, visible = self._search(number, shown, second, shared, rng)
         later, later_box = None, NOTHING
         if math.floor((index + 1) * self.options.later) > math.floor(index * self.options.later):
             later, later_box = self._later(number, first if negative else second, shared, rng)
@@ -139,7 +142,7 @@ class PairSampler:
             later = change_appearance(later, rng, self.options.appearance)
         return Pair(
             exemplar, search, exemplar_box, search_box, not negative, number, shown, beside_box,
-            bool(self._exact[shown]), later, later_box,
+            bool(self._exact[shown]), later, later_box, visible,
         )  # fmt: skip
 
     def _draw_track(self, rng: Generator) -> int:
@@ -209,7 +212,7 @@ class PairSampler:
 
     def _search(
         self, exemplar: int, shown: int, frame: int, shared: Shared, rng: Generator
-    ) -> tuple[Image, NDArray[np.float32], NDArray[np.float32]]:
+    ) -> tuple[Image, NDArray[np.float32], NDArray[np.float32], float]:
         track, size = self.tracks[shown], self.options.search_size
         whole = shown != exemplar or shared.drawn is WHOLE
         box = track.boxes[frame] if whole else drawn_box(track.boxes[frame], shared.drawn)
@@ -247,7 +250,23 @@ class PairSampler:
                 canvas, _ = paste(canvas, image, mask, matrix)
         if shown == exemplar and rng.random() < self.options.occluder:
             canvas = self._occlude(canvas, corners, shown, rng)
-        return canvas, corners, other
+        visible = 1.0
+        # nothing is drawn where it is off: earlier runs are repeated from their seeds
+        if shown == exemplar and self.options.hidden and rng.random() < self.options.hidden:
+            canvas, visible = self._hide(canvas, corners, shown, rng)
+        return canvas, corners, other, visible
+
+    def _hide(
+        self, canvas: Image, target: NDArray[np.float32], number: int, rng: Generator
+    ) -> tuple[Image, float]:
+        """Let the target disappear, or begin to: behind an object, or a piece of a scene."""
+        other = self._cut[int(rng.integers(len(self._cut)))] if self._cut else number
+        if other != number and rng.random() < 0.4:
+            return hide_behind_object(canvas, target, self.tracks[other], rng)
+        if rng.random() < 0.5:
+            return hide_behind_pillar(canvas, target, elsewhere(canvas), rng)
+        front = square_fill(self._other_picture(number, rng), canvas.shape[0], rng)
+        return hide_behind_pillar(canvas, target, front, rng)
 
     def _background(self, number: int, size: int, shared: Shared, rng: Generator) -> Image:
         """What a cut-out stands before."""
@@ -377,4 +396,5 @@ class PairDataset(Dataset[dict[str, torch.Tensor]]):
             # a pair without one repeats its exemplar: the tensors of a batch have one shape
             "later": torch.from_numpy(pair.exemplar if pair.later is None else pair.later),
             "later_box": torch.from_numpy(pair.later_box),
+            "visible": torch.tensor(pair.visible, dtype=torch.float32),
         }

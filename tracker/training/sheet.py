@@ -60,6 +60,7 @@ def pair_tile(sampler: PairSampler, pair: Pair, number: int) -> Image:
         left += crop.shape[1] + MARGIN
     category = sampler.tracks[pair.shown].category or f"object {pair.shown}"
     text = f"{number}: {'same' if pair.positive else 'another'} ({category})"
+    text += f", {pair.visible:.0%} visible" if pair.visible < 1 else ""
     cv2.putText(
         tile, text.encode("ascii", "replace").decode(), (MARGIN, 15),
         cv2.FONT_HERSHEY_SIMPLEX, 0.42, WHITE if pair.positive else RED, 1, cv2.LINE_AA,

@@ -171,6 +171,7 @@ def _add_pairs(g: Any) -> None:
         "--crossing", type=_share, default=d.crossing, help="of distractors: cover the target"
     )
     g.add_argument("--occluder", type=_share, default=d.occluder)
+    g.add_argument("--hidden", type=_share, default=d.hidden, help="Kestrel: the target disappears")
     g.add_argument("--grey", type=_share, default=d.grey)
     g.add_argument("--far", type=_share, default=d.far, help="both crops with few pixels")
     g.add_argument("--flip", type=_share, default=d.flip)

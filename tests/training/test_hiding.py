@@ -1,0 +1,124 @@
+"""Targets that disappear: how much of them is said to be seen, and what is then asked for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from tests.training.data import tiny_kestrel, tiny_sampler, tiny_source  # noqa: E402
+from tracker.training.hiding import (  # noqa: E402
+    elsewhere,
+    hide_behind_object,
+    hide_behind_pillar,
+    visible_share,
+)
+from tracker.training.objective import LossOptions, make_objective, visibility  # noqa: E402
+from tracker.training.pairs import PairDataset, PairSampler  # noqa: E402
+from tracker.training.tracks import EncodedFrames, Track  # noqa: E402
+
+TARGET = np.array([80.0, 60.0, 128.0, 132.0], np.float32)
+BLACK, WHITE = np.zeros((224, 224, 3), np.uint8), np.full((224, 224, 3), 255, np.uint8)
+
+
+def seen(canvas: np.ndarray) -> float:
+    """Share of the target that is still black."""
+    x1, y1, x2, y2 = TARGET.astype(int)
+    return 1 - float(canvas[y1:y2, x1:x2, 0].mean()) / 255
+
+
+def test_a_pillar_hides_as_much_as_it_says() -> None:
+    shares = []
+    for seed in range(200):
+        canvas, visible = hide_behind_pillar(BLACK, TARGET, WHITE, np.random.default_rng(seed))
+        assert visible == pytest.approx(seen(canvas), abs=0.01)
+        shares.append(visible)
+    found = np.histogram(shares, [-0.01, 0.125, 0.5, 1.01])[0] / 200
+    assert (found > 0.1).all()  # all of it, half of it, and nearly nothing
+
+
+def test_an_object_hides_as_much_as_it_says() -> None:
+    white = EncodedFrames([cv2.imencode(".png", WHITE)[1].ravel()], "white")
+    track = Track(white, np.array([[60, 80, 70, 90]], np.float32), "thing")
+    shares = []
+    for seed in range(60):
+        canvas, visible = hide_behind_object(BLACK, TARGET, track, np.random.default_rng(seed))
+        assert visible == pytest.approx(seen(canvas), abs=0.01)
+        shares.append(visible)
+    assert min(shares) < 0.125 and max(shares) > 0.5
+
+
+def test_a_target_that_leaves_the_crop_counts_as_far_as_it_is_inside() -> None:
+    cover = np.zeros((100, 100), np.float32)
+    cover[:, :10] = 1
+    assert visible_share(cover, np.array([-40, 20, 20, 40], np.float32)) == pytest.approx(0.5)
+    assert visible_share(cover, np.array([-40, 20, -20, 40], np.float32)) == 1.0
+
+
+def test_elsewhere_is_not_where_the_target_stands() -> None:
+    canvas = BLACK.copy()
+    canvas[60:132, 80:128] = 255
+    assert not elsewhere(canvas)[60:132, 80:128].any()
+
+
+def test_pairs_tell_what_is_hidden_and_others_stay() -> None:
+    plain = tiny_sampler()
+    plain.options = replace(plain.options, far=0, grey=0, appearance=0, later=0, negative=0.3)
+    hiding = PairSampler([tiny_source()], replace(plain.options, hidden=0.5), plain.seed)
+    before, after = list(map(plain.pair, range(60))), list(map(hiding.pair, range(60)))
+    assert all(p.visible == 1 for p in before)
+    hidden = [a for a in after if a.visible < 1]
+    assert 10 < len(hidden) < 35 and all(a.positive for a in hidden)
+    for a, b in zip(after, before, strict=True):
+        assert a.positive == b.positive and (a.search_box == b.search_box).all()
+        if a.visible == 1:
+            assert (a.search == b.search).all()
+
+
+def batch_of(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+    dataset = PairDataset(tiny_sampler(search=network.search_size), 3)
+    batch = torch.utils.data.default_collate([dataset[i] for i in range(3)])
+    batch["positive"][:] = True
+    return batch
+
+
+@pytest.mark.parametrize("name", ["score", "contrastive", "triplet", "box"])
+def test_a_target_that_is_gone_is_a_negative(name: str) -> None:
+    network = tiny_kestrel().eval()
+    batch = batch_of(network)
+    objective = make_objective(network, LossOptions())
+    with torch.no_grad():
+        whole = objective(batch)[name]
+        gone = objective(batch | {"visible": torch.tensor([1.0, 0.05, 1.0])})[name]
+        other = objective(batch | {"positive": torch.tensor([True, False, True])})[name]
+    assert gone == other != whole
+
+
+def test_what_is_half_hidden_asks_for_half_of_the_score_and_teaches_nothing_else() -> None:
+    network = tiny_kestrel().eval()
+    batch = batch_of(network)
+    objective = make_objective(network, LossOptions())
+    with torch.no_grad():
+        losses = {}
+        for visible in (1.0, 0.5, 0.3125):
+            losses[visible] = objective(batch | {"visible": torch.tensor([visible] * 3)})
+        scores = objective.seen.score
+        labels = []
+        objective._score_loss = lambda score, label, *_: labels.append(label) or score.sum()
+        objective(batch)
+    assert losses[0.5] == losses[1.0]
+    half = losses[0.3125]
+    assert half["box"] == half["triplet"] == 0
+    # by hand: the middle term of the score loss with targets of a half instead of one
+    positive = labels[0] > 0
+    change = [0.5 * float(s[p].mean()) for s, p in zip(scores, positive, strict=True)]
+    assert float(half["score"] - losses[1.0]["score"]) == pytest.approx(np.mean(change), abs=1e-5)
+
+
+def test_visibility_by_hand() -> None:
+    found = visibility(torch.tensor([0.0, 0.125, 0.3125, 0.5, 1.0]))
+    assert found.tolist() == [0.0, 0.0, 0.5, 1.0, 1.0]
