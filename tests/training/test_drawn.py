@@ -13,7 +13,7 @@ pytest.importorskip("torch")
 from tests.training.data import tiny_source
 from tracker.training.augment import far
 from tracker.training.pair_options import PairOptions
-from tracker.training.pairs import PairSampler
+from tracker.training.pairs import WHOLE, PairSampler
 from tracker.training.tracks import EncodedFrames, Source, Track
 
 
@@ -70,6 +70,21 @@ def test_parts_are_of_stills_only_and_as_many_as_asked_for() -> None:
                   for p in map(sampler.pair, range(120))]  # fmt: skip
         changed = np.mean(np.abs(np.divide(shapes, ratio) - 1) > 0.01)
         assert changed == pytest.approx(expected, abs=0.12 if expected else 0)
+
+
+def test_a_moving_part_is_as_wide_on_both_sides() -> None:
+    """The object turns: what was left out on its left side is on its right side later."""
+    source, _ = places(3)
+    options = replace(PairOptions(64, 128, shift=20).plain(), negative=0, moving_part=0.5)
+    sampler = PairSampler([source], options, 3)
+    rng = np.random.default_rng(0)
+    edges = [sampler._draw_part(source.tracks[0], rng) for _ in range(200)]
+    parts = np.array([e for e in edges if e is not WHOLE])
+    assert 70 < len(parts) < 130
+    assert (parts[:, 0] == parts[:, 2]).all() and (parts[:, 1] != parts[:, 3]).all()
+    assert parts.min() > -0.16 and parts.max() < 0.31 and parts.std(0).min() > 0.05
+    drawn = [np.diff(p.exemplar_box.reshape(2, 2), axis=0)[0] for p in map(sampler.pair, range(40))]
+    assert np.std(np.divide.reduce(np.array(drawn), axis=1)) > 0.1
 
 
 def test_far_takes_the_same_detail_from_both_crops() -> None:

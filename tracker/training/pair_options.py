@@ -16,6 +16,8 @@ class PairOptions:
         paste: of stills with a polygon, those cut out and put on another picture.
         part: of stills, those in which the target is not the object but what a person may draw
             instead: a part of it, or more than it.
+        moving_part: the same of what moves, in videos and views: legs may be left out, though they
+            go with the rest.
         distractor: another object is put beside the target.
         crossing: of the objects put beside a target, those that cover a part of it, or that a
             target with an outline covers: as when two of a kind cross.
@@ -45,6 +47,7 @@ class PairOptions:
     hard: float = 0.5
     paste: float = 0.45
     part: float = 0.0
+    moving_part: float = 0.0
     distractor: float = 0.35
     crossing: float = 0.0
     occluder: float = 0.12
@@ -67,6 +70,7 @@ class PairOptions:
             "hard",
             "paste",
             "part",
+            "moving_part",
             "distractor",
             "crossing",
             "occluder",
@@ -93,7 +97,7 @@ class PairOptions:
     def plain(self) -> PairOptions:
         """The same without anything that changes a picture: for validation."""
         return replace(
-            self, negative=0.5, paste=0, part=0, distractor=0, crossing=0, occluder=0,
-            hidden=0, grey=0, far=0, scale=0, zoom=0, stretch=0, later=0, flip=0, distort=0,
-            appearance=0,
+            self, negative=0.5, paste=0, part=0, moving_part=0, distractor=0, crossing=0,
+            occluder=0, hidden=0, grey=0, far=0, scale=0, zoom=0, stretch=0, later=0, flip=0,
+            distort=0, appearance=0,
         )  # fmt: skip

@@ -156,10 +156,15 @@ class PairSampler:
         return first, int(rng.choice(near))
 
     def _draw_part(self, track: Track, rng: Generator) -> Edges:
-        """What is drawn instead of the object, see ``drawn_box``; in videos the object itself."""
-        if len(track.frames) > 1 or rng.random() >= self.options.part:
+        """What is drawn instead of the object, see ``drawn_box``."""
+        moves = len(track.frames) > 1
+        odds = self.options.moving_part if moves else self.options.part
+        # nothing is drawn where it is off: earlier runs are repeated from their seeds
+        if (moves and not odds) or rng.random() >= odds:
             return WHOLE
-        edges = rng.uniform(-0.15, 0.45, 4)
+        edges = rng.uniform(-0.15, 0.3 if moves else 0.45, 4)
+        if moves:  # what turns round shows its other side
+            edges[2] = edges[0]
         for i in (0, 1):  # at least two fifths of it remain
             edges[i::2] *= min(1.0, 0.6 / max(edges[i::2].sum(), 0.6))
         return edges

@@ -166,6 +166,7 @@ def _add_pairs(g: Any) -> None:
     g.add_argument("--hard", type=_share, default=d.hard, help="of these: confused or same class")
     g.add_argument("--paste", type=_share, default=d.paste, help="of objects with outlines")
     g.add_argument("--part", type=_share, default=d.part, help="of stills: a part of the object")
+    g.add_argument("--moving-part", type=_share, default=d.moving_part, help="of videos: the same")
     g.add_argument("--distractor", type=_share, default=d.distractor)
     g.add_argument(
         "--crossing", type=_share, default=d.crossing, help="of distractors: cover the target"
