@@ -119,6 +119,15 @@ def test_what_is_half_hidden_asks_for_half_of_the_score_and_teaches_nothing_else
     assert float(half["score"] - losses[1.0]["score"]) == pytest.approx(np.mean(change), abs=1e-5)
 
 
+def test_only_what_is_in_sight_is_remembered_by_its_track() -> None:
+    network = tiny_kestrel().eval()
+    batch = batch_of(network)
+    objective = make_objective(network, LossOptions())
+    with torch.no_grad():
+        objective(batch | {"visible": torch.tensor([1.0, 0.3, 0.05])})
+    assert objective.seen.shown_track.tolist() == [int(batch["shown"][0]), -1, -1]
+
+
 def test_visibility_by_hand() -> None:
     found = visibility(torch.tensor([0.0, 0.125, 0.3125, 0.5, 1.0]))
     assert found.tolist() == [0.0, 0.0, 0.5, 1.0, 1.0]

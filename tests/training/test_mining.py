@@ -53,6 +53,15 @@ def test_queue_forgets_the_oldest() -> None:
     assert table[2] == 7
 
 
+def test_what_is_hidden_is_not_mined() -> None:
+    miner = ConfusionMiner(3)
+    miner.add(seen([[1.0, 0.0]], [0], [[1.0, 0.0]], [-1]))
+    miner.add(seen([[1.0, 0.0]], [0], [[0.6, 0.8]], [2]))
+    confused = torch.full((3,), -1, dtype=torch.int64)
+    assert miner.finish_round(confused) == 1
+    assert confused.tolist() == [2, -1, -1]
+
+
 def test_state_goes_into_a_checkpoint_and_back() -> None:
     miner = ConfusionMiner(4)
     miner.add(seen([[1.0, 0.0]], [0], [[0.9, 0.1]], [1]))

@@ -43,7 +43,8 @@ class ConfusionMiner:
         self.identities = torch.cat([old, shown])[-self.size :]
         self.numbers = torch.cat([self.numbers, number])[-self.size :]
         alike = anchor @ self.identities.T
-        alike[track[:, None] == self.numbers[None]] = -2.0
+        own = track[:, None] == self.numbers[None]
+        alike[own | (self.numbers < 0)[None]] = -2.0
         best, place = alike.max(1)
         for t, value, other in zip(track, best, self.numbers[place], strict=True):
             if value > self.nearest[t]:

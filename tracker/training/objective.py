@@ -117,7 +117,8 @@ class Seen:
 
     Attributes:
         anchor: (B, D) identities of the exemplars; track: (B,) their tracks.
-        shown: (B, D) identities of the objects shown; shown_track: (B,) their tracks.
+        shown: (B, D) identities of the objects shown; shown_track: (B,) their tracks, or -1
+            for one that is hidden by more than a half.
         positive: (B,) whether the two are one object.
         score: (B, H, W) logits; boxes: (B, 4, H, W) predicted corners.
     """
@@ -205,8 +206,9 @@ class KestrelObjective(nn.Module):
         everyone, numbers = shown, batch["shown"]
         if self.training:
             everyone, numbers = _gather(shown), _gather(numbers)
+        in_sight = torch.where(batch["visible"] >= CLEAR, batch["shown"], -1)
         self.seen = Seen(
-            anchor.detach(), batch["track"], shown.detach(), batch["shown"], same,
+            anchor.detach(), batch["track"], shown.detach(), in_sight, same,
             output.score.detach(), boxes.detach(),
         )  # fmt: skip
         other = numbers[None] != batch["track"][:, None]
