@@ -17,7 +17,12 @@ CLEAR, GONE = 0.5, 0.125
 def hide_behind_pillar(
     canvas: Image, target: Corners, front: Image, rng: Generator
 ) -> tuple[Image, float]:
-    """Put a pillar or a beam of ``front`` (as large as ``canvas``) before some or all of a target.
+    """Put a pillar or a beam before some or all of a target.
+
+    Args:
+        canvas: uint8 (S, S, 3) crop.
+        target: corners of the target in crop pixels.
+        front: uint8 (S, S, 3), what the pillar shows.
 
     Returns:
         The new picture, and the share of the target's box that can still be seen.
@@ -40,7 +45,11 @@ def hide_behind_pillar(
 def hide_behind_object(
     canvas: Image, target: Corners, track: Track, rng: Generator
 ) -> tuple[Image, float]:
-    """Put an object with an outline before some or all of a target.
+    """Put an object with an outline before some or all of a target, as large or up to twice.
+
+    Args:
+        canvas, target: as of ``hide_behind_pillar``.
+        track: of the object; it has polygons or transparent pictures.
 
     Returns:
         As ``hide_behind_pillar``.
