@@ -65,6 +65,15 @@ def hide_behind_object(
     return canvas, visible_share(alpha, target)
 
 
+def part_of(target: Corners, size: int, rng: Generator) -> tuple[int, int, int, int]:
+    """Corners of a rectangle that hides up to a half of a target in a crop of ``size`` pixels."""
+    x1, y1, x2, y2 = target
+    w, h = rng.uniform(0.25, 0.7) * (x2 - x1), rng.uniform(0.25, 0.7) * (y2 - y1)
+    left, top = rng.uniform(x1 - w / 2, x2 - w / 2), rng.uniform(y1 - h / 2, y2 - h / 2)
+    a, b = max(int(left), 0), max(int(top), 0)
+    return a, b, min(int(left + w), size), min(int(top + h), size)
+
+
 def elsewhere(canvas: Image) -> Image:
     """The same scene from another place: what stands in the middle goes to the corners."""
     return np.roll(canvas, (canvas.shape[0] // 2, canvas.shape[1] // 2), (0, 1))

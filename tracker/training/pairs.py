@@ -22,7 +22,6 @@ from tracker.errors import UserError
 from tracker.training.augment import change_appearance, far, grey
 from tracker.training.crops import (
     Jitter,
-    Matrix,
     crop_matrix,
     exemplar_side,
     map_box,
@@ -30,7 +29,8 @@ from tracker.training.crops import (
     warp,
 )
 from tracker.training.cutout import beside, mask_corners, masked_picture, paste
-from tracker.training.hiding import elsewhere, hide_behind_object, hide_behind_pillar
+from tracker.training.hiding import elsewhere, hide_behind_object, hide_behind_pillar, part_of
+from tracker.training.neighbours import NOTHING, nearest_beside
 from tracker.training.pair_options import PairOptions
 from tracker.training.tracks import EncodedFrame, Image, Source, Track, read_image
 
@@ -38,7 +38,6 @@ Edges = NDArray[np.float64]
 WHOLE: Edges = np.zeros(4)  # the object as it is annotated
 ZOOM = math.log(2)
 STRETCH = (math.log(2), 30.0)  # largest change of aspect, as a logarithm, and of direction
-NOTHING = np.full(4, np.nan, np.float32)
 LATER_GAP = 30  # frames between a later exemplar and what is searched next
 
 
@@ -232,7 +231,7 @@ class PairSampler:
         matrix = crop_matrix(box, size, side, jitter, rng, shared.flip)
         corners, other = map_box(matrix, box), NOTHING
         if shown == exemplar:  # else the one beside it can be the exemplar's
-            other = _beside(track, frame, matrix, size)
+            other = nearest_beside(track, frame, matrix, size)
         mask = None
         if track.cutout or track.polygons:
             image, mask = masked_picture(track, frame)
@@ -327,11 +326,7 @@ class PairSampler:
         self, canvas: Image, target: NDArray[np.float32], number: int, rng: Generator
     ) -> Image:
         """Hide up to a half of the target behind a piece of another picture."""
-        x1, y1, x2, y2 = target
-        w, h = rng.uniform(0.25, 0.7) * (x2 - x1), rng.uniform(0.25, 0.7) * (y2 - y1)
-        left, top = rng.uniform(x1 - w / 2, x2 - w / 2), rng.uniform(y1 - h / 2, y2 - h / 2)
-        a, b = max(int(left), 0), max(int(top), 0)
-        c, d = min(int(left + w), canvas.shape[1]), min(int(top + h), canvas.shape[0])
+        a, b, c, d = part_of(target, canvas.shape[0], rng)
         if c - a < 2 or d - b < 2:
             return canvas
         piece = square_fill(self._other_picture(number, rng), 64, rng)
@@ -353,27 +348,6 @@ def drawn_box(box: NDArray[np.float32], edges: Edges) -> NDArray[np.float32]:
     return np.array(
         [x + left * w, y + top * h, w * (1 - left - right), h * (1 - top - bottom)], np.float32
     )
-
-
-def _beside(track: Track, frame: int, matrix: Matrix, size: int) -> NDArray[np.float32]:
-    """Corners in the crop of the nearest like object apart from the target, or NaN."""
-    target = map_box(matrix, track.boxes[frame])
-    others = [map_box(matrix, box) for box in (track.others[frame] if track.others else ())]
-    seen = [o for o in others if ((_middle(o) > 0) & (_middle(o) < size)).all()]
-    apart = [o for o in seen if _apart(o, target)]
-    return min(
-        apart, key=lambda o: float(np.linalg.norm(_middle(o) - _middle(target))), default=NOTHING
-    )
-
-
-def _middle(corners: NDArray[np.float32]) -> NDArray[np.float32]:
-    return corners.reshape(2, 2).mean(0)
-
-
-def _apart(a: NDArray[np.float32], b: NDArray[np.float32]) -> bool:
-    """Whether the smaller of two corner boxes lies outside of the other by more than half."""
-    shared = np.prod(np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0, None))
-    return bool(shared < 0.5 * min(np.prod(a[2:] - a[:2]), np.prod(b[2:] - b[:2])))
 
 
 class PairDataset(Dataset[dict[str, torch.Tensor]]):
