@@ -20,6 +20,7 @@ from tracker.training.hiding import (  # noqa: E402
 from tracker.training.objective import LossOptions, make_objective, visibility  # noqa: E402
 from tracker.training.pairs import PairDataset, PairSampler  # noqa: E402
 from tracker.training.tracks import EncodedFrames, Track  # noqa: E402
+from tracker.training.train_options import build_parser  # noqa: E402
 
 TARGET = np.array([80.0, 60.0, 128.0, 132.0], np.float32)
 BLACK, WHITE = np.zeros((224, 224, 3), np.uint8), np.full((224, 224, 3), 255, np.uint8)
@@ -129,5 +130,31 @@ def test_only_what_is_in_sight_is_remembered_by_its_track() -> None:
 
 
 def test_visibility_by_hand() -> None:
-    found = visibility(torch.tensor([0.0, 0.125, 0.3125, 0.5, 1.0]))
-    assert found.tolist() == [0.0, 0.0, 0.5, 1.0, 1.0]
+    shares = torch.tensor([0.0, 0.125, 0.3125, 0.5, 1.0])
+    assert visibility(shares, clear=0.5).tolist() == [0.0, 0.0, 0.5, 1.0, 1.0]
+    assert visibility(shares, clear=0.875).tolist() == [0.0, 0.0, 0.25, 0.5, 1.0]
+
+
+def test_clear_is_when_the_score_begins_to_fall_and_not_the_box() -> None:
+    network = tiny_kestrel().eval()
+    batch = batch_of(network)
+
+    def losses(clear: float, visible: float) -> dict[str, torch.Tensor]:
+        objective = make_objective(network, LossOptions(clear=clear))
+        with torch.no_grad():
+            return objective(batch | {"visible": torch.tensor([visible] * 3)})
+
+    strict, usual = losses(0.875, 0.5), losses(0.5, 1.0)
+    assert strict["score"] == losses(0.5, 0.3125)["score"]  # a half is asked for, either way
+    assert strict["box"] == usual["box"] > 0
+    assert strict["triplet"] == usual["triplet"] > 0
+
+
+def test_clear_is_more_than_gone(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = build_parser()
+    assert parser.parse_args(["--clear", "0.75"]).clear == 0.75
+    for wrong in ("0.1", "1.5", "half"):
+        with pytest.raises(SystemExit) as stop:
+            parser.parse_args(["--clear", wrong])
+        assert stop.value.code == 2
+        assert "--clear" in capsys.readouterr().err

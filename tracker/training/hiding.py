@@ -10,8 +10,8 @@ from tracker.training.crops import Jitter, crop_matrix
 from tracker.training.cutout import Corners, Mask, masked_picture, paste
 from tracker.training.tracks import Image, Track
 
-# The score is to fall while a target disappears: all of it from a half on, nothing below an eighth.
-CLEAR, GONE = 0.5, 0.125
+# What is left of a target: enough to say where it ends and who it is, or not enough to find it.
+KNOWN, GONE = 0.5, 0.125
 
 
 def hide_behind_pillar(

@@ -21,7 +21,7 @@ from tracker.network.losses import (
     triplet_values,
 )
 from tracker.network.siamfc import SiamFC
-from tracker.training.hiding import CLEAR, GONE
+from tracker.training.hiding import GONE, KNOWN
 from tracker.training.imitation import ImitationObjective
 
 Batch = dict[str, Tensor]
@@ -36,6 +36,8 @@ class LossOptions:
         box: weight of the GIoU loss.
         quality: share of the box's overlap in the target of a positive cell: 0 asks for 1,
             1 asks for the overlap itself (Zhang et al. 2021, "VarifocalNet", section 3.2).
+        clear: share of a target to be seen from which its score is to be 1; it falls to 0 at
+            an eighth.
         contrastive, triplet: weights of the verification losses.
         margin: of the triplet loss.
         blend: share of a later exemplar, where a pair has one: as the online tracker blends.
@@ -45,6 +47,7 @@ class LossOptions:
     score: str = "bce"
     box: float = 1.5
     quality: float = 0.0
+    clear: float = 0.5
     contrastive: float = 0.15
     triplet: float = 0.3
     margin: float = 0.3
@@ -148,7 +151,7 @@ class KestrelObjective(nn.Module):
         boxes = sides_to_corners(output.sides, net.stride)
         labels = ellipse_labels(batch["search_box"], output.score.shape[-1], net.stride)
         labels = torch.where(to_be_found(batch)[:, None, None], labels, -torch.ones_like(labels))
-        exact = batch["exact"] & (batch["visible"] >= CLEAR)
+        exact = batch["exact"] & (batch["visible"] >= KNOWN)
         parts = {
             "score": self._score_loss(output.score, labels, boxes, batch),
             "box": giou_loss(boxes, batch["search_box"], (labels > 0) & exact[:, None, None]),
@@ -177,7 +180,7 @@ class KestrelObjective(nn.Module):
     def _score_loss(self, score: Tensor, labels: Tensor, boxes: Tensor, batch: Batch) -> Tensor:
         if self.options.score == "focal":
             return focal_loss(score, labels)
-        soft = visibility(batch["visible"])[:, None, None]
+        soft = visibility(batch["visible"], self.options.clear)[:, None, None]
         if self.options.quality:
             truth = batch["search_box"][:, None, None]
             overlap = corner_iou(boxes.detach().permute(0, 2, 3, 1), truth)
@@ -192,7 +195,7 @@ class KestrelObjective(nn.Module):
         net = self.network
         same = to_be_found(batch)
         # what is half hidden is neither the same for sure nor another
-        told = ~same | (batch["visible"] >= CLEAR)
+        told = ~same | (batch["visible"] >= KNOWN)
         cells = output.score.shape[-1]
         shown = pooled_identity(
             output.identity, box_coverage(batch["search_box"], cells, net.stride)
@@ -206,7 +209,7 @@ class KestrelObjective(nn.Module):
         everyone, numbers = shown, batch["shown"]
         if self.training:
             everyone, numbers = _gather(shown), _gather(numbers)
-        in_sight = torch.where(batch["visible"] >= CLEAR, batch["shown"], -1)
+        in_sight = torch.where(batch["visible"] >= KNOWN, batch["shown"], -1)
         self.seen = Seen(
             anchor.detach(), batch["track"], shown.detach(), in_sight, same,
             output.score.detach(), boxes.detach(),
@@ -230,9 +233,13 @@ def to_be_found(batch: Batch) -> Tensor:
     return batch["positive"] & (batch["visible"] > GONE)
 
 
-def visibility(visible: Tensor) -> Tensor:
-    """Score that a target is to have of which a share (B,) is to be seen: (B,) in 0..1."""
-    return ((visible - GONE) / (CLEAR - GONE)).clamp(0, 1)
+def visibility(visible: Tensor, clear: float) -> Tensor:
+    """Score that a target is to have of which a share (B,) is to be seen: (B,) in 0..1.
+
+    Args:
+        clear: share from which it is 1.
+    """
+    return ((visible - GONE) / (clear - GONE)).clamp(0, 1)
 
 
 def false_peak(score: Tensor, boxes: Tensor, truth: Tensor) -> Tensor:

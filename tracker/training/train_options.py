@@ -13,6 +13,7 @@ from tracker.network.correlation import SIMILARITIES
 from tracker.network.kestrel import Kestrel
 from tracker.network.siamfc import SiamFC
 from tracker.threads import MOST_ALLOWED
+from tracker.training.hiding import GONE
 from tracker.training.loop import RunOptions
 from tracker.training.models import NETWORKS
 from tracker.training.objective import LossOptions
@@ -153,6 +154,13 @@ def _add_losses(g: Any) -> None:
         default=d.quality,
         help="share of the box's overlap in the target of a positive cell",
     )
+    g.add_argument(
+        "--clear",
+        type=_clear,
+        default=d.clear,
+        help="share of a hidden target to be seen from which its score is to be 1 "
+        f"({d.clear:g}); it falls to 0 at {GONE:g}",
+    )
     g.add_argument("--box-weight", type=_amount, default=d.box)
     g.add_argument("--contrastive-weight", type=_amount, default=d.contrastive)
     g.add_argument("--triplet-weight", type=_amount, default=d.triplet)
@@ -290,6 +298,7 @@ def run_options(args: argparse.Namespace) -> RunOptions:
             score=args.score_loss,
             box=args.box_weight,
             quality=args.quality,
+            clear=args.clear,
             contrastive=args.contrastive_weight,
             triplet=args.triplet_weight,
             margin=args.margin,
@@ -337,6 +346,13 @@ def _share(text: str) -> float:
     value = _amount(text)
     if value > 1:
         raise argparse.ArgumentTypeError(f"a share of 0 to 1 is needed, found {text}")
+    return value
+
+
+def _clear(text: str) -> float:
+    value = _share(text)
+    if value <= GONE:
+        raise argparse.ArgumentTypeError(f"a share above {GONE:g} is needed, found {text}")
     return value
 
 
