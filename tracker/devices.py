@@ -45,6 +45,11 @@ class Device:
         """Whether ``providers_for`` needs to know the inputs of a graph."""
         return self.name.startswith("tensorrt")
 
+    @property
+    def dislikes_new_shapes(self) -> bool:
+        """Whether a session that is given another shape stops for seconds."""
+        return self.name.startswith("cuda")
+
     def providers_for(self, inputs: dict[str, Shape]) -> list[Provider]:
         """The providers, told which batches a graph will see.
 

@@ -6,7 +6,7 @@ import math
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
@@ -21,7 +21,7 @@ from tracker.gpu_search import GpuSearch
 from tracker.graph_checks import check_graph, misfit
 from tracker.image import Image
 from tracker.ort_session import DeviceFailed, open_session, said
-from tracker.spec import METADATA_KEY, ModelSpec
+from tracker.spec import METADATA_KEY, BoxPolicy, ModelSpec, ScalePolicy
 from tracker.threads import check_threads, default_threads
 from tracker.weights import ModelFiles, read_model
 
@@ -94,7 +94,18 @@ class OnnxNetwork:
             )
         self._gpu = None
         if device.on_gpu:
-            self._gpu = GpuSearch(self._search, device.index, self.spec.stride)
+            self.spec = with_whole_crops(self.spec)
+
+            def another() -> Any:
+                return self._open(files.search, "search", where, self.threads, spinning)[0]
+
+            self._gpu = GpuSearch(
+                self._search,
+                another if device.dislikes_new_shapes else None,
+                device.index,
+                self.spec.stride,
+            )
+            self._warm_up()
 
     def _open(
         self, content: bytes, role: str, where: str, threads: int, spinning: bool
@@ -110,6 +121,21 @@ class OnnxNetwork:
         spec = ModelSpec.from_json(text, role, what)
         check_graph(session, spec, role, what)
         return session, spec
+
+    def _warm_up(self) -> None:
+        """Do once what a GPU is slow to do for the first time, before a video waits for it.
+
+        Raises:
+            DeviceFailed: it cannot do it.
+        """
+        exemplar, search = self.spec.exemplar_size, self.spec.search_size
+        scales = self.spec.online.scales if isinstance(self.spec.online, ScalePolicy) else 1
+        middle = np.array([[1, 1, 3, 3]], np.float32) * np.float32(exemplar / 4)
+        try:
+            embedding, _ = self.embed(np.zeros((1, exemplar, exemplar, 3), np.uint8), middle)
+            self.search(embedding, np.zeros((scales, search, search, 3), np.uint8))
+        except UserError as error:
+            raise DeviceFailed(f"device {self.device.name} does not work ({error})") from None
 
     def embed(self, crops: Image, boxes: Array) -> tuple[Array, Array | None]:
         """See ``Network.embed``."""
@@ -147,6 +173,13 @@ class OnnxNetwork:
                 f"the {role} graph of {self._where} failed ({said(error)}); "
                 "fetch or export it again"
             ) from None
+
+
+def with_whole_crops(spec: ModelSpec) -> ModelSpec:
+    """The same, with search crops of one size: a smaller one saves a GPU no time."""
+    if not isinstance(spec.online, BoxPolicy):
+        return spec
+    return replace(spec, online=replace(spec.online, narrow=spec.search_size))
 
 
 def sound(output: SearchOutput, spec: ModelSpec) -> SearchOutput:

@@ -65,11 +65,13 @@ class FakeOrt:
     Attributes:
         available: providers that the build claims.
         broken: providers that fail when a session is made, and print as ONNX Runtime does.
+        cannot_run: providers whose sessions are made and then fail to run.
         sessions: every session that was made.
     """
 
     available: list[str]
     broken: tuple[str, ...] = ()
+    cannot_run: tuple[str, ...] = ()
     sessions: list[Session] = field(default_factory=list)
     severity: list[int] = field(default_factory=list)
     OrtValue: Any = OrtValue
@@ -100,6 +102,7 @@ class FakeOrt:
             print("*************** EP Error ***************")
             raise RuntimeError("CUDA failure 35: driver is insufficient\nsecond line")
         session = Session(content.decode(), options, providers, names)
+        session.fails = names[0] in self.cannot_run
         self.sessions.append(session)
         return session
 
@@ -109,6 +112,7 @@ class Session:
         self.role, self.options, self.providers, self._names = role, options, providers, names
         self.bindings: list[Binding] = []
         self.runs = 0
+        self.fails = False
 
     def get_providers(self) -> list[str]:
         return self._names
@@ -129,6 +133,8 @@ class Session:
     def run(self, names: Any, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
         """Each output is its batch row's mean pixel, 0..1; boxes are squares."""
         self.runs += 1
+        if self.fails:
+            raise RuntimeError("CUDNN failure 8: no kernel image is available")
         count, cells = len(feeds["image"]), feeds["image"].shape[1] // SPEC.stride
         means = (feeds["image"].reshape(count, -1).mean(1) / 255).astype(np.float32)
         answers = {
