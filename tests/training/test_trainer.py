@@ -23,6 +23,7 @@ from tracker.training.checkpoint import load_checkpoint  # noqa: E402
 from tracker.training.log import read_table  # noqa: E402
 from tracker.training.loop import RunOptions, Trainer  # noqa: E402
 from tracker.training.optimise import OptimOptions  # noqa: E402
+from tracker.training.processes import fast_autocast  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = RunOptions(
@@ -306,3 +307,25 @@ def test_batch_that_does_not_divide(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "3")
     with pytest.raises(UserError, match="batch of 32 pairs cannot be divided among 3"):
         join_processes(32)
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "gpu", "found"),
+    [
+        ({"avx512_bf16": False, "amx_bf16": False, "avx2": True}, None, "none"),
+        ({"avx512_bf16": True, "amx_bf16": False}, None, "bf16"),
+        ({"bf16": True, "neon": True, "l1d_cache_size": 65536}, None, "bf16"),
+        ({"avx512_bf16": True}, False, "none"),
+        ({"avx2": True}, True, "bf16"),
+    ],
+)
+def test_autocast_is_what_the_machine_computes_in(
+    capabilities: dict[str, object],
+    gpu: bool | None,
+    found: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu is not None)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: gpu)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    assert fast_autocast() == found

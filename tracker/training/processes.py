@@ -49,6 +49,21 @@ def choose_training_device() -> torch.device:
     return device
 
 
+def fast_autocast() -> str:
+    """``bf16`` where the GPU or the processor computes in it, else ``none``.
+
+    A processor without such instructions converts every number on the way: a step takes 1.4
+    times as long as in float32 (two cores of an Intel Xeon of 2019).
+    """
+    if torch.cuda.is_available():
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "none"
+    known = getattr(torch.cpu, "get_capabilities", None)  # torch 2.10
+    if known is None:
+        return "bf16"
+    found = known()
+    return "bf16" if any(v for k, v in found.items() if k.endswith("bf16")) else "none"
+
+
 def process_rank() -> int:
     """Number of this process among those that train together."""
     return dist.get_rank() if dist.is_initialized() else 0

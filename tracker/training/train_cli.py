@@ -33,6 +33,7 @@ from tracker.training.pair_options import PairOptions
 from tracker.training.pairs import PairSampler
 from tracker.training.processes import (
     choose_training_device,
+    fast_autocast,
     join_processes,
     leave_processes,
     process_rank,
@@ -60,6 +61,8 @@ def main() -> int:
     """Run the command; returns the exit status."""
     args = build_parser().parse_args()
     fill_defaults(args)
+    if args.autocast == "auto":
+        args.autocast = fast_autocast()
     if args.threads:
         torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)

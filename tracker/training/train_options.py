@@ -90,7 +90,12 @@ def _add_run(g: Any) -> None:
         "--workers", type=whole(0, MOST_ALLOWED), default=1, help="processes that make pairs"
     )
     g.add_argument("--seed", type=_amount_whole, default=0)
-    g.add_argument("--autocast", choices=("bf16", "fp16", "none"), default="bf16")
+    g.add_argument(
+        "--autocast",
+        choices=("auto", "bf16", "fp16", "none"),
+        default="auto",
+        help="auto: bf16 where the processor or GPU computes in it",
+    )
     g.add_argument("--channels-first", action="store_true", help="the slower memory format")
     g.add_argument("--threads", type=whole(0, MOST_ALLOWED), default=0, help="of torch on the CPU")
     g.add_argument("--quiet", action="store_true", help="no progress bar")
