@@ -251,7 +251,7 @@ def settle(network: SiamFC | Kestrel, sampler: PairSampler, batch: int) -> None:
     from tracker.training.restore import spread_norms
 
     batches = PairLoader(sampler, batch, 0, torch.device("cpu")).batches(0, NORM_STEPS)
-    spread_norms(network, batches)
+    spread_norms(network.eval(), batches)
 
 
 def read_teacher(args: argparse.Namespace) -> Kestrel | None:
