@@ -87,7 +87,7 @@ def batch_of(network: torch.nn.Module) -> dict[str, torch.Tensor]:
     return batch
 
 
-@pytest.mark.parametrize("name", ["score", "contrastive", "triplet", "box"])
+@pytest.mark.parametrize("name", ["score", "contrastive", "triplet", "nce", "box"])
 def test_a_target_that_is_gone_is_a_negative(name: str) -> None:
     network = tiny_kestrel().eval()
     batch = batch_of(network)

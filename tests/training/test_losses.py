@@ -160,6 +160,20 @@ def test_triplet(mining: str, shared: bool) -> None:
     assert float(total) == pytest.approx(mean(expected[1:]) if valid[1:].any(1).all() else None)
 
 
+def test_info_nce() -> None:
+    unit = torch.nn.functional.normalize
+    anchor, positive = unit(rand(3, 4, seed=1), dim=1), unit(rand(3, 4, seed=2), dim=1)
+    negatives = unit(rand(3, 5, 4, seed=3), dim=2)
+    valid = torch.tensor([[1, 1, 0, 1, 1], [0, 0, 1, 0, 0], [0, 0, 0, 0, 0]]).bool()
+    found = losses.info_nce_values(anchor, positive, negatives, valid, temperature=0.2)
+    for n in range(3):
+        own = math.exp(float(anchor[n] @ positive[n]) / 0.2)
+        others = [math.exp(float(anchor[n] @ negatives[n, k]) / 0.2) for k in range(5)]
+        total = own + sum(o for o, v in zip(others, valid[n], strict=True) if v)
+        assert float(found[n]) == pytest.approx(-math.log(own / total))
+    assert found[2] == 0  # nobody to be taken for
+
+
 def test_triplet_refuses_unknown_mining() -> None:
     with pytest.raises(ValueError, match="'soft'"):
         losses.triplet_values(*(torch.zeros(1, 2),) * 3, torch.ones(1, 1).bool(), mining="soft")
@@ -194,6 +208,12 @@ GRADIENTS = {
     "hard triplet": lambda: (
         lambda v: losses.triplet_loss(
             v, rand(5, 3, seed=1), rand(4, 3, seed=2), torch.ones(5, 4).bool(), 1.5, "hard"
+        ),
+        rand(5, 3),
+    ),
+    "info nce": lambda: (
+        lambda v: losses.info_nce_values(
+            v, rand(5, 3, seed=1), rand(5, 4, 3, seed=2), torch.tensor([[1, 1, 0, 1]] * 5).bool()
         ),
         rand(5, 3),
     ),

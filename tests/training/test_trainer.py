@@ -66,7 +66,9 @@ FULL = dataclasses.replace(
 
 
 @pytest.mark.parametrize(
-    ("workers", "options"), [(0, FULL), (1, QUICK)], ids=["everything", "a worker"]
+    ("workers", "options"),
+    [(0, FULL), (1, QUICK), (0, dataclasses.replace(QUICK, identity_only=True))],
+    ids=["everything", "a worker", "identity only"],
 )
 def test_resumed_run_equals_unbroken_one(tmp_path: Path, workers: int, options: RunOptions) -> None:
     options = dataclasses.replace(options, workers=workers)
@@ -307,6 +309,15 @@ def test_batch_that_does_not_divide(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "3")
     with pytest.raises(UserError, match="batch of 32 pairs cannot be divided among 3"):
         join_processes(32)
+
+
+def test_identity_only_changes_nothing_that_tracks(tmp_path: Path) -> None:
+    run = trainer(tmp_path, dataclasses.replace(QUICK, identity_only=True))
+    before = {name: value.clone() for name, value in run.network.state_dict().items()}
+    run.run()
+    changed = {n for n, v in run.network.state_dict().items() if not torch.equal(v, before[n])}
+    assert changed, "nothing was learned"
+    assert all(name.startswith("identity.") for name in changed)
 
 
 @pytest.mark.parametrize(

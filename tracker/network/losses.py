@@ -171,6 +171,33 @@ def triplet_loss(
     return _masked_mean(values[None], valid.any(1)[None]).mean()
 
 
+def info_nce_values(
+    anchor: Tensor,
+    positive: Tensor,
+    negatives: Tensor,
+    valid: Tensor,
+    temperature: float = 0.1,
+) -> Tensor:
+    """``-log(e^(a p / t) / (e^(a p / t) + sum of e^(a n / t)))``: who of all of them is it?
+
+    van den Oord et al. 2018, "Representation Learning with Contrastive Predictive Coding",
+    equation 4, with cosines as in Chen et al. 2020, "SimCLR", equation 1. All negatives count,
+    the nearest ones most.
+
+    Args:
+        anchor, positive: (N, D) unit vectors.
+        negatives: (N, K, D) candidates of each anchor.
+        valid: (N, K) bool: which candidates are another object.
+
+    Returns:
+        (N,), 0 for an anchor without a valid candidate.
+    """
+    own = (anchor * positive).sum(-1, keepdim=True) / temperature
+    others = torch.einsum("nd,nkd->nk", anchor, negatives) / temperature
+    others = others.masked_fill(~valid, -torch.inf)
+    return torch.cat([own, others], 1).logsumexp(1) - own[:, 0]
+
+
 def _distance(a: Tensor, b: Tensor) -> Tensor:
     return (a - b).square().sum(-1).clamp_min(1e-12).sqrt()
 

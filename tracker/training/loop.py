@@ -23,7 +23,12 @@ from tracker.training.loader import PairLoader
 from tracker.training.log import RunningMeans, Table
 from tracker.training.mining import ConfusionMiner
 from tracker.training.models import load_weights
-from tracker.training.objective import Batch, LossOptions, make_objective
+from tracker.training.objective import (
+    Batch,
+    LossOptions,
+    make_objective,
+    only_identity_learns,
+)
 from tracker.training.optimise import (
     MovingAverage,
     OptimOptions,
@@ -58,6 +63,7 @@ class RunOptions:
         autocast: ``bf16``, ``fp16`` or ``none``.
         channels_last: memory format of the network, faster on most devices.
         quiet: no progress bar.
+        identity_only: of a Kestrel, nothing learns but the verification embedding.
     """
 
     pairs: int
@@ -74,6 +80,7 @@ class RunOptions:
     autocast: str = "bf16"
     channels_last: bool = True
     quiet: bool = False
+    identity_only: bool = False
     optim: OptimOptions = field(default_factory=OptimOptions)
     loss: LossOptions = field(default_factory=LossOptions)
 
@@ -125,6 +132,8 @@ class Trainer:
             only_trunk_learns(network)
         self.frozen = options.frozen
         self._freeze(options.frozen)
+        if options.identity_only and isinstance(network, Kestrel):
+            only_identity_learns(network)
         self.optimiser = make_optimiser(network, options.optim)
         self.average = MovingAverage(network, options.optim.ema)
         self.bare = make_objective(network, options.loss, teacher)

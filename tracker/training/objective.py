@@ -18,6 +18,7 @@ from tracker.network.losses import (
     focal_loss,
     giou_loss,
     hard_negative_bce,
+    info_nce_values,
     triplet_values,
 )
 from tracker.network.siamfc import SiamFC
@@ -40,6 +41,7 @@ class LossOptions:
             an eighth.
         contrastive, triplet: weights of the verification losses.
         margin: of the triplet loss.
+        nce: weight of the loss that asks for the nearest of all objects of a batch.
         blend: share of a later exemplar, where a pair has one: as the online tracker blends.
         radius: pixels around the target's middle that are positive, for SiamFC.
     """
@@ -51,6 +53,7 @@ class LossOptions:
     contrastive: float = 0.15
     triplet: float = 0.3
     margin: float = 0.3
+    nce: float = 0.0
     blend: float = 0.4
     radius: float = 16.0
 
@@ -143,6 +146,14 @@ class KestrelObjective(nn.Module):
         self.network, self.options = network, options
         self.seen: Seen | None = None
 
+    def train(self, mode: bool = True) -> KestrelObjective:
+        """As of a module; parts that do not learn keep the statistics of their norms."""
+        super().train(mode)
+        for part in self.network.children():
+            if not any(p.requires_grad for p in part.parameters()):
+                part.eval()
+        return self
+
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Losses by name; ``loss`` is their weighted sum."""
         net, options = self.network, self.options
@@ -162,6 +173,7 @@ class KestrelObjective(nn.Module):
             + options.box * parts["box"]
             + options.contrastive * parts["contrastive"]
             + options.triplet * parts["triplet"]
+            + options.nce * parts["nce"]
         )
         return parts
 
@@ -219,13 +231,19 @@ class KestrelObjective(nn.Module):
         candidates = torch.cat([everyone[None].expand(len(anchor), -1, -1), of_frame], 1)
         valid = torch.cat([other, torch.ones_like(known)[:, None], known[:, None]], 1)
         triplets = triplet_values(anchor, shown, candidates, valid, self.options.margin)
+        nearest = info_nce_values(anchor, shown, candidates, valid)
         unlike = torch.zeros_like(same)
         contrast = (
             contrastive_values(anchor, shown, same) * told
             + 0.5 * contrastive_values(anchor, false, unlike)
             + 0.5 * contrastive_values(anchor, beside, unlike) * known
         )
-        return {"triplet": (triplets * (same & told)).mean(), "contrastive": contrast.mean()}
+        known_same = same & told
+        return {
+            "triplet": (triplets * known_same).mean(),
+            "nce": (nearest * known_same).mean(),
+            "contrastive": contrast.mean(),
+        }
 
 
 def to_be_found(batch: Batch) -> Tensor:
@@ -266,6 +284,12 @@ def _gather(values: Tensor) -> Tensor:
     parts = [torch.empty_like(values) for _ in range(dist.get_world_size())]
     dist.all_gather(parts, values)
     return torch.cat(parts)
+
+
+def only_identity_learns(network: Kestrel) -> None:
+    """Keep all but what makes the verification embedding of features: tracking stays as it is."""
+    network.requires_grad_(False)
+    network.identity.requires_grad_(True)
 
 
 def make_objective(

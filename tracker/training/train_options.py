@@ -82,6 +82,11 @@ def _add_run(g: Any) -> None:
         metavar="CHECKPOINT",
         help="Kestrel: the trunk learns to answer as this network does; nothing else learns",
     )
+    g.add_argument(
+        "--identity-only",
+        action="store_true",
+        help="Kestrel: nothing learns but the verification embedding; tracking stays as it is",
+    )
     g.add_argument("--resume", action="store_true", help="go on where --out stopped")
     g.add_argument("--max-minutes", type=_amount, default=0.0, help="stop, resumable, after these")
     g.add_argument("--save-every", type=_whole, default=200, help="steps between checkpoints")
@@ -170,6 +175,12 @@ def _add_losses(g: Any) -> None:
     g.add_argument("--contrastive-weight", type=_amount, default=d.contrastive)
     g.add_argument("--triplet-weight", type=_amount, default=d.triplet)
     g.add_argument("--margin", type=_amount, default=d.margin, help="of the triplet loss")
+    g.add_argument(
+        "--nce-weight",
+        type=_amount,
+        default=d.nce,
+        help="of the loss that asks which of all objects of a batch it is",
+    )
     g.add_argument("--radius", type=_amount, default=d.radius, help="SiamFC: positive pixels")
 
 
@@ -230,6 +241,8 @@ def fill_defaults(args: argparse.Namespace) -> None:
     args.lr = args.lr if args.lr is not None else (TOY_LR if toy else OptimOptions.lr)
     if args.frozen is None:
         args.frozen = 0 if args.teacher else TOY["frozen"] if toy else RunOptions.frozen
+    if args.identity_only:
+        args.frozen = 6
     if toy:
         args.out = args.out or Path("runs/toy")
         args.log_every, args.val_every = min(args.log_every, 25), min(args.val_every, 100)
@@ -288,6 +301,7 @@ def run_options(args: argparse.Namespace) -> RunOptions:
         autocast=args.autocast,
         channels_last=not args.channels_first,
         quiet=args.quiet,
+        identity_only=args.identity_only,
         optim=OptimOptions(
             optimiser=args.optimiser,
             lr=args.lr,
@@ -307,6 +321,7 @@ def run_options(args: argparse.Namespace) -> RunOptions:
             contrastive=args.contrastive_weight,
             triplet=args.triplet_weight,
             margin=args.margin,
+            nce=args.nce_weight,
             radius=args.radius,
         ),
     )
@@ -332,6 +347,11 @@ def _check_freezing(args: argparse.Namespace, kestrel: bool) -> None:
         raise UserError("Kestrel's trunk has a stem and 5 stages: --frozen is 0 to 6")
     if args.teacher is not None and args.frozen == 6:
         raise UserError("a teacher teaches the trunk, and --frozen 6 keeps all of it; give less")
+    if args.identity_only and (not kestrel or args.teacher is not None or args.unfreeze_at):
+        raise UserError(
+            "--identity-only is for a kestrel of which nothing else learns: leave --teacher and "
+            "--unfreeze-at out"
+        )
     shares = [share for share, _ in args.unfreeze_at]
     if shares != sorted(shares):
         raise UserError("give --unfreeze-at in the order of its shares")
