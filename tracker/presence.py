@@ -8,7 +8,6 @@ from tracker.results import State
 from tracker.spec import PresencePolicy
 
 USUAL_RATE = 0.1  # how fast the usual similarity follows a changing look
-UNUSUAL = 0.1  # below the usual similarity: something covers the target, or it is another object
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class Presence:
     frame that is not missing, reaches ``sure`` and has a ``sharp`` response makes the target
     tracked; ``patience`` missing frames in a row make it lost; what lies between is
     uncertain. A lost target is taken up again with ``return_score`` and an identity that is
-    the ``same``.
+    the ``same``, and nearly as similar as was usual before it was lost (``return_drop``).
     """
 
     def __init__(self, policy: PresencePolicy) -> None:
@@ -77,7 +76,7 @@ class Presence:
         Args:
             similarity: as of ``Evidence``.
         """
-        return similarity is None or similarity >= self._usual - UNUSUAL
+        return similarity is None or similarity >= self._usual - self.policy.unusual
 
     def _is_missing(self, evidence: Evidence) -> bool:
         policy = self.policy
@@ -89,8 +88,9 @@ class Presence:
 
     def _returned(self, evidence: Evidence) -> bool:
         policy, similarity = self.policy, evidence.similarity
+        least = max(policy.same, self._usual - policy.return_drop)
         known = similarity is None or (
-            similarity >= policy.same and similarity + policy.rival_margin / 2 >= evidence.rival
+            similarity >= least and similarity + policy.rival_margin / 2 >= evidence.rival
         )
         there = evidence.visible >= policy.visible
         return evidence.score >= policy.return_score and known and there

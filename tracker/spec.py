@@ -86,6 +86,10 @@ class PresencePolicy:
         different: cosine similarity below which it is another object.
         drop: it is another object, too, when its similarity is so much below the usual one;
         rival_margin: or when it is so much more like a remembered look-alike.
+        unusual: so much below the usual similarity something covers the target: its look is
+            not learned.
+        return_drop: what a lost target is taken up with is at most so much below the similarity
+            that was usual before.
     """
 
     sure: float = 0.5
@@ -100,6 +104,8 @@ class PresencePolicy:
     different: float = 0.2
     drop: float = 0.35
     rival_margin: float = 0.12
+    unusual: float = 0.1
+    return_drop: float = 2.0
 
 
 @dataclass(frozen=True)

@@ -148,6 +148,27 @@ def test_states(evidence: list[Evidence], states: list[State]) -> None:
     assert [presence.update(e) for e in evidence] == states
 
 
+@pytest.mark.parametrize(("similarity", "state"), [(0.79, L), (0.81, T)])
+def test_what_is_taken_up_again_looks_nearly_as_usual(similarity: float, state: State) -> None:
+    presence = Presence(dataclasses.replace(POLICY, return_drop=0.15))
+    presence.update(seen(0.9, 0.95))
+    assert [presence.update(seen(0.1)) for _ in range(3)] == [U, U, L]
+    assert presence.update(seen(0.99, similarity)) is state
+
+
+def test_a_target_that_was_never_sure_is_taken_up_by_the_absolute_threshold() -> None:
+    presence = Presence(dataclasses.replace(POLICY, return_drop=0.15))
+    for _ in range(3):
+        presence.update(seen(0.1))
+    assert presence.update(seen(0.99, 0.69)) is L and presence.update(seen(0.99, 0.7)) is T
+
+
+def test_how_unusual_a_look_may_be_is_the_models() -> None:
+    presence = Presence(dataclasses.replace(POLICY, unusual=0.3))
+    presence.update(seen(0.9, 0.9))
+    assert presence.looks_as_usual(0.61) and not presence.looks_as_usual(0.59)
+
+
 def test_what_a_usual_look_is_follows_the_target() -> None:
     presence = Presence(POLICY)
     assert presence.looks_as_usual(0.5), "nothing is known yet"
