@@ -18,6 +18,15 @@ from tracker.training.loop import RunOptions
 from tracker.training.models import NETWORKS
 from tracker.training.objective import LossOptions
 from tracker.training.optimise import OptimOptions
+from tracker.training.option_types import (
+    amount,
+    clear_share,
+    factors,
+    positive,
+    share,
+    unfreezing,
+    whole_amount,
+)
 from tracker.training.pair_options import PairOptions
 
 EXAMPLES = """
@@ -68,8 +77,8 @@ def _add_run(g: Any) -> None:
     )
     g.add_argument("--toy", action="store_true", help="rendered shapes: a run of two minutes")
     g.add_argument("--out", type=Path, help="folder of the run (checkpoint, log, plot)")
-    g.add_argument("--pairs", type=_whole, help="pairs in the whole run (100000)")
-    g.add_argument("--batch", type=_whole, help="pairs a step, of all processes (32)")
+    g.add_argument("--pairs", type=positive, help="pairs in the whole run (100000)")
+    g.add_argument("--batch", type=positive, help="pairs a step, of all processes (32)")
     g.add_argument(
         "--init",
         default="imagenet",
@@ -88,13 +97,13 @@ def _add_run(g: Any) -> None:
         help="Kestrel: nothing learns but the verification embedding; tracking stays as it is",
     )
     g.add_argument("--resume", action="store_true", help="go on where --out stopped")
-    g.add_argument("--max-minutes", type=_amount, default=0.0, help="stop, resumable, after these")
-    g.add_argument("--save-every", type=_whole, default=200, help="steps between checkpoints")
-    g.add_argument("--log-every", type=_whole, default=50, help="steps between rows of log.csv")
+    g.add_argument("--max-minutes", type=amount, default=0.0, help="stop, resumable, after these")
+    g.add_argument("--save-every", type=positive, default=200, help="steps between checkpoints")
+    g.add_argument("--log-every", type=positive, default=50, help="steps between rows of log.csv")
     g.add_argument(
         "--workers", type=whole(0, MOST_ALLOWED), default=1, help="processes that make pairs"
     )
-    g.add_argument("--seed", type=_amount_whole, default=0)
+    g.add_argument("--seed", type=whole_amount, default=0)
     g.add_argument(
         "--autocast",
         choices=("auto", "bf16", "fp16", "none"),
@@ -115,10 +124,10 @@ def _add_run(g: Any) -> None:
 def _add_optimisation(g: Any) -> None:
     d = OptimOptions()
     g.add_argument("--optimiser", choices=("adamw", "sgd"), default=d.optimiser)
-    g.add_argument("--lr", type=_amount, help=f"peak rate of new layers ({d.lr:g})")
+    g.add_argument("--lr", type=amount, help=f"peak rate of new layers ({d.lr:g})")
     g.add_argument(
         "--trunk-lr",
-        type=_factors,
+        type=factors,
         metavar="F[,F,F,F,F,F]",
         help="factor on it for the trunk, or for its stem and 5 stages "
         f"({d.trunk_lr:g}; with --teacher, and for SiamFC, which starts from nothing, 1)",
@@ -126,20 +135,20 @@ def _add_optimisation(g: Any) -> None:
     g.add_argument(
         "--schedule", choices=("cosine", "step", "exponential", "constant"), default=d.schedule
     )
-    g.add_argument("--warmup", type=_share, default=d.warmup, help="share of the run")
-    g.add_argument("--final", type=_share, default=d.final, help="rate at the end, of the peak")
-    g.add_argument("--weight-decay", type=_amount, default=d.weight_decay)
-    g.add_argument("--clip", type=_amount, default=d.clip, help="largest norm of the gradient")
-    g.add_argument("--ema", type=_share, default=d.ema, help="decay of the averaged weights")
+    g.add_argument("--warmup", type=share, default=d.warmup, help="share of the run")
+    g.add_argument("--final", type=share, default=d.final, help="rate at the end, of the peak")
+    g.add_argument("--weight-decay", type=amount, default=d.weight_decay)
+    g.add_argument("--clip", type=amount, default=d.clip, help="largest norm of the gradient")
+    g.add_argument("--ema", type=share, default=d.ema, help="decay of the averaged weights")
     g.add_argument(
         "--frozen",
-        type=_amount_whole,
+        type=whole_amount,
         help="parts of Kestrel's trunk that do not learn: 0 none, 1 the stem, 6 all "
         "(3; with --teacher 0)",
     )
     g.add_argument(
         "--unfreeze-at",
-        type=_unfreeze,
+        type=unfreezing,
         action="append",
         default=[],
         metavar="SHARE:COUNT",
@@ -147,7 +156,7 @@ def _add_optimisation(g: Any) -> None:
     )
     g.add_argument(
         "--mine-every",
-        type=_amount_whole,
+        type=whole_amount,
         default=0,
         metavar="STEPS",
         help="learn which objects are confused, and show them as negatives, "
@@ -160,55 +169,55 @@ def _add_losses(g: Any) -> None:
     g.add_argument("--score-loss", choices=("bce", "focal"), default=d.score)
     g.add_argument(
         "--quality",
-        type=_share,
+        type=share,
         default=d.quality,
         help="share of the box's overlap in the target of a positive cell",
     )
     g.add_argument(
         "--clear",
-        type=_clear,
+        type=clear_share,
         default=d.clear,
         help="share of a hidden target to be seen from which its score is to be 1 "
         f"({d.clear:g}); it falls to 0 at {GONE:g}",
     )
-    g.add_argument("--box-weight", type=_amount, default=d.box)
-    g.add_argument("--contrastive-weight", type=_amount, default=d.contrastive)
-    g.add_argument("--triplet-weight", type=_amount, default=d.triplet)
-    g.add_argument("--margin", type=_amount, default=d.margin, help="of the triplet loss")
+    g.add_argument("--box-weight", type=amount, default=d.box)
+    g.add_argument("--contrastive-weight", type=amount, default=d.contrastive)
+    g.add_argument("--triplet-weight", type=amount, default=d.triplet)
+    g.add_argument("--margin", type=amount, default=d.margin, help="of the triplet loss")
     g.add_argument(
         "--nce-weight",
-        type=_amount,
+        type=amount,
         default=d.nce,
         help="of the loss that asks which of all objects of a batch it is",
     )
-    g.add_argument("--radius", type=_amount, default=d.radius, help="SiamFC: positive pixels")
+    g.add_argument("--radius", type=amount, default=d.radius, help="SiamFC: positive pixels")
 
 
 def _add_pairs(g: Any) -> None:
     d = PairOptions(128, 224)
-    g.add_argument("--negative", type=_share, default=d.negative, help="another object is shown")
-    g.add_argument("--hard", type=_share, default=d.hard, help="of these: confused or same class")
-    g.add_argument("--paste", type=_share, default=d.paste, help="of objects with outlines")
-    g.add_argument("--part", type=_share, default=d.part, help="of stills: a part of the object")
-    g.add_argument("--moving-part", type=_share, default=d.moving_part, help="of videos: the same")
-    g.add_argument("--distractor", type=_share, default=d.distractor)
+    g.add_argument("--negative", type=share, default=d.negative, help="another object is shown")
+    g.add_argument("--hard", type=share, default=d.hard, help="of these: confused or same class")
+    g.add_argument("--paste", type=share, default=d.paste, help="of objects with outlines")
+    g.add_argument("--part", type=share, default=d.part, help="of stills: a part of the object")
+    g.add_argument("--moving-part", type=share, default=d.moving_part, help="of videos: the same")
+    g.add_argument("--distractor", type=share, default=d.distractor)
     g.add_argument(
-        "--crossing", type=_share, default=d.crossing, help="of distractors: cover the target"
+        "--crossing", type=share, default=d.crossing, help="of distractors: cover the target"
     )
-    g.add_argument("--occluder", type=_share, default=d.occluder)
-    g.add_argument("--hidden", type=_share, default=d.hidden, help="Kestrel: the target disappears")
-    g.add_argument("--grey", type=_share, default=d.grey)
-    g.add_argument("--far", type=_share, default=d.far, help="both crops with few pixels")
-    g.add_argument("--flip", type=_share, default=d.flip)
-    g.add_argument("--max-gap", type=_amount_whole, default=d.max_gap, help="frames")
-    g.add_argument("--shift", type=_amount, help="pixels (64; SiamFC 32)")
-    g.add_argument("--scale", type=_amount, default=d.scale, help="exp(+-SCALE)")
-    g.add_argument("--zoom", type=_share, default=d.zoom, help="scale changed up to two-fold")
+    g.add_argument("--occluder", type=share, default=d.occluder)
+    g.add_argument("--hidden", type=share, default=d.hidden, help="Kestrel: the target disappears")
+    g.add_argument("--grey", type=share, default=d.grey)
+    g.add_argument("--far", type=share, default=d.far, help="both crops with few pixels")
+    g.add_argument("--flip", type=share, default=d.flip)
+    g.add_argument("--max-gap", type=whole_amount, default=d.max_gap, help="frames")
+    g.add_argument("--shift", type=amount, help="pixels (64; SiamFC 32)")
+    g.add_argument("--scale", type=amount, default=d.scale, help="exp(+-SCALE)")
+    g.add_argument("--zoom", type=share, default=d.zoom, help="scale changed up to two-fold")
     g.add_argument(
-        "--stretch", type=_share, default=d.stretch, help="aspect up to two-fold, and turned"
+        "--stretch", type=share, default=d.stretch, help="aspect up to two-fold, and turned"
     )
     g.add_argument(
-        "--later", type=_share, default=d.later, help="Kestrel: with a later exemplar, too"
+        "--later", type=share, default=d.later, help="Kestrel: with a later exemplar, too"
     )
     g.add_argument("--show-pairs", nargs=2, metavar=("N", "PNG"), help="draw pairs and stop")
 
@@ -221,7 +230,7 @@ def _add_checks(g: Any) -> None:
         metavar="[LAYOUT:]PATH[@WEIGHT]",
         help="data for validation pairs; never trained on",
     )
-    g.add_argument("--val-pairs", type=_whole, default=128)
+    g.add_argument("--val-pairs", type=positive, default=128)
     g.add_argument(
         "--val-clip",
         action="append",
@@ -230,7 +239,7 @@ def _add_checks(g: Any) -> None:
         metavar="VIDEO",
         help="clip with .txt or .csv beside it, tracked as training goes",
     )
-    g.add_argument("--val-every", type=_whole, default=1000, metavar="STEPS")
+    g.add_argument("--val-every", type=positive, default=1000, metavar="STEPS")
 
 
 def fill_defaults(args: argparse.Namespace) -> None:
@@ -355,53 +364,3 @@ def _check_freezing(args: argparse.Namespace, kestrel: bool) -> None:
     shares = [share for share, _ in args.unfreeze_at]
     if shares != sorted(shares):
         raise UserError("give --unfreeze-at in the order of its shares")
-
-
-def _amount(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"a number is needed, found {text!r}") from None
-    if not 0 <= value < 1e12:
-        raise argparse.ArgumentTypeError(f"a number of at least 0 is needed, found {text}")
-    return value
-
-
-def _share(text: str) -> float:
-    value = _amount(text)
-    if value > 1:
-        raise argparse.ArgumentTypeError(f"a share of 0 to 1 is needed, found {text}")
-    return value
-
-
-def _clear(text: str) -> float:
-    value = _share(text)
-    if value <= GONE:
-        raise argparse.ArgumentTypeError(f"a share above {GONE:g} is needed, found {text}")
-    return value
-
-
-def _amount_whole(text: str) -> int:
-    value = _amount(text)
-    if value != int(value):
-        raise argparse.ArgumentTypeError(f"a whole number is needed, found {text}")
-    return int(value)
-
-
-def _whole(text: str) -> int:
-    value = _amount_whole(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"a whole number above 0 is needed, found {text}")
-    return value
-
-
-def _factors(text: str) -> float | tuple[float, ...]:
-    values = tuple(_amount(v) for v in text.split(","))
-    return values[0] if len(values) == 1 else values
-
-
-def _unfreeze(text: str) -> tuple[float, int]:
-    share, colon, count = text.partition(":")
-    if not colon:
-        raise argparse.ArgumentTypeError(f"SHARE:COUNT is needed, such as 0.5:2, found {text!r}")
-    return _share(share), _amount_whole(count)
