@@ -326,17 +326,17 @@ def test_identity_only_changes_nothing_that_tracks(tmp_path: Path) -> None:
         ({"avx512_bf16": False, "amx_bf16": False, "avx2": True}, None, "none"),
         ({"avx512_bf16": True, "amx_bf16": False}, None, "bf16"),
         ({"bf16": True, "neon": True, "l1d_cache_size": 65536}, None, "bf16"),
-        ({"avx512_bf16": True}, False, "none"),
-        ({"avx2": True}, True, "bf16"),
+        ({"avx512_bf16": True}, (7, 5), "none"),
+        ({"avx2": True}, (8, 6), "bf16"),
     ],
 )
 def test_autocast_is_what_the_machine_computes_in(
     capabilities: dict[str, object],
-    gpu: bool | None,
+    gpu: tuple[int, int] | None,
     found: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu is not None)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: gpu)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: gpu)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
     assert fast_autocast() == found

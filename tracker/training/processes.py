@@ -56,8 +56,8 @@ def fast_autocast() -> str:
     times as long as in float32 (two cores of an Intel Xeon of 2019).
     """
     if torch.cuda.is_available():
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "none"
-    known = getattr(torch.cpu, "get_capabilities", None)  # torch 2.10
+        return "bf16" if torch.cuda.get_device_capability() >= (8, 0) else "none"
+    known = getattr(torch.cpu, "get_capabilities", None)  # older releases do not tell
     if known is None:
         return "bf16"
     found = known()

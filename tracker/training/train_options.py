@@ -249,9 +249,8 @@ def fill_defaults(args: argparse.Namespace) -> None:
     args.batch = args.batch or (TOY["batch"] if toy else 32)
     args.lr = args.lr if args.lr is not None else (TOY_LR if toy else OptimOptions.lr)
     if args.frozen is None:
-        args.frozen = 0 if args.teacher else TOY["frozen"] if toy else RunOptions.frozen
-    if args.identity_only:
-        args.frozen = 6
+        usual = TOY["frozen"] if toy else RunOptions.frozen
+        args.frozen = 6 if args.identity_only else 0 if args.teacher else usual
     if toy:
         args.out = args.out or Path("runs/toy")
         args.log_every, args.val_every = min(args.log_every, 25), min(args.val_every, 100)
