@@ -24,7 +24,7 @@ from tracker.spec import BoxPolicy, ModelSpec
 Array = NDArray[np.float32]
 REACH = 3.0  # a target moves at most so many times as unexpectedly as it did of late
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
-MOST_RIVALS = 8  # peaks of one response that are looked at
+MOST_PEAKS = 8  # peaks of one response that are looked at
 
 
 @dataclass(frozen=True)
@@ -141,12 +141,26 @@ def _corners(boxes: Array, cell: int) -> tuple[float, float, float, float]:
     return x1, y1, max(x2, x1 + 1e-3), max(y2, y1 + 1e-3)
 
 
-def strongest(spec: ModelSpec, output: SearchOutput, index: int, region: Region) -> Candidate:
-    """The cell of the highest score, wherever it is and whatever its size."""
+def peaks(
+    spec: ModelSpec, output: SearchOutput, index: int, region: Region, least: float
+) -> list[Candidate]:
+    """The cells that score highest around and at least ``least``, wherever and of any size.
+
+    Strongest first, at most ``MOST_PEAKS``.
+    """
+    score = output.score[index]
+    cells = _peak_cells(score, score >= least)
+    cells = sorted(cells, key=lambda cell: -score.item(cell))[:MOST_PEAKS]
+    return [_candidate(spec, output, index, region, cell) for cell in cells]
+
+
+def _candidate(
+    spec: ModelSpec, output: SearchOutput, index: int, region: Region, cell: int
+) -> Candidate:
+    """What one cell says, with its box as it is: nothing of the last frame's counts."""
     assert output.boxes is not None
-    score, boxes = output.score[index], output.boxes[index]
-    cell = int(score.argmax())
-    corners = _corners(boxes, cell)
+    score = output.score[index]
+    corners = _corners(output.boxes[index], cell)
     x1, y1, x2, y2 = corners
     size = _crop_size(spec, score)
     box = region.to_frame((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1, size)
@@ -154,6 +168,12 @@ def strongest(spec: ModelSpec, output: SearchOutput, index: int, region: Region)
     if output.identity is not None:
         identity = pooled_identity(output.identity[index], corners, spec.stride)
     return Candidate(box, float(score.item(cell)), sharpness(score), identity)
+
+
+def _peak_cells(score: Array, among: NDArray[np.bool_]) -> list[int]:
+    """Numbers of the cells ``among`` that no neighbour exceeds."""
+    cells: list[int] = np.flatnonzero(among & (score >= cv2.dilate(score, _NEIGHBOURS))).tolist()
+    return cells
 
 
 def rivals(
@@ -171,8 +191,7 @@ def rivals(
         return []  # half of the response is high: it tells nothing apart
     x1, y1, x2, y2 = region.to_crop(chosen, _crop_size(spec, score)).tolist()
     found = []
-    highest_around = cv2.dilate(score, _NEIGHBOURS)
-    for cell in np.flatnonzero(high & (score >= highest_around))[:MOST_RIVALS].tolist():
+    for cell in _peak_cells(score, high)[:MOST_PEAKS]:
         a, b, c, d = corners = _corners(output.boxes[index], cell)
         if c <= x1 or a >= x2 or d <= y1 or b >= y2:
             found.append(pooled_identity(output.identity[index], corners, spec.stride))

@@ -153,25 +153,26 @@ def follow(
     requests: dict[int, Request] = {
         number: (targets[number], targets[number].plan(spec, width, height)) for number in searched
     }
-    looks: list[tuple[int, Target, Region]] = []
+    looks: list[tuple[int, Target, list[Region]]] = []
     for numbers in _of_one_size(targets, searched):
         output, start = searcher.search(image, [requests[number] for number in numbers]), 0
         for number in numbers:
             target, regions = requests[number]
             if target.lost and spec.kind == "box":
-                region = target.promising(spec, output, start)
-                if region is None:
-                    results[number] = target.still_lost()
+                found = target.promising(spec, output, start)
+                if found:
+                    looks.append((number, target, found))
                 else:
-                    looks.append((number, target, region))
+                    results[number] = target.still_lost()
             else:
                 results[number] = target.take(spec, output, start)
             start += len(regions)
     if looks:
-        closer = searcher.search(image, [(target, [region]) for _, target, region in looks])
+        closer, start = searcher.search(image, [(target, found) for _, target, found in looks]), 0
         taken = [r.box for r in results.values() if r.claimed_box is not None]
-        for index, (number, target, region) in enumerate(looks):
-            results[number] = target.take_closer_look(spec, closer, index, region, taken)
+        for number, target, found in looks:
+            results[number] = target.take_closer_look(spec, closer, start, found, taken)
+            start += len(found)
             if results[number].claimed_box is not None:
                 taken.append(results[number].box)
     searcher.refresh(image, [targets[number] for number in searched])

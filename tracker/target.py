@@ -144,19 +144,32 @@ class Target:
         """Take a later exemplar."""
         self.exemplar.refresh(network, image, self.box, self.fill)
 
-    def promising(self, spec: ModelSpec, output: SearchOutput, index: int) -> Region | None:
-        """While lost: the region of a second, closer look, if a crop shows something like it."""
-        best = max(
-            (
-                box_policy.strongest(spec, output, index + i, region)
-                for i, region in enumerate(self.regions)
-            ),
-            key=lambda candidate: candidate.score,
-        )
-        if best.score < spec.presence.doubt:
-            return None
-        found = box_policy.search_region(spec, self._plausible(best.box))
-        return found.aligned(spec.search_size)
+    def promising(self, spec: ModelSpec, output: SearchOutput, index: int) -> list[Region]:
+        """While lost: regions of a second, closer look, if a crop shows something like it.
+
+        That of the strongest peak, and that of the one of the likest identity where it is another.
+        """
+        found = self._peaks(spec, output, index)
+        if not found:
+            return []
+        strongest, likest = max(found, key=lambda peak: peak.score), max(found, key=self._likeness)
+        chosen = [strongest] if likest is strongest else [strongest, likest]
+        regions = [box_policy.search_region(spec, self._plausible(peak.box)) for peak in chosen]
+        return [region.aligned(spec.search_size) for region in regions]
+
+    def _peaks(self, spec: ModelSpec, output: SearchOutput, index: int) -> list[Candidate]:
+        """What looks like the target in the regions of this frame."""
+        return [
+            peak
+            for i, region in enumerate(self.regions)
+            for peak in box_policy.peaks(spec, output, index + i, region, spec.presence.doubt)
+        ]
+
+    def _likeness(self, candidate: Candidate) -> float:
+        """How much like the target a candidate is: its identity, or else its score."""
+        if self.memory is None or candidate.identity is None:
+            return candidate.score
+        return self.memory.similarity(candidate.identity)
 
     def take(self, spec: ModelSpec, output: SearchOutput, index: int) -> TrackResult:
         """Decide this frame from the network's answers.
@@ -178,20 +191,25 @@ class Target:
         spec: ModelSpec,
         output: SearchOutput,
         index: int,
-        region: Region,
+        regions: list[Region],
         taken: Sequence[Box],
     ) -> TrackResult:
-        """While lost: decide whether what a closer look found is the target.
+        """While lost: decide whether something that a closer look found is the target.
 
         Args:
+            regions: looked at; the output holds them from ``index`` on.
             taken: boxes that other targets claim in this frame: they are not this one.
         """
-        self.regions, self.response = [region], output.score[index]
-        candidate = box_policy.strongest(spec, output, index, region)
-        claimed = len(taken) > 0 and float(iou(candidate.box, taken).max()) > 0.5
-        if claimed or not self._alike_in_shape(candidate.box):
+        self.regions, self.response = regions, output.score[index]
+        possible = [
+            peak
+            for peak in self._peaks(spec, output, index)
+            if self._alike_in_shape(peak.box) and not _claimed(peak.box, taken)
+        ]
+        if not possible:
             return self.still_lost()
-        return self._accept(candidate)
+        sure = [peak for peak in possible if peak.score >= spec.presence.return_score]
+        return self._accept(max(sure or possible, key=self._likeness))
 
     def still_lost(self) -> TrackResult:
         """The answer for a frame in which nothing looked like the target."""
@@ -303,6 +321,10 @@ class Target:
         bound = min(max(factor, 1 / 2.5), 2.5)
         nw, nh = w0 * bound, h0 * bound
         return x + (w - nw) / 2, y + (h - nh) / 2, nw, nh
+
+
+def _claimed(box: Box, taken: Sequence[Box]) -> bool:
+    return len(taken) > 0 and float(iou(box, taken).max()) > 0.5
 
 
 def _bounded(box: Box, width: int, height: int) -> Box:

@@ -14,12 +14,12 @@ from tests.online.scripted import SPEC, response
 from tracker.box_policy import (
     cosine_window,
     decide,
+    peaks,
     pooled_identity,
     rivals,
     search_region,
     sharpness,
     size_penalty,
-    strongest,
 )
 from tracker.crop import Region
 from tracker.memory import Memory
@@ -245,7 +245,11 @@ def test_siamfc_takes_place_and_damped_scale_from_the_peak(scale: int) -> None:
     assert found.box[2] == pytest.approx(60 * growth, rel=1e-6)
 
 
-def test_the_strongest_cell_wins_without_window_or_penalty() -> None:
+def test_peaks_come_strongest_first_without_window_or_penalty() -> None:
     output = response(0.4, (112, 112, 144, 144))
     output.score[0, 15, 15] = 0.41
-    assert strongest(SPEC, output, 0, Region(128, 128, 256)).score == pytest.approx(0.41)
+    output.score[0, 15, 14] = 0.40  # beside a higher one: no peak
+    output.score[0, 3, 3] = 0.29
+    found = peaks(SPEC, output, 0, Region(128, 128, 256), 0.3)
+    assert [peak.score for peak in found] == pytest.approx([0.41, 0.4])
+    assert peaks(SPEC, output, 0, Region(128, 128, 256), 0.5) == []

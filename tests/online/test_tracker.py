@@ -7,9 +7,10 @@ import math
 import numpy as np
 import pytest
 
-from tests.online.scripted import SPEC, ScriptedNetwork, scene, see_green
+from tests.online.scripted import SPEC, ScriptedNetwork, response, scene, see_green
 from tracker import Session, SiameseTracker, State
 from tracker.geometry import iou
+from tracker.runtime import SearchOutput
 from tracker.target import Target
 
 
@@ -104,8 +105,6 @@ def test_searching_for_a_lost_target_costs_a_bounded_number_of_crops() -> None:
 
 
 def test_something_else_is_not_taken_for_the_lost_target() -> None:
-    from tests.online.scripted import response
-
     tracker, network = green_tracker()
     start = (300.0, 200.0, 50.0, 40.0)
     tracker.init(scene(start), start)
@@ -114,6 +113,49 @@ def test_something_else_is_not_taken_for_the_lost_target() -> None:
     network.see = lambda crop: response(0.99, (96, 96, 160, 160), identity=0.1)
     for _ in range(20):
         assert tracker.update(scene(start)).state is State.LOST
+
+
+def see_two(crop: np.ndarray) -> SearchOutput:
+    """The target is green and scores .8; a brighter thing .95, with less of its identity."""
+    answer = response(0.01, (96, 96, 160, 160), identity=0.0, size=len(crop))
+    red = crop[..., 2]
+    target = (crop[..., 1] > 127) & (red < 100)
+    for shown, score, identity in ((target, 0.8, 0.95), (red > 200, 0.95, 0.8)):
+        ys, xs = np.nonzero(shown)
+        if len(xs) < 20:
+            continue
+        x1, y1, x2, y2 = (float(v) for v in (xs.min(), ys.min(), xs.max() + 1, ys.max() + 1))
+        one = response(score, (x1, y1, x2, y2), identity, len(crop))
+        row, column = np.unravel_index(one.score[0].argmax(), one.score[0].shape)
+        answer.score[0, row, column] = score
+        answer.boxes[0, :, row, column] = one.boxes[0, :, row, column]
+        cells = np.s_[:, int(y1 // 16) : int(y2 // 16) + 1, int(x1 // 16) : int(x2 // 16) + 1]
+        answer.identity[0][cells] = one.identity[0][cells]
+    return answer
+
+
+def both(box: tuple[float, float, float, float], other: tuple[float, float]) -> np.ndarray:
+    """The target, and something of its size that is brighter, at ``other``."""
+    image = scene(box)
+    x, y = (round(v) for v in other)
+    image[y : y + 40, x : x + 50] = (40, 220, 240)
+    return image
+
+
+@pytest.mark.parametrize("other", [(390.0, 205.0), (200.0, 205.0), (300.0, 130.0)])
+def test_of_two_alike_the_lost_target_is_the_one_of_its_identity(
+    other: tuple[float, float],
+) -> None:
+    network = ScriptedNetwork(see_two)
+    tracker = SiameseTracker(network)
+    start = (300.0, 200.0, 50.0, 40.0)
+    tracker.init(scene(start), start)
+    for shown in [start] * 5 + [None] * 20:
+        tracker.update(scene(shown))
+    results = [tracker.update(both(start, other)) for _ in range(20)]
+    assert results[-1].state is State.TRACKING
+    assert float(iou(results[-1].box, start)) > 0.7
+    assert max(network.calls) <= 2  # two regions, and at most two closer looks
 
 
 @pytest.mark.parametrize(

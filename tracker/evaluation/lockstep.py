@@ -92,10 +92,9 @@ class GridTarget(Target):
             self.regions = [self._rounded(region) for region in regions]
         return self.regions
 
-    def promising(self, spec: ModelSpec, *more: Any) -> Region | None:
+    def promising(self, spec: ModelSpec, *more: Any) -> list[Region]:
         """See ``Target.promising``."""
-        region = super().promising(spec, *more)
-        return None if region is None else self._rounded(region)
+        return [self._rounded(region) for region in super().promising(spec, *more)]
 
     def _rounded(self, region: Region) -> Region:
         return self.grid.nearest(region).aligned(self.crop_size)
