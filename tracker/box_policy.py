@@ -22,6 +22,7 @@ from tracker.runtime import SearchOutput
 from tracker.spec import BoxPolicy, ModelSpec
 
 Array = NDArray[np.float32]
+Corners = tuple[float, float, float, float]  # x1 y1 x2 y2, in pixels of a crop
 REACH = 3.0  # a target moves at most so many times as unexpectedly as it did of late
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 MOST_PEAKS = 8  # peaks of one response that are looked at
@@ -100,8 +101,7 @@ def decide(
     scale = size / region.side
     last_w, last_h = last[2] * scale, last[3] * scale
     window = _weighed(policy.window, len(score), spec.search_size // spec.stride)
-    cell, penalty = _best_cell(policy, score, boxes, window, last_w, last_h)
-    corners = _corners(boxes, cell)
+    cell, penalty, corners = _best_cell(policy, score, boxes, window, last_w, last_h)
     x1, y1, x2, y2 = corners
     confidence = float(score.item(cell))
     rate = min(policy.size_rate * confidence * penalty, 1.0)
@@ -116,26 +116,31 @@ def decide(
 
 def _best_cell(
     policy: BoxPolicy, score: Array, boxes: Array, window: Array, w: float, h: float
-) -> tuple[int, float]:
-    """The cell that ranks first, and its penalty; the target was w x h crop pixels.
+) -> tuple[int, float, Corners]:
+    """The cell that ranks first, its penalty and its box; the target was w x h crop pixels.
 
-    A penalty only lowers a rank: where the next cell's could not win without one, none can.
+    A penalty only lowers a rank: what ranks lower without one than the best does with its own
+    cannot win. Mostly nothing else is left.
     """
-    ranks = (1 - policy.window) * score + window
-    best, cell, factor = -1.0, 0, 1.0
-    for number in np.argsort(-ranks, axis=None, kind="stable").tolist():
-        bound = float(ranks.item(number))
-        if bound <= best:
-            break
-        x1, y1, x2, y2 = _corners(boxes, number)
+    ranks = cv2.scaleAdd(score, 1 - policy.window, window)
+
+    def penalised(cell: int) -> tuple[float, int, float, Corners]:
+        x1, y1, x2, y2 = corners = _corners(boxes, cell)
         penalty = size_penalty(x2 - x1, y2 - y1, w, h, policy.penalty)
-        rank = bound - (1 - policy.window) * float(score.item(number)) * (1 - penalty)
-        if rank > best:
-            best, cell, factor = rank, number, penalty
-    return cell, factor
+        lost = (1 - policy.window) * score.item(cell) * (1 - penalty)
+        return ranks.item(cell) - lost, cell, penalty, corners
+
+    best = penalised(int(ranks.argmax()))
+    for cell in sorted(np.flatnonzero(ranks > best[0]).tolist(), key=ranks.item, reverse=True):
+        if ranks.item(cell) <= best[0]:
+            break
+        other = penalised(cell)
+        if other[0] > best[0]:
+            best = other
+    return best[1:]
 
 
-def _corners(boxes: Array, cell: int) -> tuple[float, float, float, float]:
+def _corners(boxes: Array, cell: int) -> Corners:
     """x1 y1 x2 y2 of a cell's box, in crop pixels; at least a thousandth of one wide and high."""
     x1, y1, x2, y2 = boxes.reshape(4, -1)[:, cell].tolist()
     return x1, y1, max(x2, x1 + 1e-3), max(y2, y1 + 1e-3)
@@ -149,9 +154,9 @@ def peaks(
     Strongest first, at most ``MOST_PEAKS``.
     """
     score = output.score[index]
-    cells = _peak_cells(score, score >= least)
-    cells = sorted(cells, key=lambda cell: -score.item(cell))[:MOST_PEAKS]
-    return [_candidate(spec, output, index, region, cell) for cell in cells]
+    cells = _peak_cells(score, np.flatnonzero(score >= least).tolist())
+    cells.sort(key=score.item, reverse=True)
+    return [_candidate(spec, output, index, region, cell) for cell in cells[:MOST_PEAKS]]
 
 
 def _candidate(
@@ -170,28 +175,36 @@ def _candidate(
     return Candidate(box, float(score.item(cell)), sharpness(score), identity)
 
 
-def _peak_cells(score: Array, among: NDArray[np.bool_]) -> list[int]:
-    """Numbers of the cells ``among`` that no neighbour exceeds."""
-    cells: list[int] = np.flatnonzero(among & (score >= cv2.dilate(score, _NEIGHBOURS))).tolist()
-    return cells
+def _peak_cells(score: Array, cells: list[int]) -> list[int]:
+    """Those of some cells that no neighbour exceeds."""
+    highest_around = cv2.dilate(score, _NEIGHBOURS)
+    return [cell for cell in cells if score.item(cell) >= highest_around.item(cell)]
 
 
 def rivals(
     spec: ModelSpec, output: SearchOutput, index: int, chosen: Box, region: Region, least: float
 ) -> list[Array]:
-    """Identities of other peaks: like objects that stand apart from the chosen box.
+    """Identities of other peaks: outside of the chosen box, with a box that stands apart from it.
 
     Args:
         chosen: (x, y, w, h) in the frame.
         least: score that a peak needs.
     """
-    score = output.score[index]
-    high = score >= least
-    if output.boxes is None or output.identity is None or 2 * np.count_nonzero(high) >= high.size:
+    score, columns = output.score[index], output.score.shape[2]
+    cells: list[int] = np.flatnonzero(score >= least).tolist()
+    if output.boxes is None or output.identity is None or 2 * len(cells) >= score.size:
         return []  # half of the response is high: it tells nothing apart
     x1, y1, x2, y2 = region.to_crop(chosen, _crop_size(spec, score)).tolist()
+
+    def apart(cell: int) -> bool:
+        x, y = (cell % columns + 0.5) * spec.stride, (cell // columns + 0.5) * spec.stride
+        return not (x1 <= x <= x2 and y1 <= y <= y2)
+
+    cells = [cell for cell in cells if apart(cell)]
+    if not cells:
+        return []
     found = []
-    for cell in _peak_cells(score, high)[:MOST_PEAKS]:
+    for cell in _peak_cells(score, cells)[:MOST_PEAKS]:
         a, b, c, d = corners = _corners(output.boxes[index], cell)
         if c <= x1 or a >= x2 or d <= y1 or b >= y2:
             found.append(pooled_identity(output.identity[index], corners, spec.stride))
@@ -249,9 +262,7 @@ def sharpness(score: Array) -> float:
     return min(max(math.log(max(apce, 1.0)) / math.log(score.size), 0.0), 1.0)
 
 
-def pooled_identity(
-    features: Array, corners: tuple[float, float, float, float], stride: int
-) -> Array:
+def pooled_identity(features: Array, corners: Corners, stride: int) -> Array:
     """Unit vector of a box: the mean of the features that it covers.
 
     Args:

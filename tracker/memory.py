@@ -7,6 +7,8 @@ like somebody who stood beside it?" often can.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,29 +27,30 @@ class Memory:
 
     def __init__(self, first: Array) -> None:
         self.first = first
-        self._recent: Array | None = None
-        self._rivals = np.empty((0, len(first)), np.float32)
+        self._known = np.stack([first, first])  # first, later look, rivals: one product asks all
+        self._seen_since = False
 
     def similarity(self, identity: Array) -> float:
         """Cosine similarity with the target: with the exemplar, or with how it looked since.
 
         The later look counts for less, since it may have been learned from a mistake.
         """
-        first = float(self.first @ identity)
-        if self._recent is None:
-            return first
-        return max(first, 0.5 * (first + float(self._recent @ identity)))
+        return self.compare(identity)[0]
 
     def rival_similarity(self, identity: Array) -> float:
         """Cosine similarity with the nearest rival, -1 while none is known."""
-        return float((self._rivals @ identity).max()) if len(self._rivals) else -1.0
+        return self.compare(identity)[1]
+
+    def compare(self, identity: Array) -> tuple[float, float]:
+        """``similarity`` and ``rival_similarity`` in one go."""
+        first, recent, *rivals = (self._known @ identity).tolist()
+        return max(first, 0.5 * (first + recent)), max(rivals, default=-1.0)
 
     def remember_target(self, identity: Array, rate: float = 0.1) -> None:
         """Move the later look towards what was just seen; only to be called while sure."""
-        mixed = identity if self._recent is None else (1 - rate) * self._recent + rate * identity
-        self._recent = (mixed / np.float32(max(float(np.linalg.norm(mixed)), 1e-9))).astype(
-            np.float32
-        )
+        mixed = (1 - rate) * self._known[1] + rate * identity if self._seen_since else identity
+        self._known[1] = mixed * np.float32(1 / max(math.sqrt(float(mixed @ mixed)), 1e-9))
+        self._seen_since = True
 
     def remember_rivals(self, identities: list[Array], target: Array) -> None:
         """Remember other objects of a frame in which the target was surely seen.
@@ -57,8 +60,11 @@ class Memory:
             target: (D,) identity of the target in the same frame: what is nearer to the
                 exemplar than that is not taken for a rival.
         """
+        if not identities:
+            return
         own = float(self.first @ target)
         for identity in identities:
             known = self.rival_similarity(identity) > DUPLICATE
             if not known and float(self.first @ identity) < own:
-                self._rivals = np.vstack([self._rivals, identity])[-RIVALS:]
+                others = self._known[2:][1 - RIVALS :]
+                self._known = np.vstack([self._known[:2], others, identity])

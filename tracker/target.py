@@ -219,8 +219,7 @@ class Target:
     def _accept(self, candidate: Candidate) -> TrackResult:
         similarity, rival = None, -1.0
         if self.memory is not None and candidate.identity is not None:
-            similarity = self.memory.similarity(candidate.identity)
-            rival = self.memory.rival_similarity(candidate.identity)
+            similarity, rival = self.memory.compare(candidate.identity)
         usual, was_lost = self.presence.looks_as_usual(similarity), self.lost
         visible = self._visible(candidate.box)
         state = self.presence.update(
