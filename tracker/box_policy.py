@@ -119,25 +119,21 @@ def _best_cell(
 ) -> tuple[int, float, Corners]:
     """The cell that ranks first, its penalty and its box; the target was w x h crop pixels.
 
-    A penalty only lowers a rank: what ranks lower without one than the best does with its own
-    cannot win. Mostly nothing else is left.
+    A penalty only lowers a rank: where the next cell's could not win without one, none can.
     """
-    ranks = cv2.scaleAdd(score, 1 - policy.window, window)
-
-    def penalised(cell: int) -> tuple[float, int, float, Corners]:
+    ranks = cv2.scaleAdd(score, 1 - policy.window, window).ravel()
+    best, found = -1.0, (0, 1.0, (0.0, 0.0, 0.0, 0.0))
+    while True:
+        cell = int(ranks.argmax())
+        bound = ranks.item(cell)
+        if bound <= best:
+            return found
         x1, y1, x2, y2 = corners = _corners(boxes, cell)
         penalty = size_penalty(x2 - x1, y2 - y1, w, h, policy.penalty)
-        lost = (1 - policy.window) * score.item(cell) * (1 - penalty)
-        return ranks.item(cell) - lost, cell, penalty, corners
-
-    best = penalised(int(ranks.argmax()))
-    for cell in sorted(np.flatnonzero(ranks > best[0]).tolist(), key=ranks.item, reverse=True):
-        if ranks.item(cell) <= best[0]:
-            break
-        other = penalised(cell)
-        if other[0] > best[0]:
-            best = other
-    return best[1:]
+        rank = bound - (1 - policy.window) * score.item(cell) * (1 - penalty)
+        if rank > best:
+            best, found = rank, (cell, penalty, corners)
+        ranks[cell] = -1.0  # seen
 
 
 def _corners(boxes: Array, cell: int) -> Corners:
