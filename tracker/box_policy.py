@@ -150,7 +150,7 @@ def peaks(
     Strongest first, at most ``MOST_PEAKS``.
     """
     score = output.score[index]
-    cells = _peak_cells(score, np.flatnonzero(score >= least).tolist())
+    cells = _peak_cells(score, _cells_from(score, least))
     cells.sort(key=score.item, reverse=True)
     return [_candidate(spec, output, index, region, cell) for cell in cells[:MOST_PEAKS]]
 
@@ -171,6 +171,12 @@ def _candidate(
     return Candidate(box, float(score.item(cell)), sharpness(score), identity)
 
 
+def _cells_from(score: Array, least: float) -> list[int]:
+    """Numbers of the cells that score at least so much."""
+    cells: list[int] = (score >= least).ravel().nonzero()[0].tolist()
+    return cells
+
+
 def _peak_cells(score: Array, cells: list[int]) -> list[int]:
     """Those of some cells that no neighbour exceeds."""
     highest_around = cv2.dilate(score, _NEIGHBOURS)
@@ -187,7 +193,7 @@ def rivals(
         least: score that a peak needs.
     """
     score, columns = output.score[index], output.score.shape[2]
-    cells: list[int] = np.flatnonzero(score >= least).tolist()
+    cells = _cells_from(score, least)
     if output.boxes is None or output.identity is None or 2 * len(cells) >= score.size:
         return []  # half of the response is high: it tells nothing apart
     x1, y1, x2, y2 = region.to_crop(chosen, _crop_size(spec, score)).tolist()
@@ -282,5 +288,9 @@ def _cover(low: float, high: float, cells: int, stride: int) -> tuple[int, list[
     """The first cell of a row that low..high touches, and the covered share of each."""
     first = max(math.floor(low / stride), 0)
     last = min(math.ceil(high / stride), cells)
-    edges = range(first * stride, last * stride, stride)
-    return first, [(min(high, edge + stride) - max(low, edge)) / stride for edge in edges]
+    if first >= last:
+        return first, []
+    shares = [1.0] * (last - first)
+    shares[0] -= max(low / stride - first, 0.0)
+    shares[-1] -= max(last - high / stride, 0.0)
+    return first, shares
