@@ -22,7 +22,7 @@ from tracker.box_policy import (
     size_penalty,
 )
 from tracker.crop import Region
-from tracker.memory import Memory
+from tracker.memory import RIVALS, Memory
 from tracker.presence import Evidence, Presence
 from tracker.redetection import CROPS_A_FRAME, Rescan
 from tracker.results import State
@@ -206,6 +206,16 @@ def test_memory_never_drops_the_first_look_and_follows_slowly() -> None:
     assert memory.similarity(unit(0.0)) == pytest.approx(1, abs=1e-5)
     assert memory.similarity(unit(0.8)) > math.cos(0.8)
     assert memory.similarity(unit(0.8)) < 1, "a later look never counts for all"
+
+
+def test_memory_keeps_the_latest_rivals() -> None:
+    unit_vectors = np.eye(64, dtype=np.float32)
+    memory = Memory(unit_vectors[0])
+    for vector in unit_vectors[1 : RIVALS + 9]:
+        memory.remember_rivals([vector], target=unit_vectors[0])
+    kept = [memory.rival_similarity(vector) for vector in unit_vectors]
+    assert kept == [0.0] * 9 + [1.0] * RIVALS + [0.0] * (64 - RIVALS - 9)
+    assert memory.similarity(unit_vectors[0]) == 1.0
 
 
 def test_memory_keeps_rivals_but_not_the_target_itself() -> None:
