@@ -149,26 +149,18 @@ def peaks(
 
     Strongest first, at most ``MOST_PEAKS``.
     """
-    score = output.score[index]
-    cells = _peak_cells(score, _cells_from(score, least))
-    cells.sort(key=score.item, reverse=True)
-    return [_candidate(spec, output, index, region, cell) for cell in cells[:MOST_PEAKS]]
-
-
-def _candidate(
-    spec: ModelSpec, output: SearchOutput, index: int, region: Region, cell: int
-) -> Candidate:
-    """What one cell says, with its box as it is: nothing of the last frame's counts."""
+    score, size = output.score[index], _crop_size(spec, output.score[index])
     assert output.boxes is not None
-    score = output.score[index]
-    corners = _corners(output.boxes[index], cell)
-    x1, y1, x2, y2 = corners
-    size = _crop_size(spec, score)
-    box = region.to_frame((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1, size)
-    identity = None
-    if output.identity is not None:
-        identity = pooled_identity(output.identity[index], corners, spec.stride)
-    return Candidate(box, float(score.item(cell)), sharpness(score), identity)
+    found, sharp = [], sharpness(score)
+    cells = _peak_cells(score, _cells_from(score, least))
+    for cell in sorted(cells, key=score.item, reverse=True)[:MOST_PEAKS]:
+        x1, y1, x2, y2 = corners = _corners(output.boxes[index], cell)
+        box = region.to_frame((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1, size)
+        identity = None
+        if output.identity is not None:
+            identity = pooled_identity(output.identity[index], corners, spec.stride)
+        found.append(Candidate(box, score.item(cell), sharp, identity))
+    return found
 
 
 def _cells_from(score: Array, least: float) -> list[int]:
@@ -179,6 +171,8 @@ def _cells_from(score: Array, least: float) -> list[int]:
 
 def _peak_cells(score: Array, cells: list[int]) -> list[int]:
     """Those of some cells that no neighbour exceeds."""
+    if not cells:
+        return []
     highest_around = cv2.dilate(score, _NEIGHBOURS)
     return [cell for cell in cells if score.item(cell) >= highest_around.item(cell)]
 
@@ -186,27 +180,19 @@ def _peak_cells(score: Array, cells: list[int]) -> list[int]:
 def rivals(
     spec: ModelSpec, output: SearchOutput, index: int, chosen: Box, region: Region, least: float
 ) -> list[Array]:
-    """Identities of other peaks: outside of the chosen box, with a box that stands apart from it.
+    """Identities of other peaks: like objects that stand apart from the chosen box.
 
     Args:
         chosen: (x, y, w, h) in the frame.
         least: score that a peak needs.
     """
-    score, columns = output.score[index], output.score.shape[2]
-    cells = _cells_from(score, least)
-    if output.boxes is None or output.identity is None or 2 * len(cells) >= score.size:
+    score = output.score[index]
+    high = _cells_from(score, least)
+    if output.boxes is None or output.identity is None or 2 * len(high) >= score.size:
         return []  # half of the response is high: it tells nothing apart
     x1, y1, x2, y2 = region.to_crop(chosen, _crop_size(spec, score)).tolist()
-
-    def apart(cell: int) -> bool:
-        x, y = (cell % columns + 0.5) * spec.stride, (cell // columns + 0.5) * spec.stride
-        return not (x1 <= x <= x2 and y1 <= y <= y2)
-
-    cells = [cell for cell in cells if apart(cell)]
-    if not cells:
-        return []
     found = []
-    for cell in _peak_cells(score, cells)[:MOST_PEAKS]:
+    for cell in _peak_cells(score, high)[:MOST_PEAKS]:
         a, b, c, d = corners = _corners(output.boxes[index], cell)
         if c <= x1 or a >= x2 or d <= y1 or b >= y2:
             found.append(pooled_identity(output.identity[index], corners, spec.stride))

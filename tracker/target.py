@@ -147,15 +147,17 @@ class Target:
     def promising(self, spec: ModelSpec, output: SearchOutput, index: int) -> list[Region]:
         """While lost: regions of a second, closer look, if a crop shows something like it.
 
-        That of the strongest peak, and that of the one of the likest identity where it is another.
+        That of the strongest peak, and that of the one of the likest identity if it is elsewhere.
         """
         found = self._peaks(spec, output, index)
         if not found:
             return []
-        strongest, likest = max(found, key=lambda peak: peak.score), max(found, key=self._likeness)
-        chosen = [strongest] if likest is strongest else [strongest, likest]
-        regions = [box_policy.search_region(spec, self._plausible(peak.box)) for peak in chosen]
-        return [region.aligned(spec.search_size) for region in regions]
+        chosen = max(found, key=lambda peak: peak.score), max(found, key=self._likeness)
+        first, second = (
+            box_policy.search_region(spec, self._plausible(peak.box)).aligned(spec.search_size)
+            for peak in chosen
+        )
+        return [first] if float(iou(first.box, second.box)) > 0.5 else [first, second]
 
     def _peaks(self, spec: ModelSpec, output: SearchOutput, index: int) -> list[Candidate]:
         """What looks like the target in the regions of this frame."""

@@ -104,6 +104,26 @@ def test_searching_for_a_lost_target_costs_a_bounded_number_of_crops() -> None:
     assert max(network.calls) <= 2 and len(network.calls) == 60
 
 
+def test_what_several_regions_show_is_looked_at_once() -> None:
+    def see(crop: np.ndarray) -> SearchOutput:  # the farther away, the weaker and the liker
+        answer = see_green(crop)
+        x1, y1, x2, y2 = answer.boxes[0, :, 0, 0]
+        if answer.score.max() < 0.5:
+            return answer
+        score, identity = (0.9, 0.99) if x2 - x1 < 60 else (0.95, 0.9)
+        return response(score, (x1, y1, x2, y2), identity, len(crop))
+
+    network = ScriptedNetwork(see)
+    tracker = SiameseTracker(network)
+    start = (300.0, 200.0, 50.0, 40.0)
+    tracker.init(scene(start), start)
+    for shown in [start] * 5 + [None] * 2:
+        tracker.update(scene(shown))
+    network.calls.clear()
+    assert tracker.update(scene(start)).state is State.TRACKING
+    assert network.calls == [2, 1], "the last place, and around it; then one closer look"
+
+
 def test_something_else_is_not_taken_for_the_lost_target() -> None:
     tracker, network = green_tracker()
     start = (300.0, 200.0, 50.0, 40.0)
