@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from itertools import chain, cycle, islice
+from collections.abc import Iterator
+from itertools import chain, cycle, islice, product
 
 from tracker.crop import Region
 
@@ -17,8 +18,9 @@ class Rescan:
 
     Every frame looks at the last position again, where most targets return and where one
     that was given up too early still is; and at one more place of a walk: first around the
-    last position, then over the whole frame in coarse regions, nearest first, again and
-    again. A frame costs ``CROPS_A_FRAME`` crops, whatever its size.
+    last position, then in turns over the whole frame in coarse regions, nearest first, and
+    beside the last position at the usual scale, since what is small does not show in a coarse
+    one. A frame costs ``CROPS_A_FRAME`` crops, whatever its size.
 
     Args:
         region: normal search region at the last position.
@@ -28,11 +30,26 @@ class Rescan:
     def __init__(self, region: Region, width: int, height: int) -> None:
         self._home = region
         around = Region(region.cx, region.cy, region.side * COARSE)
-        self._walk = chain([around], cycle(self._tiles(width, height)))
+        self._walk = chain([around], self._in_turns(width, height))
 
     def next(self) -> list[Region]:
         """The regions of this frame."""
         return [self._home, *islice(self._walk, CROPS_A_FRAME - 1)]
+
+    def _in_turns(self, width: int, height: int) -> Iterator[Region]:
+        tiles, beside = self._tiles(width, height), self._beside(width, height)
+        return chain.from_iterable(zip(cycle(tiles), cycle(beside))) if beside else cycle(tiles)
+
+    def _beside(self, width: int, height: int) -> list[Region]:
+        """Regions of the usual scale all around the last position."""
+        cx, cy, side = self._home.cx, self._home.cy, self._home.side
+        step = side * (1 - OVERLAP)
+        moved = [
+            Region(cx + column * step, cy + row * step, side)
+            for row, column in product((-1, 0, 1), repeat=2)
+            if row or column
+        ]
+        return [r for r in moved if 0 <= r.cx < width and 0 <= r.cy < height]
 
     def _tiles(self, width: int, height: int) -> list[Region]:
         """Coarse regions that cover the frame, nearest to the last position first."""

@@ -195,6 +195,24 @@ def test_a_rescan_sees_every_place_of_the_frame(
         assert min(reach) < 0.45, "well inside of a region, not at its rim"
 
 
+def test_beside_the_last_position_is_searched_at_the_usual_scale() -> None:
+    home = Region(400.0, 300.0, 100.0)
+    rescan = Rescan(home, 800, 600)
+    regions = [r for _ in range(1 + 2 * 8) for r in rescan.next() if r.side == home.side]
+    places = {((r.cx - 400) / 100, (r.cy - 300) / 100) for r in regions}
+    assert places == {(x, y) for x in (-0.5, 0.0, 0.5) for y in (-0.5, 0.0, 0.5)}
+
+
+@pytest.mark.parametrize(
+    ("home", "width", "height"),
+    [(Region(5.0, 300.0, 100.0), 800, 600), (Region(20.0, 20.0, 90.0), 40, 40)],
+)
+def test_no_crop_is_spent_beside_the_frame(home: Region, width: int, height: int) -> None:
+    rescan = Rescan(home, width, height)
+    regions = [r for _ in range(60) for r in rescan.next()]
+    assert all(0 <= r.cx < width and 0 <= r.cy < height for r in regions)
+
+
 def unit(angle: float) -> np.ndarray:
     return np.float32([math.cos(angle), math.sin(angle)])
 
