@@ -21,6 +21,7 @@ class Evidence:
         rival: cosine of its identity with the nearest known look-alike.
         visible: share of the target's usual width or height that the frame's edge leaves, 1
             away from edges.
+        coloured: whether it has the target's colours; ``False`` if nobody looked.
     """
 
     score: float
@@ -28,19 +29,21 @@ class Evidence:
     similarity: float | None = None
     rival: float = -1.0
     visible: float = 1.0
+    coloured: bool = False
 
 
 class Presence:
     """Follows the evidence of one target.
 
-    A frame is *missing* when the score falls below ``doubt`` (below ``gone`` it counts
-    twice), when too little of the target is ``visible`` at the frame's edge, or when the
-    candidate is another object: its identity is ``different``, or is suddenly less like the
-    target than usual (``drop``), or is more like a known look-alike (``rival_margin``). A
-    frame that is not missing, reaches ``sure`` and has a ``sharp`` response makes the target
-    tracked; ``patience`` missing frames in a row make it lost; what lies between is
-    uncertain. A lost target is taken up again with ``return_score`` and an identity that is
-    the ``same``, and nearly as similar as was usual before it was lost (``return_drop``).
+    A frame is *missing* when the score falls below ``doubt``, or below half of it where the
+    target's colours are still there (below ``gone`` it counts twice), when too little of the
+    target is ``visible`` at the frame's edge, or when the candidate is another object: its
+    identity is ``different``, or is suddenly less like the target than usual (``drop``), or is
+    more like a known look-alike (``rival_margin``). A frame that is not missing, reaches
+    ``sure`` and has a ``sharp`` response makes the target tracked; ``patience`` missing frames in
+    a row make it lost; what lies between is uncertain. A lost target is taken up again with
+    ``return_score`` and an identity that is the ``same``, and nearly as similar as was usual
+    before it was lost (``return_drop``).
     """
 
     def __init__(self, policy: PresencePolicy) -> None:
@@ -81,7 +84,7 @@ class Presence:
     def _is_missing(self, evidence: Evidence) -> bool:
         policy = self.policy
         return (
-            evidence.score < policy.doubt
+            evidence.score < (policy.doubt / 2 if evidence.coloured else policy.doubt)
             or evidence.visible < policy.visible
             or self._other(evidence.similarity, evidence.rival)
         )

@@ -165,13 +165,13 @@ def follow(
                 else:
                     results[number] = target.still_lost()
             else:
-                results[number] = target.take(spec, output, start)
+                results[number] = target.take(spec, output, start, image)
             start += len(regions)
     if looks:
         closer, start = searcher.search(image, [(target, found) for _, target, found in looks]), 0
         taken = [r.box for r in results.values() if r.claimed_box is not None]
         for number, target, found in looks:
-            results[number] = target.take_closer_look(spec, closer, start, found, taken)
+            results[number] = target.take_closer_look(spec, closer, start, found, taken, image)
             start += len(found)
             if results[number].claimed_box is not None:
                 taken.append(results[number].box)

@@ -90,6 +90,10 @@ class PresencePolicy:
             not learned.
         return_drop: what a lost target is taken up with is at most so much below the similarity
             that was usual before.
+        colour_drop: a look that is unusual, or has a score below ``doubt``, is the target's all
+            the same where the share of its colours is at most so much below the usual one.
+        return_colour_drop: what a lost target is taken up with has a share of its colours that
+            is at most so much below the usual one; 1 asks no colours, here and before.
     """
 
     sure: float = 0.5
@@ -106,6 +110,8 @@ class PresencePolicy:
     rival_margin: float = 0.12
     unusual: float = 0.1
     return_drop: float = 2.0
+    colour_drop: float = 0.0
+    return_colour_drop: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tracker import box_policy, scale_policy
 from tracker.box_policy import Candidate
+from tracker.colours import Colours
 from tracker.crop import Colour, Region, mean_colour
 from tracker.exemplar import Exemplar
 from tracker.geometry import check_box, clip_box, iou
@@ -44,6 +45,7 @@ class Target:
         exemplar: what the search is compared with.
         memory: identities of the target and its look-alikes; ``None`` for a model without
             a verification embedding.
+        colours: of the target; ``None`` for a model that does not ask for them.
         fill: colour outside of the frame.
         presence: the state machine.
         frame_size: (width, height) of the last frame.
@@ -55,6 +57,7 @@ class Target:
     box: Box
     exemplar: Exemplar
     memory: Memory | None
+    colours: Colours | None
     fill: Colour
     presence: Presence
     frame_size: tuple[int, int]
@@ -82,8 +85,9 @@ class Target:
         fill = mean_colour(image)
         exemplar = Exemplar(network, image, checked, fill)
         memory = None if exemplar.identity is None else Memory(exemplar.identity)
-        presence = Presence(network.spec.presence)
-        return Target(checked, exemplar, memory, fill, presence, (width, height))
+        policy = network.spec.presence
+        colours = Colours(image, checked) if policy.return_colour_drop < 1 else None
+        return Target(checked, exemplar, memory, colours, fill, Presence(policy), (width, height))
 
     @property
     def lost(self) -> bool:
@@ -143,6 +147,8 @@ class Target:
     def refresh(self, network: Network, image: Image) -> None:
         """Take a later exemplar."""
         self.exemplar.refresh(network, image, self.box, self.fill)
+        if self.colours is not None:
+            self.colours.learn(image, self.box)
 
     def promising(self, spec: ModelSpec, output: SearchOutput, index: int) -> list[Region]:
         """While lost: regions of a second, closer look, if a crop shows something like it.
@@ -173,15 +179,16 @@ class Target:
             return candidate.score
         return self.memory.similarity(candidate.identity)
 
-    def take(self, spec: ModelSpec, output: SearchOutput, index: int) -> TrackResult:
+    def take(self, spec: ModelSpec, output: SearchOutput, index: int, image: Image) -> TrackResult:
         """Decide this frame from the network's answers.
 
         Args:
             output: of a batch in which this target's regions start at ``index``.
+            image: the frame.
         """
         candidate = self._decide(spec, output, index)
         self.response = output.score[index]
-        result = self._accept(candidate)
+        result = self._accept(candidate, image)
         if result.state is State.TRACKING:
             if self._sure_frames % LEARN_EVERY == 0:
                 self._learn(spec, output, index, candidate)
@@ -195,39 +202,43 @@ class Target:
         index: int,
         regions: list[Region],
         taken: Sequence[Box],
+        image: Image,
     ) -> TrackResult:
         """While lost: decide whether something that a closer look found is the target.
 
         Args:
             regions: looked at; the output holds them from ``index`` on.
             taken: boxes that other targets claim in this frame: they are not this one.
+            image: the frame.
         """
         self.regions, self.response = regions, output.score[index]
         possible = [
             peak
             for peak in self._peaks(spec, output, index)
-            if self._alike_in_shape(peak.box) and not _claimed(peak.box, taken)
+            if not _claimed(peak.box, taken) and self._may_return(peak.box, image)
         ]
         if not possible:
             return self.still_lost()
         sure = [peak for peak in possible if peak.score >= spec.presence.return_score]
-        return self._accept(max(sure or possible, key=self._likeness))
+        return self._accept(max(sure or possible, key=self._likeness), image)
 
     def still_lost(self) -> TrackResult:
         """The answer for a frame in which nothing looked like the target."""
         self.presence.update(Evidence(0.0))
         return TrackResult(self.box, 0.0, self.presence.state, None)
 
-    def _accept(self, candidate: Candidate) -> TrackResult:
+    def _accept(self, candidate: Candidate, image: Image) -> TrackResult:
         similarity, rival = None, -1.0
         if self.memory is not None and candidate.identity is not None:
             similarity, rival = self.memory.compare(candidate.identity)
         usual, was_lost = self.presence.looks_as_usual(similarity), self.lost
         visible = self._visible(candidate.box)
+        doubtful = not usual or candidate.score < self.presence.policy.doubt
+        coloured = doubtful and not was_lost and self._coloured(candidate.box, image)
         state = self.presence.update(
-            Evidence(candidate.score, candidate.sharpness, similarity, rival, visible)
+            Evidence(candidate.score, candidate.sharpness, similarity, rival, visible, coloured)
         )
-        self.exemplar.count(sure=state is State.TRACKING and usual)
+        self.exemplar.count(sure=state is State.TRACKING and (usual or coloured))
         if state is State.TRACKING:
             self._get_used_to(candidate.box)
         if state is not State.LOST:
@@ -237,6 +248,11 @@ class Target:
             self._motion, self._miss = Motion(), None  # it may come back anywhere: that is no step
         self._last = TrackResult(self.box, min(max(candidate.score, 0.0), 1.0), state, similarity)
         return self._last
+
+    def _coloured(self, box: Box, image: Image) -> bool:
+        """Whether a box still has the target's colours, if the model asks for them."""
+        drop = self.presence.policy.colour_drop
+        return self.colours is not None and self.colours.as_usual(image, box, drop)
 
     def _move_to(self, box: Box) -> None:
         x, y, w, h = self.box
@@ -304,6 +320,13 @@ class Target:
             return 1.0
         sides = zip(clip_box(box, *self.frame_size)[2:], self._usual_size, cut, strict=True)
         return min(side / max(usual, 1e-9) for side, usual, is_cut in sides if is_cut)
+
+    def _may_return(self, box: Box, image: Image) -> bool:
+        """Whether a lost target can have that shape, and has its colours if those are asked."""
+        if not self._alike_in_shape(box):
+            return False
+        drop = self.presence.policy.return_colour_drop
+        return self.colours is None or self.colours.as_usual(image, box, drop)
 
     def _alike_in_shape(self, box: Box) -> bool:
         """Whether a lost target, of the size that it usually had of late, can look so."""

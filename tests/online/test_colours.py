@@ -1,0 +1,147 @@
+"""Colours of a target against those around it, and what they say where the network doubts."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+
+from tests.online.scripted import ScriptedNetwork, scene, see_green
+from tests.online.test_exemplar import LEARNS, Recording
+from tracker import SiameseTracker
+from tracker.colours import BINS, EVEN, Colours
+from tracker.results import State
+from tracker.runtime import SearchOutput
+
+BOX = (300.0, 200.0, 60.0, 40.0)
+RED, WHITE = (30, 30, 220), (250, 250, 250)
+
+
+def painted(colour: tuple[int, int, int], box: tuple[float, ...] = BOX) -> np.ndarray:
+    """The grey scene with something of that colour in a box."""
+    image, (x, y, w, h) = scene(None), (round(v) for v in box)
+    image[y : y + h, x : x + w] = colour
+    return image
+
+
+def test_the_share_is_the_mean_chance_of_the_targets_colours() -> None:
+    colours = Colours(painted(RED), BOX)
+    whole = 1 / (1 + EVEN / BINS**3)  # all of the target is red, nothing around it
+    assert colours.usual == pytest.approx(whole, abs=1e-6)
+    half = (300.0, 200.0, 30.0, 40.0)  # what a box shows of it when a wall hides its right half
+    assert colours.share(painted(RED, half), BOX) == pytest.approx(whole / 2, abs=0.02)
+    assert colours.share(scene(None), BOX) == 0.0, "the colour of the surroundings"
+    assert colours.share(painted(WHITE), BOX) == 0.0, "a colour that was never seen"
+
+
+def test_a_colour_of_target_and_surroundings_says_half() -> None:
+    image = np.full((480, 640, 3), RED, np.uint8)
+    assert Colours(image, BOX).usual == pytest.approx(1 / (2 + EVEN / BINS**3), abs=1e-6)
+
+
+def test_slow_changes_are_followed() -> None:
+    colours = Colours(painted(RED), BOX)
+    assert colours.share(painted(WHITE), BOX) == 0.0
+    for _ in range(20):
+        colours.learn(painted(WHITE), BOX)
+    assert colours.share(painted(WHITE), BOX) > 0.99
+    assert colours.usual > 0.9
+    assert colours.share(painted(RED), BOX) > 0.8, "how it was is not forgotten at once"
+
+
+@pytest.mark.parametrize(
+    "box", [(-500.0, -500.0, 20.0, 20.0), (900.0, 20.0, 5.0, 5.0), (630.0, 470.0, 0.4, 0.3)]
+)
+def test_where_nothing_of_a_box_is_to_be_seen_there_are_no_colours(
+    box: tuple[float, float, float, float],
+) -> None:
+    assert Colours(painted(RED), BOX).share(painted(RED), box) == 0.0
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (1, 400)])
+def test_tiny_frames_and_boxes_have_colours_too(size: tuple[int, int]) -> None:
+    image = np.full((*size, 3), RED, np.uint8)
+    colours = Colours(image, (0.0, 0.0, 1.0, 1.0))
+    colours.learn(image, (0.0, 0.0, 1.0, 1.0))
+    assert 0 <= colours.usual <= 1
+
+
+def follow(colour: float, looks: list[np.ndarray], cosines: list[float], score: float = 0.95):  # type: ignore[no-untyped-def]
+    """States of a target that keeps its place, and how many later exemplars were taken."""
+    answers = itertools.chain(cosines, itertools.repeat(1.0))
+    ready = False
+
+    def see(crop: np.ndarray) -> SearchOutput:
+        output = see_green(np.where(crop == 90, crop, np.array([40, 220, 40], np.uint8)))
+        assert output.identity is not None
+        cosine = next(answers) if ready else 1.0
+        output.identity[:, 0], output.identity[:, 1] = cosine, np.sqrt(1 - cosine**2)
+        if ready:
+            output.score[output.score > 0.5] = score
+        return output
+
+    presence = dataclasses.replace(
+        LEARNS.presence,
+        colour_drop=colour,
+        return_colour_drop=0.3 if colour else 1.0,
+        patience=2,
+        doubt=0.4,
+    )
+    network = Recording(see, spec=dataclasses.replace(LEARNS, presence=presence))
+    tracker = SiameseTracker(network)
+    tracker.init(painted(RED), BOX)
+    ready = True
+    states = [tracker.update(look).state for look in looks]
+    return states, len(network.embedded) - 1  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("colour", "look", "taken"), [(0.05, RED, 5), (0.05, WHITE, 0), (0.0, RED, 0)]
+)
+def test_an_unusual_look_is_learned_where_the_colours_are_the_targets(
+    colour: float, look: tuple[int, int, int], taken: int
+) -> None:
+    cosines = [1.0, 1.0, 1.0, 1.0, 0.8] * 5  # every fifth look is less alike than usual
+    shown = [painted(RED)] * 4 + [painted(look)]
+    states, found = follow(colour, shown * 5, cosines)
+    assert set(states) == {State.TRACKING}
+    assert found == taken
+
+
+@pytest.mark.parametrize(
+    ("colour", "look", "score", "state"),
+    [
+        (0.05, RED, 0.3, State.UNCERTAIN),
+        (0.05, WHITE, 0.3, State.LOST),
+        (0.05, RED, 0.15, State.LOST),  # below half of the doubt
+        (0.0, RED, 0.3, State.LOST),
+    ],
+)
+def test_a_low_score_is_no_loss_where_the_colours_are_the_targets(
+    colour: float, look: tuple[int, int, int], score: float, state: State
+) -> None:
+    states, _ = follow(colour, [painted(look)] * 2, [], score)
+    assert states == [State.UNCERTAIN, state]
+
+
+@pytest.mark.parametrize(
+    ("colour", "look", "state"),
+    [
+        (0.05, RED, State.TRACKING),
+        (0.05, WHITE, State.LOST),
+        (0.0, WHITE, State.TRACKING),
+    ],
+)
+def test_a_lost_target_does_not_come_back_in_other_colours(
+    colour: float, look: tuple[int, int, int], state: State
+) -> None:
+    states, _ = follow(colour, [painted(RED), scene(None), painted(look)], [])
+    assert states == [State.TRACKING, State.LOST, state]
+
+
+def test_a_model_that_asks_for_no_colours_looks_at_none() -> None:
+    tracker = SiameseTracker(ScriptedNetwork(see_green))
+    tracker.init(scene(BOX), BOX)
+    assert tracker._target is not None and tracker._target.colours is None

@@ -1,0 +1,110 @@
+"""Which colours are a target's: a second opinion where the network doubts.
+
+What the network knows a target by changes when the target turns, and when something hides it.
+Its colours stay in the first case, and go in the second.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracker.image import Image
+from tracker.results import Box
+
+Array = NDArray[np.float32]
+
+BINS = 8  # a channel
+EVEN = 0.3  # weight of an even histogram beside that of the surroundings: for colours never seen
+INSIDE = 0.8  # of the sides of a box: its corners show what is behind the target
+AROUND = 3.0  # times the sides of a box: its surroundings
+SAMPLES = 24  # a side of the box, at least, where it has so many pixels
+RATE = 0.2  # how fast the histograms follow
+USUAL_RATE = 0.5  # how fast the usual share follows
+
+
+class Colours:
+    """Histograms of a target and of what surrounds it.
+
+    Args:
+        image: HxWx3 uint8 BGR.
+        box: (x, y, w, h) of the target in it.
+
+    Attributes:
+        usual: share that the target's box had of late.
+    """
+
+    def __init__(self, image: Image, box: Box) -> None:
+        self._inside, self._around = _histograms(image, box)
+        self._weigh()
+        self.usual = self.share(image, box)
+
+    def share(self, image: Image, box: Box) -> float:
+        """How much of a box has the target's colours: the mean of P(target | colour), 0..1.
+
+        ``P = H_t / (H_t + H_s)`` with the normalised histograms of target and surroundings;
+        Possegger et al. 2015, "In Defense of Color-Based Model-Free Tracking", equation 3.
+        """
+        pixels = _pixels(image, _scaled(box, INSIDE))
+        return float(self._chance[_bins(pixels)].mean()) if pixels.size else 0.0
+
+    def as_usual(self, image: Image, box: Box, drop: float) -> bool:
+        """Whether the share in a box is at most so much below the usual one."""
+        return self.share(image, box) >= self.usual - drop
+
+    def learn(self, image: Image, box: Box) -> None:
+        """Follow slow changes; only to be called while the target is surely in the box."""
+        self.usual += USUAL_RATE * (self.share(image, box) - self.usual)
+        inside, around = _histograms(image, box)
+        self._inside += RATE * (inside - self._inside)
+        self._around += RATE * (around - self._around)
+        self._weigh()
+
+    def _weigh(self) -> None:
+        even = np.float32(EVEN / BINS**3)
+        self._chance = self._inside / (self._inside + self._around + even)
+
+
+def _histograms(image: Image, box: Box) -> tuple[Array, Array]:
+    """Of the middle of a box, and of its surroundings without it; each sums to 1, or is empty."""
+    inside = _histogram(_pixels(image, _scaled(box, INSIDE)))
+    x, y, w, h = box
+    left, top, columns, rows = _scaled(box, AROUND)
+    part, xs, ys = _grid(image, (left, top, columns, rows))
+    beside = np.logical_or.outer((ys < y) | (ys >= y + h), (xs < x) | (xs >= x + w))
+    return inside, _histogram(part[beside])
+
+
+def _histogram(pixels: Image) -> Array:
+    counts = np.bincount(_bins(pixels), minlength=BINS**3)
+    result: Array = (counts / max(counts.sum(), 1)).astype(np.float32)
+    return result
+
+
+def _bins(pixels: Image) -> NDArray[np.int64]:
+    """Number of the bin of each pixel (N, 3)."""
+    blue, green, red = (pixels // (256 // BINS)).astype(np.int64).T
+    return (blue * BINS + green) * BINS + red
+
+
+def _pixels(image: Image, box: Box) -> Image:
+    """Some of the pixels under a box, (N, 3)."""
+    return _grid(image, box)[0].reshape(-1, 3)
+
+
+def _grid(image: Image, box: Box) -> tuple[Image, NDArray[np.int64], NDArray[np.int64]]:
+    """Every so many columns and rows under a box, as a view, and their numbers."""
+    (x, y, w, h), (height, width) = box, image.shape[:2]
+    columns, rows = _every(x, w, width), _every(y, h, height)
+    return image[rows, columns], np.arange(width)[columns], np.arange(height)[rows]
+
+
+def _every(start: float, length: float, limit: int) -> slice:
+    first, last = max(round(start), 0), min(round(start + length), limit)
+    return slice(first, max(last, first), max((last - first) // SAMPLES, 1))
+
+
+def _scaled(box: Box, factor: float) -> Box:
+    """A box around the same middle."""
+    x, y, w, h = box
+    return x + w * (1 - factor) / 2, y + h * (1 - factor) / 2, w * factor, h * factor
