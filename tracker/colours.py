@@ -6,6 +6,7 @@ Its colours stay in the first case, and go in the second.
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,7 +38,7 @@ class Colours:
     def __init__(self, image: Image, box: Box) -> None:
         self._inside, self._around = _histograms(image, box)
         self._weigh()
-        self.usual = self.share(image, box)
+        self.usual = float(self._inside @ self._chance)
 
     def share(self, image: Image, box: Box) -> float:
         """How much of a box has the target's colours: the mean of P(target | colour), 0..1.
@@ -45,8 +46,7 @@ class Colours:
         ``P = H_t / (H_t + H_s)`` with the normalised histograms of target and surroundings;
         Possegger et al. 2015, "In Defense of Color-Based Model-Free Tracking", equation 3.
         """
-        pixels = _pixels(image, _scaled(box, INSIDE))
-        return float(self._chance[_bins(pixels)].mean()) if pixels.size else 0.0
+        return float(_histogram(_grid(image, _scaled(box, INSIDE))[0]) @ self._chance)
 
     def as_usual(self, image: Image, box: Box, drop: float) -> bool:
         """Whether the share in a box is at most so much below the usual one."""
@@ -54,8 +54,8 @@ class Colours:
 
     def learn(self, image: Image, box: Box) -> None:
         """Follow slow changes; only to be called while the target is surely in the box."""
-        self.usual += USUAL_RATE * (self.share(image, box) - self.usual)
         inside, around = _histograms(image, box)
+        self.usual += USUAL_RATE * (float(inside @ self._chance) - self.usual)
         self._inside += RATE * (inside - self._inside)
         self._around += RATE * (around - self._around)
         self._weigh()
@@ -66,37 +66,30 @@ class Colours:
 
 
 def _histograms(image: Image, box: Box) -> tuple[Array, Array]:
-    """Of the middle of a box, and of its surroundings without it; each sums to 1, or is empty."""
-    inside = _histogram(_pixels(image, _scaled(box, INSIDE)))
+    """Of the middle of a box, and of its surroundings without it."""
     x, y, w, h = box
-    left, top, columns, rows = _scaled(box, AROUND)
-    part, xs, ys = _grid(image, (left, top, columns, rows))
+    part, xs, ys = _grid(image, _scaled(box, AROUND))
     beside = np.logical_or.outer((ys < y) | (ys >= y + h), (xs < x) | (xs >= x + w))
-    return inside, _histogram(part[beside])
+    inside, _, _ = _grid(image, _scaled(box, INSIDE))
+    return _histogram(inside), _histogram(part, beside.astype(np.uint8))
 
 
-def _histogram(pixels: Image) -> Array:
-    counts = np.bincount(_bins(pixels), minlength=BINS**3)
-    result: Array = (counts / max(counts.sum(), 1)).astype(np.float32)
+def _histogram(pixels: Image, mask: NDArray[np.uint8] | None = None) -> Array:
+    """Shares of the colours (BINS ** 3,), which sum to 1, or to 0 without a pixel."""
+    if not pixels.size:
+        return np.zeros(BINS**3, np.float32)
+    part, bins = np.ascontiguousarray(pixels), [BINS] * 3
+    counts = np.asarray(cv2.calcHist([part], [0, 1, 2], mask, bins, [0, 256] * 3), np.float32)
+    result: Array = counts.ravel() / max(float(counts.sum()), 1.0)
     return result
-
-
-def _bins(pixels: Image) -> NDArray[np.int64]:
-    """Number of the bin of each pixel (N, 3)."""
-    blue, green, red = (pixels // (256 // BINS)).astype(np.int64).T
-    return (blue * BINS + green) * BINS + red
-
-
-def _pixels(image: Image, box: Box) -> Image:
-    """Some of the pixels under a box, (N, 3)."""
-    return _grid(image, box)[0].reshape(-1, 3)
 
 
 def _grid(image: Image, box: Box) -> tuple[Image, NDArray[np.int64], NDArray[np.int64]]:
     """Every so many columns and rows under a box, as a view, and their numbers."""
     (x, y, w, h), (height, width) = box, image.shape[:2]
     columns, rows = _every(x, w, width), _every(y, h, height)
-    return image[rows, columns], np.arange(width)[columns], np.arange(height)[rows]
+    xs, ys = (np.arange(s.start, s.stop, s.step) for s in (columns, rows))
+    return image[rows, columns], xs, ys
 
 
 def _every(start: float, length: float, limit: int) -> slice:

@@ -60,15 +60,18 @@ class Searcher:
         return output
 
     def refresh(self, image: Image, targets: Sequence[Target]) -> None:
-        """Take the later exemplars that are due; of many, those that have waited longest."""
+        """Take the later exemplars and colours that are due; of many, those that waited longest."""
         due = [target for target in targets if target.exemplar.due(self.network.spec)]
         if not due:
             return
         started = time.perf_counter()
         due.sort(key=lambda target: target.exemplar.sure_frames, reverse=True)
-        for target in due[:MOST_REFRESHED]:
+        chosen = due[:MOST_REFRESHED]
+        for target in chosen:
             target.refresh(self.network, image)
         self.timings["network"] += time.perf_counter() - started
+        for target in chosen:
+            target.refresh_colours(image)
 
     def _cut(self, image: Image, requests: Sequence[Request]) -> Image:
         size, count = requests[0][0].crop_size, sum(len(r) for _, r in requests)

@@ -147,6 +147,9 @@ class Target:
     def refresh(self, network: Network, image: Image) -> None:
         """Take a later exemplar."""
         self.exemplar.refresh(network, image, self.box, self.fill)
+
+    def refresh_colours(self, image: Image) -> None:
+        """Follow slow changes of the colours; as often as later exemplars are taken."""
         if self.colours is not None:
             self.colours.learn(image, self.box)
 
