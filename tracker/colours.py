@@ -43,8 +43,10 @@ class Colours:
     def share(self, image: Image, box: Box) -> float:
         """How much of a box has the target's colours: the mean of P(target | colour), 0..1.
 
-        ``P = H_t / (H_t + H_s)`` with the normalised histograms of target and surroundings;
-        Possegger et al. 2015, "In Defense of Color-Based Model-Free Tracking", equation 3.
+        Bayes' rule over the normalised histograms of target and surroundings, and an even one so
+        that colours never seen are not the target's: ``P = H_t / (H_t + H_s + EVEN / N)`` with N
+        bins. The model of object and surroundings of Possegger et al. 2015, "In Defense of
+        Color-Based Model-Free Tracking", section 3, with equal priors.
         """
         return float(_histogram(_grid(image, _scaled(box, INSIDE))[0]) @ self._chance)
 
