@@ -31,7 +31,7 @@ RETURN_CHANGE = 1.8  # a target comes back at most so many times larger or small
 RETURN_ASPECT = 5 / 3  # and at most so many times wider, or narrower, for its height
 CUT_ASPECT = 2.0  # the same at the frame's edge, which cuts off a part of what comes in
 MISS_DECAY = 0.9  # how fast a target that was not where it was expected is trusted again
-LONG_LOST = 100  # frames after which its usual size, which may have been a mistake, is forgotten
+LONG_LOST = 100  # frames; then the usual size may be a mistake, and colours in another light
 LEARN_EVERY = 2  # sure frames: the next one looks alike; it saves 6 % of the decision
 EDGE = 0.01  # of the frame's sides: what comes so near to its edge may be cut off by it
 
@@ -325,11 +325,12 @@ class Target:
         return min(side / max(usual, 1e-9) for side, usual, is_cut in sides if is_cut)
 
     def _may_return(self, box: Box, image: Image) -> bool:
-        """Whether a lost target can have that shape, and has its colours if those are asked."""
+        """Whether a lost target can have that shape, and has its colours if they say anything."""
         if not self._alike_in_shape(box):
             return False
-        drop = self.presence.policy.return_colour_drop
-        return self.colours is None or self.colours.as_usual(image, box, drop)
+        if self.colours is None or self._lost_for > LONG_LOST:
+            return True
+        return self.colours.as_usual(image, box, self.presence.policy.return_colour_drop)
 
     def _alike_in_shape(self, box: Box) -> bool:
         """Whether a lost target, of the size that it usually had of late, can look so."""

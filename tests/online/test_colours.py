@@ -14,6 +14,7 @@ from tracker import SiameseTracker
 from tracker.colours import BINS, EVEN, Colours
 from tracker.results import State
 from tracker.runtime import SearchOutput
+from tracker.target import LONG_LOST
 
 BOX = (300.0, 200.0, 60.0, 40.0)
 RED, WHITE = (30, 30, 220), (250, 250, 250)
@@ -139,6 +140,12 @@ def test_a_lost_target_does_not_come_back_in_other_colours(
 ) -> None:
     states, _ = follow(colour, [painted(RED), scene(None), painted(look)], [])
     assert states == [State.TRACKING, State.LOST, state]
+
+
+def test_after_a_long_time_the_light_may_have_changed() -> None:
+    away = [scene(None)] * (LONG_LOST + 1)
+    states, _ = follow(0.05, [painted(RED), *away, painted(WHITE)], [])
+    assert states[-2:] == [State.LOST, State.TRACKING]
 
 
 def test_a_model_that_asks_for_no_colours_looks_at_none() -> None:
