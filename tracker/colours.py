@@ -24,7 +24,7 @@ RATE = 0.2  # how fast the histograms follow
 USUAL_RATE = 0.5  # how fast the usual share follows
 
 
-class Colours:
+class ColourModel:
     """Histograms of a target and of what surrounds it.
 
     Args:

@@ -70,7 +70,7 @@ class Searcher:
         for target in chosen:
             target.refresh(self.network, image)
         self.timings["network"] += time.perf_counter() - started
-        for target in chosen:
+        for target in chosen:  # off the network's clock: it counts as decision
             target.refresh_colours(image)
 
     def _cut(self, image: Image, requests: Sequence[Request]) -> Image:

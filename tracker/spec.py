@@ -90,8 +90,9 @@ class PresencePolicy:
             not learned.
         return_drop: what a lost target is taken up with is at most so much below the similarity
             that was usual before.
-        colour_drop: a look that is unusual, or has a score below ``doubt``, is the target's all
-            the same where the share of its colours is at most so much below the usual one.
+        colour_drop: a look that is unusual, or has a score from half of ``doubt`` on, is the
+            target's all the same where the share of its colours is at most so much below the
+            usual one.
         return_colour_drop: what a lost target is taken up with has a share of its colours that
             is at most so much below the usual one; 1 asks no colours, here and before.
     """

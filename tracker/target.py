@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tracker import box_policy, scale_policy
 from tracker.box_policy import Candidate
-from tracker.colours import Colours
+from tracker.colours import ColourModel
 from tracker.crop import Colour, Region, mean_colour
 from tracker.exemplar import Exemplar
 from tracker.geometry import check_box, clip_box, iou
@@ -57,7 +57,7 @@ class Target:
     box: Box
     exemplar: Exemplar
     memory: Memory | None
-    colours: Colours | None
+    colours: ColourModel | None
     fill: Colour
     presence: Presence
     frame_size: tuple[int, int]
@@ -86,7 +86,7 @@ class Target:
         exemplar = Exemplar(network, image, checked, fill)
         memory = None if exemplar.identity is None else Memory(exemplar.identity)
         policy = network.spec.presence
-        colours = Colours(image, checked) if policy.return_colour_drop < 1 else None
+        colours = ColourModel(image, checked) if policy.return_colour_drop < 1 else None
         return Target(checked, exemplar, memory, colours, fill, Presence(policy), (width, height))
 
     @property

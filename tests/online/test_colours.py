@@ -11,7 +11,7 @@ import pytest
 from tests.online.scripted import ScriptedNetwork, scene, see_green
 from tests.online.test_exemplar import LEARNS, Recording
 from tracker import SiameseTracker
-from tracker.colours import BINS, EVEN, Colours
+from tracker.colours import BINS, EVEN, ColourModel
 from tracker.results import State
 from tracker.runtime import SearchOutput
 from tracker.target import LONG_LOST
@@ -28,7 +28,7 @@ def painted(colour: tuple[int, int, int], box: tuple[float, ...] = BOX) -> np.nd
 
 
 def test_the_share_is_the_mean_chance_of_the_targets_colours() -> None:
-    colours = Colours(painted(RED), BOX)
+    colours = ColourModel(painted(RED), BOX)
     whole = 1 / (1 + EVEN / BINS**3)  # all of the target is red, nothing around it
     assert colours.usual == pytest.approx(whole, abs=1e-6)
     half = (300.0, 200.0, 30.0, 40.0)  # what a box shows of it when a wall hides its right half
@@ -39,11 +39,11 @@ def test_the_share_is_the_mean_chance_of_the_targets_colours() -> None:
 
 def test_a_colour_of_target_and_surroundings_says_half() -> None:
     image = np.full((480, 640, 3), RED, np.uint8)
-    assert Colours(image, BOX).usual == pytest.approx(1 / (2 + EVEN / BINS**3), abs=1e-6)
+    assert ColourModel(image, BOX).usual == pytest.approx(1 / (2 + EVEN / BINS**3), abs=1e-6)
 
 
 def test_slow_changes_are_followed() -> None:
-    colours = Colours(painted(RED), BOX)
+    colours = ColourModel(painted(RED), BOX)
     assert colours.share(painted(WHITE), BOX) == 0.0
     for _ in range(20):
         colours.learn(painted(WHITE), BOX)
@@ -58,18 +58,20 @@ def test_slow_changes_are_followed() -> None:
 def test_where_nothing_of_a_box_is_to_be_seen_there_are_no_colours(
     box: tuple[float, float, float, float],
 ) -> None:
-    assert Colours(painted(RED), BOX).share(painted(RED), box) == 0.0
+    assert ColourModel(painted(RED), BOX).share(painted(RED), box) == 0.0
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (1, 400)])
 def test_tiny_frames_and_boxes_have_colours_too(size: tuple[int, int]) -> None:
     image = np.full((*size, 3), RED, np.uint8)
-    colours = Colours(image, (0.0, 0.0, 1.0, 1.0))
+    colours = ColourModel(image, (0.0, 0.0, 1.0, 1.0))
     colours.learn(image, (0.0, 0.0, 1.0, 1.0))
     assert 0 <= colours.usual <= 1
 
 
-def follow(colour: float, looks: list[np.ndarray], cosines: list[float], score: float = 0.95):  # type: ignore[no-untyped-def]
+def follow(
+    colour: float, looks: list[np.ndarray], cosines: list[float], score: float = 0.95
+) -> tuple[list[State], int]:
     """States of a target that keeps its place, and how many later exemplars were taken."""
     answers = itertools.chain(cosines, itertools.repeat(1.0))
     ready = False

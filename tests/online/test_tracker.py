@@ -104,6 +104,17 @@ def test_searching_for_a_lost_target_costs_a_bounded_number_of_crops() -> None:
     assert max(network.calls) <= 2 and len(network.calls) == 60
 
 
+def left(
+    network: ScriptedNetwork, start: tuple[float, float, float, float], frames: int
+) -> SiameseTracker:
+    """A tracker whose target was seen five times and then not for some frames."""
+    tracker = SiameseTracker(network)
+    tracker.init(scene(start), start)
+    for shown in [start] * 5 + [None] * frames:
+        tracker.update(scene(shown))
+    return tracker
+
+
 def test_what_several_regions_show_is_looked_at_once() -> None:
     def see(crop: np.ndarray) -> SearchOutput:  # the farther away, the weaker and the liker
         answer = see_green(crop)
@@ -113,12 +124,8 @@ def test_what_several_regions_show_is_looked_at_once() -> None:
         score, identity = (0.9, 0.99) if x2 - x1 < 60 else (0.95, 0.9)
         return response(score, (x1, y1, x2, y2), identity, len(crop))
 
-    network = ScriptedNetwork(see)
-    tracker = SiameseTracker(network)
-    start = (300.0, 200.0, 50.0, 40.0)
-    tracker.init(scene(start), start)
-    for shown in [start] * 5 + [None] * 2:
-        tracker.update(scene(shown))
+    network, start = ScriptedNetwork(see), (300.0, 200.0, 50.0, 40.0)
+    tracker = left(network, start, frames=2)
     network.calls.clear()
     assert tracker.update(scene(start)).state is State.TRACKING
     assert network.calls == [2, 1], "the last place, and around it; then one closer look"
@@ -166,12 +173,8 @@ def both(box: tuple[float, float, float, float], other: tuple[float, float]) -> 
 def test_of_two_alike_the_lost_target_is_the_one_of_its_identity(
     other: tuple[float, float],
 ) -> None:
-    network = ScriptedNetwork(see_two)
-    tracker = SiameseTracker(network)
-    start = (300.0, 200.0, 50.0, 40.0)
-    tracker.init(scene(start), start)
-    for shown in [start] * 5 + [None] * 20:
-        tracker.update(scene(shown))
+    network, start = ScriptedNetwork(see_two), (300.0, 200.0, 50.0, 40.0)
+    tracker = left(network, start, frames=20)
     results = [tracker.update(both(start, other)) for _ in range(20)]
     assert results[-1].state is State.TRACKING
     assert float(iou(results[-1].box, start)) > 0.7
