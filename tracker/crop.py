@@ -14,6 +14,8 @@ from tracker.results import Box
 
 Colour = tuple[float, float, float]
 
+MOST_STEP = 2.5  # frame pixels from one pixel of a crop to the next: beyond it, details are missed
+
 
 @dataclass(frozen=True)
 class Region:
@@ -34,7 +36,7 @@ class Region:
         It moves by at most 1 % of its side; a smaller one than that allows stays as it is.
 
         Args:
-            size: pixels a side of the crop; regions of n times that size are aligned to
+            size: pixels a side of the crop; regions much larger than that are aligned to
                 the blocks of pixels that ``cut`` averages.
         """
         block = 2 ** _halvings(self.side, size)
@@ -69,8 +71,8 @@ def cut(image: Image, region: Region, size: int, fill: Colour, out: Image | None
     """Resample a region of the frame to ``size`` x ``size`` pixels, bilinear.
 
     What lies outside the frame becomes ``fill`` (Bertinetto et al. 2016, section 3.1: the
-    mean colour). The frame is never padded, at most the region. Regions at least twice as
-    large as the crop are averaged first, so that detail does not turn into noise.
+    mean colour). The frame is never padded, at most the region. Regions much larger than the
+    crop (``MOST_STEP``) are averaged first, so that detail does not turn into noise.
 
     Args:
         image: HxWx3 uint8 BGR.
@@ -99,8 +101,8 @@ def cut(image: Image, region: Region, size: int, fill: Colour, out: Image | None
 
 
 def _halvings(side: float, size: int) -> int:
-    """How often a region can be halved and is still at least as large as its crop."""
-    return max(math.frexp(side / size)[1] - 1, 0)
+    """How often a region is halved so that a step of the crop is less than ``MOST_STEP``."""
+    return max(math.frexp(side / (MOST_STEP * size))[1], 0)
 
 
 def _square(image: Image, x0: float, y0: float, side: float, fill: Colour) -> Image | None:
