@@ -148,13 +148,17 @@ def follow(
         return []
     searcher.begin()
     spec, (height, width) = searcher.network.spec, image.shape[:2]
-    results = {number: targets[number].rest(spec) for number in resting}
-    searched = [number for number in range(len(targets)) if number not in results]
-    requests: dict[int, Request] = {
-        number: (targets[number], targets[number].plan(spec, width, height)) for number in searched
-    }
+    results: dict[int, TrackResult] = {}
+    requests: dict[int, Request] = {}
+    batches: dict[int, list[int]] = {}  # numbers of the targets that want crops of one size
+    for number, target in enumerate(targets):
+        if number in resting:
+            results[number] = target.rest(spec)
+        else:
+            requests[number] = target, target.plan(spec, width, height)
+            batches.setdefault(target.crop_size, []).append(number)
     looks: list[tuple[int, Target, list[Region]]] = []
-    for numbers in _of_one_size(targets, searched):
+    for numbers in batches.values():
         output, start = searcher.search(image, [requests[number] for number in numbers]), 0
         for number in numbers:
             target, regions = requests[number]
@@ -175,12 +179,6 @@ def follow(
             start += len(found)
             if results[number].claimed_box is not None:
                 taken.append(results[number].box)
-    searcher.refresh(image, [targets[number] for number in searched])
+    searcher.refresh(image, [target for target, _ in requests.values()])
     searcher.end()
     return [results[number] for number in range(len(targets))]
-
-
-def _of_one_size(targets: Sequence[Target], searched: Sequence[int]) -> list[list[int]]:
-    """The numbers of the targets that want crops of one size, for each size."""
-    sizes = dict.fromkeys(targets[number].crop_size for number in searched)
-    return [[n for n in searched if targets[n].crop_size == size] for size in sizes]
