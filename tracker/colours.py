@@ -6,6 +6,8 @@ Its colours stay in the first case, and go in the second.
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +22,8 @@ EVEN = 0.3  # weight of an even histogram beside that of the surroundings: for c
 INSIDE = 0.8  # of the sides of a box: its corners show what is behind the target
 AROUND = 3.0  # times the sides of a box: its surroundings
 SAMPLES = 24  # a side of the box, at least, where it has so many pixels
-RATE = 0.2  # how fast the histograms follow
-USUAL_RATE = 0.5  # how fast the usual share follows
+RATE = 0.36  # how fast the histograms follow
+USUAL_RATE = 0.75  # how fast the usual share follows
 
 
 class ColourModel:
@@ -48,7 +50,7 @@ class ColourModel:
         bins. The model of object and surroundings of Possegger et al. 2015, "In Defense of
         Color-Based Model-Free Tracking", section 3, with equal priors.
         """
-        return float(_histogram(_grid(image, _scaled(box, INSIDE))[0]) @ self._chance)
+        return float(_inside(image, box) @ self._chance)
 
     def as_usual(self, image: Image, box: Box, drop: float) -> bool:
         """Whether the share in a box is at most so much below the usual one."""
@@ -69,34 +71,48 @@ class ColourModel:
 
 def _histograms(image: Image, box: Box) -> tuple[Array, Array]:
     """Of the middle of a box, and of its surroundings without it."""
+    rows, columns = _grid(image, _scaled(box, AROUND))
+    all_around = _counts(image[rows, columns])
     x, y, w, h = box
-    part, xs, ys = _grid(image, _scaled(box, AROUND))
-    beside = np.logical_or.outer((ys < y) | (ys >= y + h), (xs < x) | (xs >= x + w))
-    inside, _, _ = _grid(image, _scaled(box, INSIDE))
-    return _histogram(inside), _histogram(part, beside.astype(np.uint8))
+    covered = _counts(image[_within(rows, y, h), _within(columns, x, w)])
+    return _inside(image, box), _shares(all_around - covered)
 
 
-def _histogram(pixels: Image, mask: NDArray[np.uint8] | None = None) -> Array:
-    """Shares of the colours (BINS ** 3,), which sum to 1, or to 0 without a pixel."""
-    if not pixels.size:
-        return np.zeros(BINS**3, np.float32)
-    part, bins = np.ascontiguousarray(pixels), [BINS] * 3
-    counts = np.asarray(cv2.calcHist([part], [0, 1, 2], mask, bins, [0, 256] * 3), np.float32)
-    result: Array = counts.ravel() / max(float(counts.sum()), 1.0)
+def _inside(image: Image, box: Box) -> Array:
+    """Of the middle of a box."""
+    return _shares(_counts(image[_grid(image, _scaled(box, INSIDE))]))
+
+
+def _shares(counts: Array) -> Array:
+    """Counts (BINS ** 3,) as shares, which sum to 1, or to 0 without a pixel."""
+    result: Array = counts / max(float(counts.sum()), 1.0)
     return result
 
 
-def _grid(image: Image, box: Box) -> tuple[Image, NDArray[np.int64], NDArray[np.int64]]:
-    """Every so many columns and rows under a box, as a view, and their numbers."""
+def _counts(pixels: Image) -> Array:
+    if not pixels.size:
+        return np.zeros(BINS**3, np.float32)
+    part, bins = np.ascontiguousarray(pixels), [BINS] * 3
+    counts = cv2.calcHist([part], [0, 1, 2], None, bins, [0, 256] * 3)
+    return np.asarray(counts, np.float32).ravel()
+
+
+def _grid(image: Image, box: Box) -> tuple[slice, slice]:
+    """Every so many rows and columns under a box."""
     (x, y, w, h), (height, width) = box, image.shape[:2]
-    columns, rows = _every(x, w, width), _every(y, h, height)
-    xs, ys = (np.arange(s.start, s.stop, s.step) for s in (columns, rows))
-    return image[rows, columns], xs, ys
+    return _every(y, h, height), _every(x, w, width)
 
 
 def _every(start: float, length: float, limit: int) -> slice:
     first, last = max(round(start), 0), min(round(start + length), limit)
     return slice(first, max(last, first), max((last - first) // SAMPLES, 1))
+
+
+def _within(places: slice, start: float, length: float) -> slice:
+    """Those of some places that lie in an interval."""
+    first, step = places.start, places.step
+    low = first + max(math.ceil((start - first) / step), 0) * step
+    return slice(low, min(max(math.ceil(start + length), 0), places.stop), step)
 
 
 def _scaled(box: Box, factor: float) -> Box:

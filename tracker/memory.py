@@ -43,13 +43,13 @@ class Memory:
 
     def compare(self, identity: Array) -> tuple[float, float]:
         """``similarity`` and ``rival_similarity`` in one go."""
-        first, recent, *rivals = (self._known @ identity).tolist()
+        first, recent, *rivals = self._known.dot(identity).tolist()
         return max(first, 0.5 * (first + recent)), max(rivals, default=-1.0)
 
-    def remember_target(self, identity: Array, rate: float = 0.1) -> None:
+    def remember_target(self, identity: Array, rate: float = 0.19) -> None:
         """Move the later look towards what was just seen; only to be called while sure."""
         mixed = (1 - rate) * self._known[1] + rate * identity if self._seen_since else identity
-        self._known[1] = mixed * np.float32(1 / max(math.sqrt(float(mixed @ mixed)), 1e-9))
+        self._known[1] = mixed * np.float32(1 / max(math.sqrt(float(mixed.dot(mixed))), 1e-9))
         self._seen_since = True
 
     def remember_rivals(self, identities: list[Array], target: Array) -> None:
@@ -62,9 +62,9 @@ class Memory:
         """
         if not identities:
             return
-        own = float(self.first @ target)
+        own = float(self.first.dot(target))
         for identity in identities:
             known = self.rival_similarity(identity) > DUPLICATE
-            if not known and float(self.first @ identity) < own:
+            if not known and float(self.first.dot(identity)) < own:
                 others = self._known[2:][1 - RIVALS :]
                 self._known = np.vstack([self._known[:2], others, identity])

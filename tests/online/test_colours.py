@@ -45,7 +45,7 @@ def test_a_colour_of_target_and_surroundings_says_half() -> None:
 def test_slow_changes_are_followed() -> None:
     colours = ColourModel(painted(RED), BOX)
     assert colours.share(painted(WHITE), BOX) == 0.0
-    for _ in range(20):
+    for _ in range(10):
         colours.learn(painted(WHITE), BOX)
     assert colours.share(painted(WHITE), BOX) > 0.99
     assert colours.usual > 0.9
