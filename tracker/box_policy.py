@@ -85,7 +85,12 @@ def smallest_will_do(spec: ModelSpec, box: Box, miss: float) -> bool:
 
 
 def decide(
-    spec: ModelSpec, output: SearchOutput, index: int, region: Region, last: Box
+    spec: ModelSpec,
+    output: SearchOutput,
+    index: int,
+    region: Region,
+    last: Box,
+    identify: bool = True,
 ) -> Candidate:
     """Choose the target's box.
 
@@ -93,6 +98,7 @@ def decide(
         output: of the search graph; ``index`` picks the crop in its batch.
         region: that the crop shows.
         last: the target's box in the last frame, whose size is expected.
+        identify: also say what is in the box.
     """
     policy = spec.online
     assert isinstance(policy, BoxPolicy) and output.boxes is not None
@@ -109,7 +115,7 @@ def decide(
     h = last_h * (1 - rate) + (y2 - y1) * rate
     box = region.to_frame((x1 + x2) / 2, (y1 + y2) / 2, w, h, size)
     identity = None
-    if output.identity is not None:
+    if identify and output.identity is not None:
         identity = pooled_identity(output.identity[index], corners, spec.stride)
     return Candidate(box, confidence, sharpness(score), identity)
 

@@ -32,7 +32,8 @@ RETURN_ASPECT = 5 / 3  # and at most so many times wider, or narrower, for its h
 CUT_ASPECT = 2.0  # the same at the frame's edge, which cuts off a part of what comes in
 MISS_DECAY = 0.9  # how fast a target that was not where it was expected is trusted again
 LONG_LOST = 100  # frames; then the usual size may be a mistake, and colours in another light
-LEARN_EVERY = 4  # sure frames: the next ones look alike
+ASK_EVERY = 2  # sure frames: who it is changes slowly, and asking is a fifth of the decision
+LEARN_EVERY = 2 * ASK_EVERY  # sure frames: the next ones look alike
 EDGE = 0.01  # of the frame's sides: what comes so near to its edge may be cut off by it
 
 
@@ -251,7 +252,8 @@ class Target:
             self._observe_miss()
         if was_lost or self.lost:
             self._motion, self._miss = Motion(), None  # it may come back anywhere: that is no step
-        self._last = TrackResult(self.box, min(max(candidate.score, 0.0), 1.0), state, similarity)
+        said = self._last.similarity if self._last and similarity is None else similarity
+        self._last = TrackResult(self.box, min(max(candidate.score, 0.0), 1.0), state, said)
         return self._last
 
     def _coloured(self, box: Box, image: Image) -> bool:
@@ -280,7 +282,15 @@ class Target:
     def _decide(self, spec: ModelSpec, output: SearchOutput, index: int) -> Candidate:
         if spec.kind == "response":
             return scale_policy.decide(spec, output, index, self.regions, self.box)
-        return box_policy.decide(spec, output, index, self.regions[0], self.box)
+        identify = self._asks_who(spec)
+        return box_policy.decide(spec, output, index, self.regions[0], self.box, identify)
+
+    def _asks_who(self, spec: ModelSpec) -> bool:
+        """Whether the identity is asked for: in every second sure frame, and before learning."""
+        if self.presence.state is not State.TRACKING or self._sure_frames % ASK_EVERY == 0:
+            return True
+        online = spec.online
+        return isinstance(online, BoxPolicy) and self.exemplar.sure_frames + 1 >= online.refresh
 
     def _learn(
         self, spec: ModelSpec, output: SearchOutput, index: int, candidate: Candidate

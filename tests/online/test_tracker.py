@@ -142,6 +142,20 @@ def test_something_else_is_not_taken_for_the_lost_target() -> None:
         assert tracker.update(scene(start)).state is State.LOST
 
 
+@pytest.mark.parametrize("swapped", [4, 5])
+def test_another_object_in_the_targets_place_is_noticed_a_frame_late_at_most(swapped: int) -> None:
+    network, start = ScriptedNetwork(see_green), (300.0, 200.0, 50.0, 40.0)
+    tracker = SiameseTracker(network)
+    tracker.init(scene(start), start)
+    assert all(tracker.update(scene(start)).state is State.TRACKING for _ in range(swapped))
+    network.see = lambda crop: response(0.95, (96, 96, 160, 160), identity=0.1, size=len(crop))
+    results = [tracker.update(scene(start)) for _ in range(1 + SPEC.presence.patience)]
+    doubted = next(i for i, r in enumerate(results) if r.state is not State.TRACKING)
+    assert doubted <= 1 and results[-1].state is State.LOST
+    assert [r.similarity for r in results[:doubted]] == [1.0] * doubted, "that of the last check"
+    assert results[doubted].similarity == pytest.approx(0.1, abs=0.01)
+
+
 def see_two(crop: np.ndarray) -> SearchOutput:
     """The target is green and scores .8; a brighter thing .95, with less of its identity."""
     answer = response(0.01, (96, 96, 160, 160), identity=0.0, size=len(crop))
