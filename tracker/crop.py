@@ -15,6 +15,7 @@ from tracker.results import Box
 Colour = tuple[float, float, float]
 
 MOST_STEP = 2.5  # frame pixels from one pixel of a crop to the next: beyond it, details are missed
+SMALLEST, SMALL = 16, 50  # sides of regions, in pixels, that are aligned to pixels of their crop
 
 
 @dataclass(frozen=True)
@@ -31,20 +32,31 @@ class Region:
         return self.cx - self.side / 2, self.cy - self.side / 2, self.side, self.side
 
     def aligned(self, size: int) -> Region:
-        """The nearest region that starts and ends on pixels, which is the fastest to cut.
+        """A region close by that starts and ends on pixels, which is the fastest to cut.
 
-        It moves by at most 1 % of its side; a smaller one than that allows stays as it is.
+        On pixels of the frame it moves by at most 1 % of its side. A smaller one than that
+        allows moves by at most one pixel of its crop, in which those of the frame are large.
 
         Args:
             size: pixels a side of the crop; regions much larger than that are aligned to
                 the blocks of pixels that ``cut`` averages.
         """
+        if _is_small(self.side, size):
+            return self._on_crop_pixels(size)
         block = 2 ** _halvings(self.side, size)
-        if self.side < 50 * block:
+        if self.side < SMALL * block:
             return self
         side = round(self.side / block) * block
         x0, y0, _, _ = self.box
         return Region(round(x0) + side / 2, round(y0) + side / 2, float(side))
+
+    def _on_crop_pixels(self, size: int) -> Region:
+        exact = _pixels_under(self.side) * size / self.side
+        count = math.floor(exact) if self.side % 1 < 0.5 else math.ceil(exact)
+        step = _pixels_under(self.side) / count
+        x0, y0, _, _ = self.box
+        side = size * step
+        return Region(_on_grid(x0, step) + side / 2, _on_grid(y0, step) + side / 2, side)
 
     def to_crop(self, box: Box, size: int) -> NDArray[np.float32]:
         """Corners x1 y1 x2 y2 of a frame box in a crop of ``size`` pixels."""
@@ -89,6 +101,9 @@ def cut(image: Image, region: Region, size: int, fill: Colour, out: Image | None
     if square is not None:
         result = cv2.resize(square, (size, size), out, interpolation=cv2.INTER_LINEAR)
         return np.asarray(result, dtype=np.uint8)
+    enlarged = _enlarged(image, x0, y0, side, size, fill) if _is_small(side, size) else None
+    if enlarged is not None:
+        return _copied(enlarged, out)
     step = side / size
     # pixel centres: (x + 1/2) = x0 + (u + 1/2) step
     offset_x, offset_y = x0 + step / 2 - 0.5, y0 + step / 2 - 0.5
@@ -122,6 +137,51 @@ def _square(image: Image, x0: float, y0: float, side: float, fill: Colour) -> Im
         part, top, bottom, left, right, cv2.BORDER_CONSTANT | cv2.BORDER_ISOLATED, value=fill
     )
     return np.asarray(padded, np.uint8)
+
+
+def _is_small(side: float, size: int) -> bool:
+    return SMALLEST <= side < SMALL and side < size
+
+
+def _pixels_under(side: float) -> int:
+    """Pixels of the frame a side of the square that is enlarged: those that a crop mixes."""
+    return math.floor(side) + 4
+
+
+def _on_grid(place: float, step: float) -> float:
+    """A place at most a step away, whole steps after the pixel before.
+
+    Towards the middle of its pixel, so that ``_enlarged`` counts from the same one.
+    """
+    start = math.floor(place) - 1
+    steps = (place - start) / step
+    return start + step * (math.ceil(steps) if place % 1 < 0.5 else math.floor(steps))
+
+
+def _enlarged(
+    image: Image, x0: float, y0: float, side: float, size: int, fill: Colour
+) -> Image | None:
+    """The crop, as a view, of a region that starts and ends on pixels of its crop."""
+    pixels = _pixels_under(side)
+    count = round(pixels * size / side)
+    step = pixels / count
+    x, y = math.floor(x0) - 1, math.floor(y0) - 1
+    left, top = (x0 - x) / step, (y0 - y) / step
+    column, row = round(left), round(top)
+    if max(abs(side / step - size), abs(left - column), abs(top - row)) > 1e-6:
+        return None
+    square = _square(image, x, y, pixels, fill)
+    if square is None:
+        return None
+    large = cv2.resize(square, (count, count), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(large, np.uint8)[row : row + size, column : column + size]
+
+
+def _copied(crop: Image, out: Image | None) -> Image:
+    if out is None:
+        return crop.copy()
+    out[...] = crop
+    return out
 
 
 def _shrink(
