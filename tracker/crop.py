@@ -51,9 +51,10 @@ class Region:
         return Region(round(x0) + side / 2, round(y0) + side / 2, float(side))
 
     def _on_crop_pixels(self, size: int) -> Region:
-        exact = _pixels_under(self.side) * size / self.side
-        count = math.floor(exact) if self.side % 1 < 0.5 else math.ceil(exact)
-        step = _pixels_under(self.side) / count
+        pixels = _pixels_under(self.side)
+        count = pixels * size / self.side
+        # as in _on_grid: the side stays between the same two whole numbers
+        step = pixels / (math.floor(count) if self.side % 1 < 0.5 else math.ceil(count))
         x0, y0, _, _ = self.box
         side = size * step
         return Region(_on_grid(x0, step) + side / 2, _on_grid(y0, step) + side / 2, side)
@@ -161,7 +162,10 @@ def _on_grid(place: float, step: float) -> float:
 def _enlarged(
     image: Image, x0: float, y0: float, side: float, size: int, fill: Colour
 ) -> Image | None:
-    """The crop, as a view, of a region that starts and ends on pixels of its crop."""
+    """The crop of a region that starts and ends on pixels of its crop, ``None`` of any other.
+
+    It is a piece of the pixels around it, enlarged in one go.
+    """
     pixels = _pixels_under(side)
     count = round(pixels * size / side)
     step = pixels / count

@@ -52,12 +52,16 @@ class Exemplar:
         """Count a frame in which the target was surely seen, looking as usual, or start anew."""
         self.sure_frames = self.sure_frames + 1 if sure else 0
 
-    def due(self, spec: ModelSpec) -> bool:
-        """Whether a later exemplar is wanted: after an unbroken run of sure frames."""
+    def due(self, spec: ModelSpec, ahead: int = 0) -> bool:
+        """Whether a later exemplar is wanted: after an unbroken run of sure frames.
+
+        Args:
+            ahead: so many more sure frames from now on.
+        """
         online = spec.online
         if not isinstance(online, BoxPolicy) or online.blend <= 0:
             return False
-        return self.sure_frames >= online.refresh
+        return self.sure_frames + ahead >= online.refresh
 
     def refresh(self, network: Network, image: Image, box: Box, fill: Colour) -> None:
         """Blend in how the target looks now; the first exemplar keeps its share."""

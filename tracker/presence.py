@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tracker.results import State
 from tracker.spec import PresencePolicy
 
-USUAL_RATE = 0.19  # how fast the usual similarity follows a changing look
+USUAL_RATE = 0.19  # how fast the usual similarity follows, each time the identity is asked for
 
 
 @dataclass(frozen=True)

@@ -282,15 +282,14 @@ class Target:
     def _decide(self, spec: ModelSpec, output: SearchOutput, index: int) -> Candidate:
         if spec.kind == "response":
             return scale_policy.decide(spec, output, index, self.regions, self.box)
-        identify = self._asks_who(spec)
-        return box_policy.decide(spec, output, index, self.regions[0], self.box, identify)
+        return box_policy.decide(
+            spec, output, index, self.regions[0], self.box, identify=self._asks_who(spec)
+        )
 
     def _asks_who(self, spec: ModelSpec) -> bool:
         """Whether the identity is asked for: in every second sure frame, and before learning."""
-        if self.presence.state is not State.TRACKING or self._sure_frames % ASK_EVERY == 0:
-            return True
-        online = spec.online
-        return isinstance(online, BoxPolicy) and self.exemplar.sure_frames + 1 >= online.refresh
+        sure = self.presence.state is State.TRACKING
+        return not sure or self._sure_frames % ASK_EVERY == 0 or self.exemplar.due(spec, ahead=1)
 
     def _learn(
         self, spec: ModelSpec, output: SearchOutput, index: int, candidate: Candidate
