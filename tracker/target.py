@@ -23,18 +23,15 @@ from tracker.redetection import Rescan
 from tracker.results import Box, State, TrackResult
 from tracker.runtime import Network, SearchOutput
 from tracker.spec import BoxPolicy, ModelSpec
+from tracker.usual_size import UsualSize, closer_look
 
 Array = NDArray[np.float32]
 
 
-RETURN_CHANGE = 1.8  # a target comes back at most so many times larger or smaller
-RETURN_ASPECT = 5 / 3  # and at most so many times wider, or narrower, for its height
-CUT_ASPECT = 2.0  # the same at the frame's edge, which cuts off a part of what comes in
 MISS_DECAY = 0.9  # how fast a target that was not where it was expected is trusted again
 LONG_LOST = 100  # frames; then the usual size may be a mistake, and colours in another light
 ASK_EVERY = 2  # sure frames: who it is changes slowly, and asking is a fifth of the decision
 LEARN_EVERY = 2 * ASK_EVERY  # sure frames: the next ones look alike
-EDGE = 0.01  # of the frame's sides: what comes so near to its edge may be cut off by it
 
 
 @dataclass
@@ -65,7 +62,7 @@ class Target:
     crop_size: int = 0
     regions: list[Region] = field(default_factory=list)
     response: Array | None = None
-    _usual_size: tuple[float, float] | None = None
+    _usual_size: UsualSize = field(default_factory=UsualSize)
     _motion: Motion = field(default_factory=Motion)
     _miss: float | None = None  # how far, of late, it was from the middle of the search region
     _rescan: Rescan | None = None
@@ -109,13 +106,13 @@ class Target:
         elif self.lost:
             if self._rescan is None:
                 # what misled the tracker at the end may have been of any size
-                self.box = self._usual_box()
+                self.box = self._usual_size.around(self.box)
                 near = box_policy.search_region(spec, self.box).aligned(spec.search_size)
                 self._rescan = Rescan(near, width, height)
             self.regions = self._rescan.next()
             self._lost_for += 1
             if self._lost_for > LONG_LOST:
-                self._usual_size = None
+                self._usual_size.forget()
         else:
             self._rescan, self._lost_for = None, 0
             if self.presence.state is State.TRACKING and self._miss is not None:
@@ -166,7 +163,9 @@ class Target:
             return []
         chosen = max(found, key=lambda peak: peak.score), max(found, key=self._likeness)
         first, second = (
-            box_policy.search_region(spec, self._plausible(peak.box)).aligned(spec.search_size)
+            box_policy.search_region(spec, closer_look(peak.box, self.box)).aligned(
+                spec.search_size
+            )
             for peak in chosen
         )
         return [first] if float(iou(first.box, second.box)) > 0.5 else [first, second]
@@ -238,7 +237,7 @@ class Target:
         if self.memory is not None and candidate.identity is not None:
             similarity, rival = self.memory.compare(candidate.identity)
         usual, was_lost = self.presence.looks_as_usual(similarity), self.lost
-        visible = self._visible(candidate.box)
+        visible = self._usual_size.visible(candidate.box, self.frame_size)
         doubtful = not usual or candidate.score < self.presence.policy.doubt
         coloured = doubtful and not was_lost and self._coloured(candidate.box, image)
         state = self.presence.update(
@@ -246,7 +245,7 @@ class Target:
         )
         self.exemplar.count(sure=state is State.TRACKING and (usual or coloured))
         if state is State.TRACKING:
-            self._get_used_to(candidate.box)
+            self._usual_size.follow(candidate.box, self.frame_size)
         if state is not State.LOST:
             self._move_to(candidate.box)
             self._observe_miss()
@@ -303,63 +302,13 @@ class Target:
         )
         self.memory.remember_rivals(others, candidate.identity)
 
-    def _get_used_to(self, box: Box) -> None:
-        """Follow the usual size; slowly at the frame's edge, which cuts off what leaves."""
-        old = self._usual_size or (box[2], box[3])
-        rate = 0.02 if self._at_edge(box) else 0.1
-        self._usual_size = (1 - rate) * old[0] + rate * box[2], (1 - rate) * old[1] + rate * box[3]
-
-    def _usual_box(self) -> Box:
-        """The last box with the usual size around its middle."""
-        x, y, w, h = self.box
-        usual = self._usual_size or (w, h)
-        return x + (w - usual[0]) / 2, y + (h - usual[1]) / 2, *usual
-
-    def _at_edge(self, box: Box) -> bool:
-        return any(self._cut(box))
-
-    def _cut(self, box: Box) -> tuple[bool, bool]:
-        """Whether the frame's edge may cut off a part of the width, and of the height."""
-        (x, y, w, h), (width, height) = box, self.frame_size
-        dx, dy = EDGE * width, EDGE * height
-        return x < dx or x + w > width - dx, y < dy or y + h > height - dy
-
-    def _visible(self, box: Box) -> float:
-        """Share of the usual width or height that the frame's edge leaves; 1 away from edges.
-
-        Not of the area: what leaves to one side while it comes nearer grows in the other.
-        """
-        cut = self._cut(box)
-        if self._usual_size is None or not any(cut):
-            return 1.0
-        sides = zip(clip_box(box, *self.frame_size)[2:], self._usual_size, cut, strict=True)
-        return min(side / max(usual, 1e-9) for side, usual, is_cut in sides if is_cut)
-
     def _may_return(self, box: Box, image: Image) -> bool:
         """Whether a lost target can have that shape, and has its colours if they say anything."""
-        if not self._alike_in_shape(box):
+        if not self._usual_size.may_return_as(box, self.frame_size):
             return False
         if self.colours is None or self._lost_for > LONG_LOST:
             return True
         return self.colours.as_usual(image, box, self.presence.policy.return_colour_drop)
-
-    def _alike_in_shape(self, box: Box) -> bool:
-        """Whether a lost target, of the size that it usually had of late, can look so."""
-        if self._usual_size is None:
-            return True
-        w, h = box[2] / self._usual_size[0], box[3] / self._usual_size[1]
-        size, aspect = float(np.sqrt(max(w * h, 1e-9))), w / max(h, 1e-9)
-        most = CUT_ASPECT if self._at_edge(box) else RETURN_ASPECT
-        return 1 / RETURN_CHANGE < size < RETURN_CHANGE and 1 / most < aspect < most
-
-    def _plausible(self, box: Box) -> Box:
-        """A found box, of a size that the lost target can have grown or shrunk to."""
-        x, y, w, h = box
-        _, _, w0, h0 = self.box
-        factor = float(np.sqrt(w * h / (w0 * h0)))
-        bound = min(max(factor, 1 / 2.5), 2.5)
-        nw, nh = w0 * bound, h0 * bound
-        return x + (w - nw) / 2, y + (h - nh) / 2, nw, nh
 
 
 def _claimed(box: Box, taken: Sequence[Box]) -> bool:

@@ -11,7 +11,6 @@ from tests.online.scripted import SPEC, ScriptedNetwork, response, scene, see_gr
 from tracker import Session, SiameseTracker, State
 from tracker.geometry import iou
 from tracker.runtime import SearchOutput
-from tracker.target import Target
 
 
 def green_tracker() -> tuple[SiameseTracker, ScriptedNetwork]:
@@ -306,45 +305,3 @@ def test_threads_that_cannot_be_had_are_named(kind: type, threads: object) -> No
 def test_a_model_that_is_none_is_named(kind: type, model: object) -> None:
     with pytest.raises(ValueError, match=r"a model is a name or a path .*found"):
         kind(model)
-
-
-def usually_50_by_40() -> Target:
-    start = (300.0, 200.0, 50.0, 40.0)
-    target = Target.start(ScriptedNetwork(see_green), scene(start), start)
-    target._usual_size = (50.0, 40.0)
-    return target
-
-
-@pytest.mark.parametrize(
-    ("box", "visible"),
-    [
-        ((200.0, 100.0, 10.0, 10.0), 1.0),  # away from the edges any size is whole
-        ((0.0, 100.0, 20.0, 40.0), 0.4),  # two fifths of the width are left
-        ((0.0, 100.0, 20.0, 120.0), 0.4),  # as it comes nearer: the area would be 1.2
-        ((600.0, 470.0, 40.0, 10.0), 0.25),  # in a corner the smaller share counts
-        ((300.0, -30.0, 50.0, 40.0), 0.25),  # what lies outside is not seen
-    ],
-)
-def test_how_much_the_frames_edge_leaves_of_a_target(
-    box: tuple[float, float, float, float], visible: float
-) -> None:
-    assert usually_50_by_40()._visible(box) == pytest.approx(visible)
-
-
-@pytest.mark.parametrize(
-    ("box", "alike"),
-    [
-        ((200.0, 100.0, 50.0, 40.0), True),
-        ((200.0, 100.0, 85.0, 68.0), True),  # 1.7 times as large
-        ((200.0, 100.0, 95.0, 76.0), False),  # 1.9 times
-        ((200.0, 100.0, 50.0, 23.5), False),  # flatter by more than two thirds
-        ((200.0, 100.0, 50.0, 25.0), True),
-        ((200.0, 100.0, 46.0, 68.0), False),  # narrower: a part of something else
-        ((0.0, 100.0, 40.0, 60.0), True),  # the same at the edge: half of it has come in
-        ((0.0, 100.0, 30.0, 50.0), False),
-    ],
-)
-def test_what_shape_a_target_may_come_back_with(
-    box: tuple[float, float, float, float], alike: bool
-) -> None:
-    assert usually_50_by_40()._alike_in_shape(box) == alike
