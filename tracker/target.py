@@ -162,11 +162,9 @@ class Target:
         if not found:
             return []
         chosen = max(found, key=lambda peak: peak.score), max(found, key=self._likeness)
+        looks = (closer_look(peak.box, self.box) for peak in chosen)
         first, second = (
-            box_policy.search_region(spec, closer_look(peak.box, self.box)).aligned(
-                spec.search_size
-            )
-            for peak in chosen
+            box_policy.search_region(spec, look).aligned(spec.search_size) for look in looks
         )
         return [first] if float(iou(first.box, second.box)) > 0.5 else [first, second]
 

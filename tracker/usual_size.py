@@ -31,7 +31,7 @@ class UsualSize:
         """Get used to a box; slowly at the frame's edge, which cuts off what leaves."""
         _, _, w, h = box
         old_w, old_h = self.size or (w, h)
-        rate = CUT_RATE if any(_cut(box, frame_size)) else RATE
+        rate = CUT_RATE if any(_cut_by_edge(box, frame_size)) else RATE
         self.size = (1 - rate) * old_w + rate * w, (1 - rate) * old_h + rate * h
 
     def forget(self) -> None:
@@ -49,7 +49,7 @@ class UsualSize:
 
         Not of the area: what leaves to one side while it comes nearer grows in the other.
         """
-        cut = _cut(box, frame_size)
+        cut = _cut_by_edge(box, frame_size)
         if self.size is None or not any(cut):
             return 1.0
         sides = zip(clip_box(box, *frame_size)[2:], self.size, cut, strict=True)
@@ -61,7 +61,7 @@ class UsualSize:
             return True
         w, h = box[2] / self.size[0], box[3] / self.size[1]
         change, aspect = math.sqrt(max(w * h, 1e-9)), w / max(h, 1e-9)
-        most = CUT_ASPECT if any(_cut(box, frame_size)) else RETURN_ASPECT
+        most = CUT_ASPECT if any(_cut_by_edge(box, frame_size)) else RETURN_ASPECT
         return 1 / RETURN_CHANGE < change < RETURN_CHANGE and 1 / most < aspect < most
 
 
@@ -78,7 +78,7 @@ def closer_look(found: Box, last: Box) -> Box:
     return x + (w - w1) / 2, y + (h - h1) / 2, w1, h1
 
 
-def _cut(box: Box, frame_size: tuple[int, int]) -> tuple[bool, bool]:
+def _cut_by_edge(box: Box, frame_size: tuple[int, int]) -> tuple[bool, bool]:
     """Whether the frame's edge may cut off a part of the width, and of the height."""
     (x, y, w, h), (width, height) = box, frame_size
     dx, dy = EDGE * width, EDGE * height
