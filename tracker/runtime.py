@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 from collections.abc import Callable
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -194,17 +192,17 @@ def sound(output: SearchOutput, spec: ModelSpec) -> SearchOutput:
             return output
         return SearchOutput(np.clip(np.nan_to_num(score, nan=-_FAR), -_FAR, _FAR))
     assert boxes is not None
-    fine = (
-        cv2.checkRange(score.reshape(len(score), -1), True, 0, 1 + 1e-6)[0]
-        and cv2.checkRange(boxes.reshape(len(boxes), -1), True, -_FAR, _FAR)[0]
-        and (identity is None or math.isfinite(identity.sum()))
-    )
-    if fine:
+    if _finite(score, 1) and _finite(boxes, _FAR) and (identity is None or _finite(identity, _FAR)):
         return output
     boxes = np.clip(np.nan_to_num(boxes), -_FAR, _FAR)
     if identity is not None:
         identity = np.clip(np.nan_to_num(identity), -_FAR, _FAR)
     return SearchOutput(np.clip(np.nan_to_num(score, nan=0.0), 0, 1), boxes, identity)
+
+
+def _finite(values: Array, most: float) -> bool:
+    """Whether the root mean square of some numbers is at most so much: NaN's never is."""
+    return bool(np.vdot(values, values) <= most * most * values.size)
 
 
 _open_networks: WeakValueDictionary[tuple[object, ...], OnnxNetwork] = WeakValueDictionary()
