@@ -192,7 +192,7 @@ def sound(output: SearchOutput, spec: ModelSpec) -> SearchOutput:
             return output
         return SearchOutput(np.clip(np.nan_to_num(score, nan=-_FAR), -_FAR, _FAR))
     assert boxes is not None
-    if _finite(score, 1) and _finite(boxes, _FAR) and (identity is None or _finite(identity, _FAR)):
+    if _within(score, 1) and _within(boxes, _FAR) and (identity is None or _within(identity, _FAR)):
         return output
     boxes = np.clip(np.nan_to_num(boxes), -_FAR, _FAR)
     if identity is not None:
@@ -200,7 +200,7 @@ def sound(output: SearchOutput, spec: ModelSpec) -> SearchOutput:
     return SearchOutput(np.clip(np.nan_to_num(score, nan=0.0), 0, 1), boxes, identity)
 
 
-def _finite(values: Array, most: float) -> bool:
+def _within(values: Array, most: float) -> bool:
     """Whether the root mean square of some numbers is at most so much: NaN's never is."""
     return bool(np.vdot(values, values) <= most * most * values.size)
 
