@@ -15,6 +15,7 @@ from tracker.results import Box
 Colour = tuple[float, float, float]
 
 MOST_STEP = 2.5  # frame pixels from one pixel of a crop to the next: beyond it, details are missed
+RIM = 0.02  # of a region's side: what comes so near to its edge may be cut off by it
 SMALLEST, SMALL = 16, 50  # sides of regions, in pixels, that are aligned to pixels of their crop
 
 
@@ -30,6 +31,13 @@ class Region:
     def box(self) -> Box:
         """The region as (x, y, w, h)."""
         return self.cx - self.side / 2, self.cy - self.side / 2, self.side, self.side
+
+    def shows(self, box: Box) -> bool:
+        """Whether all of a box lies inside and apart from the rim, beyond which it may go on."""
+        x0, y0, side, _ = self.box
+        x, y, w, h = box
+        rim = RIM * side
+        return min(x - x0, y - y0) >= rim and max(x + w - x0, y + h - y0) <= side - rim
 
     def aligned(self, size: int) -> Region:
         """A region close by that starts and ends on pixels, which is the fastest to cut.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tracker.results import State
 from tracker.spec import PresencePolicy
 
+MOST_EXCUSED = 30  # frames in a row by colours: something of the same may stand there for ever
 USUAL_RATE = 0.19  # how fast the usual similarity follows, each time the identity is asked for
 
 
@@ -35,21 +36,21 @@ class Evidence:
 class Presence:
     """Follows the evidence of one target.
 
-    A frame is *missing* when the score falls below ``doubt``, or below half of it where the
-    target's colours are still there (below ``gone`` it counts twice), when too little of the
-    target is ``visible`` at the frame's edge, or when the candidate is another object: its
-    identity is ``different``, or is suddenly less like the target than usual (``drop``), or is
-    more like a known look-alike (``rival_margin``). A frame that is not missing, reaches
-    ``sure`` and has a ``sharp`` response makes the target tracked; ``patience`` missing frames in
-    a row make it lost; what lies between is uncertain. A lost target is taken up again with
-    ``return_score`` and an identity that is the ``same``, and nearly as similar as was usual
-    before it was lost (``return_drop``).
+    A frame is *missing* when the score falls below ``doubt``, or for some frames below half of
+    it where the target's colours are still there (below ``gone`` it counts twice), when too
+    little of the target is ``visible`` at the frame's edge, or when the candidate is another
+    object: its identity is ``different``, or is suddenly less like the target than usual
+    (``drop``), or is more like a known look-alike (``rival_margin``). A frame that is not
+    missing, reaches ``sure`` and has a ``sharp`` response makes the target tracked; ``patience``
+    missing frames in a row make it lost; what lies between is uncertain. A lost target is taken
+    up again with ``return_score`` and an identity that is the ``same``, and nearly as similar as
+    was usual before it was lost (``return_drop``).
     """
 
     def __init__(self, policy: PresencePolicy) -> None:
         self.policy = policy
         self.state = State.TRACKING
-        self._missing = 0
+        self._missing = self._doubted = 0
         self._usual = -1.0
 
     def update(self, evidence: Evidence) -> State:
@@ -57,8 +58,9 @@ class Presence:
         policy = self.policy
         if self.state is State.LOST:
             if self._returned(evidence):
-                self.state, self._missing = State.TRACKING, 0
+                self.state, self._missing, self._doubted = State.TRACKING, 0, 0
             return self.state
+        self._doubted = self._doubted + 1 if evidence.score < policy.doubt else 0
         missing = self._is_missing(evidence)
         if missing:
             self._missing += 2 if evidence.score < policy.gone else 1
@@ -83,8 +85,9 @@ class Presence:
 
     def _is_missing(self, evidence: Evidence) -> bool:
         policy = self.policy
+        excused = evidence.coloured and self._doubted <= MOST_EXCUSED
         return (
-            evidence.score < (policy.doubt / 2 if evidence.coloured else policy.doubt)
+            evidence.score < (policy.doubt / 2 if excused else policy.doubt)
             or evidence.visible < policy.visible
             or self._other(evidence.similarity, evidence.rival)
         )

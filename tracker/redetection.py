@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from itertools import chain, cycle, islice, product
+from itertools import chain, cycle, islice, product, repeat
 
 from tracker.crop import Region
 
 CROPS_A_FRAME = 2
-OVERLAP = 0.5  # of the search side: a target at the rim of one region is inside the next
 COARSE = 2.0  # a region so many times as large still shows the target, at a fraction of the cost
+OVERLAP = 0.3  # of the search side, about that of a target: at the rim of one it is inside the next
+COARSE_OVERLAP = 0.2  # in a coarse region it is smaller
+NEAR = 16  # frames in each of which the last position is looked at; later in every second one
+TILES_BETWEEN = 2  # coarse regions from one beside the last position to the next, after one round
 
 
 class Rescan:
     """An endless walk over the frame for one lost target.
 
-    Every frame looks at the last position again, where most targets return and where one
-    that was given up too early still is; and at one more place of a walk: first around the
-    last position, then in turns over the whole frame in coarse regions, nearest first, and
-    beside the last position at the usual scale, since what is small does not show in a coarse
-    one. A frame costs ``CROPS_A_FRAME`` crops, whatever its size.
+    The last position is looked at again and again, where most targets return and where one
+    that was given up too early still is. The other crops go on a walk: first around the last
+    position, then in turns over the whole frame in coarse regions, nearest first, and beside
+    the last position at the usual scale, since what is small does not show in a coarse one. A
+    frame costs ``CROPS_A_FRAME`` crops, whatever its size.
 
     Args:
         region: normal search region at the last position.
@@ -28,17 +31,18 @@ class Rescan:
     """
 
     def __init__(self, region: Region, width: int, height: int) -> None:
-        self._home = region
+        self._home, self._frames = region, 0
+        tiles, beside = self._tiles(width, height), self._beside(width, height)
+        self._near = NEAR if len(tiles) + len(beside) > 1 else math.inf
         around = Region(region.cx, region.cy, region.side * COARSE)
-        self._walk = chain([around], self._in_turns(width, height))
+        self._walk = chain([around], _in_turns(tiles, beside))
 
     def next(self) -> list[Region]:
         """The regions of this frame."""
-        return [self._home, *islice(self._walk, CROPS_A_FRAME - 1)]
-
-    def _in_turns(self, width: int, height: int) -> Iterator[Region]:
-        tiles, beside = self._tiles(width, height), self._beside(width, height)
-        return chain.from_iterable(zip(cycle(tiles), cycle(beside))) if beside else cycle(tiles)
+        self._frames += 1
+        at_home = self._frames <= self._near or self._frames % 2 == 0
+        home = [self._home] if at_home else []
+        return [*home, *islice(self._walk, CROPS_A_FRAME - len(home))]
 
     def _beside(self, width: int, height: int) -> list[Region]:
         """Regions of the usual scale all around the last position."""
@@ -54,10 +58,20 @@ class Rescan:
     def _tiles(self, width: int, height: int) -> list[Region]:
         """Coarse regions that cover the frame, nearest to the last position first."""
         side = min(self._home.side * COARSE, 2.0 * max(width, height))
-        step = side * (1 - OVERLAP)
+        step = side * (1 - COARSE_OVERLAP)
         xs, ys = _places(width, side, step), _places(height, side, step)
         tiles = [Region(x, y, side) for y in ys for x in xs]
         return sorted(tiles, key=lambda r: math.hypot(r.cx - self._home.cx, r.cy - self._home.cy))
+
+
+def _in_turns(tiles: list[Region], beside: list[Region]) -> Iterator[Region]:
+    walk = cycle(tiles)
+    if not beside:
+        yield from walk
+    counts = chain(repeat(1, len(beside)), repeat(TILES_BETWEEN))
+    for count, place in zip(counts, cycle(beside), strict=False):
+        yield from islice(walk, count)
+        yield place
 
 
 def _places(length: int, side: float, step: float) -> list[float]:

@@ -168,12 +168,19 @@ class Target:
         )
         return [first] if float(iou(first.box, second.box)) > 0.5 else [first, second]
 
-    def _peaks(self, spec: ModelSpec, output: SearchOutput, index: int) -> list[Candidate]:
-        """What looks like the target in the regions of this frame."""
+    def _peaks(
+        self, spec: ModelSpec, output: SearchOutput, index: int, whole: bool = False
+    ) -> list[Candidate]:
+        """What looks like the target in the regions of this frame.
+
+        Args:
+            whole: leave out what a region's edge may cut off: it can be of any size.
+        """
         return [
             peak
             for i, region in enumerate(self.regions)
             for peak in box_policy.peaks(spec, output, index + i, region, spec.presence.doubt)
+            if not whole or region.shows(peak.box)
         ]
 
     def _likeness(self, candidate: Candidate) -> float:
@@ -217,7 +224,7 @@ class Target:
         self.regions, self.response = regions, output.score[index]
         possible = [
             peak
-            for peak in self._peaks(spec, output, index)
+            for peak in self._peaks(spec, output, index, whole=True)
             if not _claimed(peak.box, taken) and self._may_return(peak.box, image)
         ]
         if not possible:

@@ -91,6 +91,23 @@ def test_to_the_crop_and_back(x: float, y: float, w: float, h: float, side: floa
     assert np.allclose(back, (x, y, w, h), atol=1e-2)
 
 
+@pytest.mark.parametrize(
+    ("box", "whole"),
+    [
+        ((60.0, 70.0, 40.0, 30.0), True),
+        ((53.0, 53.0, 94.0, 94.0), True),
+        ((50.0, 70.0, 40.0, 30.0), False),  # at the left edge
+        ((60.0, 70.0, 89.5, 30.0), False),  # so near to the right one that it may be cut off
+        ((60.0, 30.0, 40.0, 60.0), False),
+        ((60.0, 70.0, 40.0, 90.0), False),
+    ],
+)
+def test_a_region_shows_all_of_what_lies_inside(
+    box: tuple[float, float, float, float], whole: bool
+) -> None:
+    assert Region(100.0, 100.0, 100.0).shows(box) == whole
+
+
 def test_mean_colour_of_a_plain_frame() -> None:
     assert mean_colour(np.full((700, 900, 3), (1, 2, 3), np.uint8)) == (1.0, 2.0, 3.0)
 

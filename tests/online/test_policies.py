@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 
 import numpy as np
@@ -23,8 +24,8 @@ from tracker.box_policy import (
 )
 from tracker.crop import Region
 from tracker.memory import RIVALS, Memory
-from tracker.presence import Evidence, Presence
-from tracker.redetection import CROPS_A_FRAME, Rescan
+from tracker.presence import MOST_EXCUSED, Evidence, Presence
+from tracker.redetection import CROPS_A_FRAME, NEAR, Rescan
 from tracker.results import State
 from tracker.runtime import SearchOutput
 from tracker.scale_policy import decide as decide_scale
@@ -180,6 +181,16 @@ def test_what_a_usual_look_is_follows_the_target() -> None:
     assert presence.looks_as_usual(0.62) and not presence.looks_as_usual(0.58)
 
 
+def test_colours_excuse_a_low_score_for_some_frames_only() -> None:
+    presence = Presence(dataclasses.replace(POLICY, doubt=0.4, patience=2))
+    presence.update(seen(0.9, 0.9))
+    faint = dataclasses.replace(seen(0.3, 0.9), coloured=True)
+    states = [presence.update(faint) for _ in range(MOST_EXCUSED + 2)]
+    assert states == [State.UNCERTAIN] * (MOST_EXCUSED + 1) + [State.LOST]
+    presence.update(seen(0.95, 0.9))
+    assert presence.update(faint) is State.UNCERTAIN, "what is found again is excused anew"
+
+
 @pytest.mark.parametrize("size", [(640, 480), (1920, 1080), (100, 2000), (64, 48)])
 @pytest.mark.parametrize("home", [(100, 100, 80), (10, 10, 300), (600, 400, 900)])
 def test_a_rescan_sees_every_place_of_the_frame(
@@ -200,7 +211,28 @@ def test_beside_the_last_position_is_searched_at_the_usual_scale() -> None:
     rescan = Rescan(home, 800, 600)
     regions = [r for _ in range(1 + 2 * 8) for r in rescan.next() if r.side == home.side]
     places = {((r.cx - 400) / 100, (r.cy - 300) / 100) for r in regions}
-    assert places == {(x, y) for x in (-0.5, 0.0, 0.5) for y in (-0.5, 0.0, 0.5)}
+    assert {(round(x, 6), round(y, 6)) for x, y in places} == {
+        (x, y) for x in (-0.7, 0.0, 0.7) for y in (-0.7, 0.0, 0.7)
+    }
+
+
+def test_a_small_target_is_looked_for_in_all_of_a_large_frame_within_two_seconds() -> None:
+    rescan = Rescan(Region(300.0, 200.0, 175.0), 1920, 1080)  # of 50 x 50 pixels
+    regions = [r for _ in range(60) for r in rescan.next()]
+    for x, y in itertools.product(np.linspace(25, 1895, 60), np.linspace(25, 1055, 40)):
+        # twice as coarse, all of it inside
+        assert any(max(abs(r.cx - x), abs(r.cy - y)) < r.side / 2 - 25 for r in regions)
+
+
+def test_the_last_position_is_looked_at_in_every_frame_and_later_in_every_second_one() -> None:
+    home = Region(400.0, 300.0, 100.0)
+    rescan = Rescan(home, 800, 600)
+    looks = [home in rescan.next() for _ in range(NEAR + 20)]
+    assert looks == [True] * NEAR + [False, True] * 10
+    alone = Rescan(Region(32.0, 24.0, 400.0), 64, 48)
+    for _ in range(NEAR + 20):
+        regions = alone.next()
+        assert len(set(regions)) == len(regions), "no place is looked at twice in one frame"
 
 
 @pytest.mark.parametrize(
