@@ -65,10 +65,12 @@ class Rescan:
 
 
 def _in_turns(tiles: list[Region], beside: list[Region]) -> Iterator[Region]:
+    """Both without end: one of each at first, later ``TILES_BETWEEN`` tiles to one beside."""
     walk = cycle(tiles)
     if not beside:
         yield from walk
-    counts = chain(repeat(1, len(beside)), repeat(TILES_BETWEEN))
+    later = min(TILES_BETWEEN, len(tiles))  # none twice in one frame
+    counts = chain(repeat(1, len(beside)), repeat(later))
     for count, place in zip(counts, cycle(beside), strict=False):
         yield from islice(walk, count)
         yield place

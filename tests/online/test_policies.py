@@ -229,10 +229,18 @@ def test_the_last_position_is_looked_at_in_every_frame_and_later_in_every_second
     rescan = Rescan(home, 800, 600)
     looks = [home in rescan.next() for _ in range(NEAR + 20)]
     assert looks == [True] * NEAR + [False, True] * 10
-    alone = Rescan(Region(32.0, 24.0, 400.0), 64, 48)
+
+
+@pytest.mark.parametrize(
+    "home",
+    [Region(32.0, 24.0, 400.0), Region(5.0, 24.0, 50.0), Region(5.0, 5.0, 50.0)],
+    ids=["one coarse region", "and one beside", "and three"],
+)
+def test_no_place_of_a_small_frame_is_looked_at_twice_at_once(home: Region) -> None:
+    rescan = Rescan(home, 64, 48)
     for _ in range(NEAR + 20):
-        regions = alone.next()
-        assert len(set(regions)) == len(regions), "no place is looked at twice in one frame"
+        regions = rescan.next()
+        assert len(set(regions)) == len(regions)
 
 
 @pytest.mark.parametrize(
