@@ -12,13 +12,18 @@ from tests.training.data import tiny_kestrel  # noqa: E402
 from tests.training.test_train_tool import tool  # noqa: E402
 from tracker.network.kestrel import Kestrel  # noqa: E402
 from tracker.training.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
+from tracker.training.record import training_record  # noqa: E402
 
 
-def run_of(network: Kestrel, path: Path, **settings: int) -> dict[str, torch.Tensor]:
+def run_of(
+    network: Kestrel, path: Path, steps: int | None = 7, **settings: int
+) -> dict[str, torch.Tensor]:
+    """Save a run of so many steps; ``None``: what it began with."""
     state = network.state_dict()
     record = {"commands": [path.name], "settings": settings}
     content = {"network": "kestrel", "model": state, "average": state, "record": record}
-    save_checkpoint(path, content)
+    made = {} if steps is None else {"step": steps, "seconds": 3600.0}
+    save_checkpoint(path, content | made)
     return state
 
 
@@ -39,6 +44,19 @@ def test_the_mean_is_weighted_and_the_rest_is_the_first_ones(
     assert moved > 0.01
     status, said = tool(monkeypatch, capsys, "average", *arguments)
     assert (status, said.count("\n")) == (2, 1) and "give --overwrite" in said
+
+
+def test_the_start_may_come_first_and_the_record_is_the_run_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start, run, out = (tmp_path / f"{name}.pt" for name in ("start", "checkpoint", "mean"))
+    run_of(tiny_kestrel(1), start, steps=None)
+    run_of(tiny_kestrel(2), run)
+    arguments = ("--checkpoint", start, "--checkpoint", run, "--out", out)
+    assert tool(monkeypatch, capsys, "average", *arguments) == (0, "")
+    record = training_record(load_checkpoint(out))
+    assert (record["commands"], record["steps"], record["hours"]) == (["checkpoint.pt"], 7, 1.0)
+    assert training_record(load_checkpoint(start))["steps"] == 0  # it can be exported, too
 
 
 @pytest.mark.parametrize(

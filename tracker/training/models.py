@@ -83,7 +83,9 @@ def load_weights(network: nn.Module, state: dict[str, Tensor], path: Path) -> No
 
 
 def averaged(contents: Sequence[tuple[Path, dict[str, Any], float]]) -> dict[str, Any]:
-    """The first of some checkpoints with the weighted mean of the averaged weights of all.
+    """The first of some runs with the weighted mean of the averaged weights of all.
+
+    What a run began with (``start.pt``) is no run: it may come first, and the record is another's.
 
     Args:
         contents: path (for messages), checkpoint and weight of each.
@@ -91,10 +93,10 @@ def averaged(contents: Sequence[tuple[Path, dict[str, Any], float]]) -> dict[str
     Raises:
         UserError: they are not of one build.
     """
-    first, content, _ = contents[0]
+    first, content, _ = next((c for c in contents if "step" in c[1]), contents[0])
     total = sum(weight for _, _, weight in contents)
     state = content["average"]
-    for path, other, _ in contents[1:]:
+    for path, other, _ in contents:
         shapes = [{k: v.shape for k, v in c["average"].items()} for c in (content, other)]
         if content["network"] != other["network"] or shapes[0] != shapes[1]:
             raise UserError(f"{path} is of another build than {first}; they cannot be averaged")

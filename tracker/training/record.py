@@ -37,9 +37,12 @@ def make_record(
 
 
 def training_record(checkpoint: dict[str, Any]) -> dict[str, Any]:
-    """The record of a checkpoint as a model file holds it, without folders of this machine."""
+    """The record of a checkpoint as a model file holds it, without folders of this machine.
+
+    What a run began with has made no steps.
+    """
     record, options = checkpoint.get("record", {}), checkpoint.get("options", {})
-    step, batch = int(checkpoint["step"]), int(options.get("batch", 0))
+    step, batch = int(checkpoint.get("step", 0)), int(options.get("batch", 0))
     result = {
         "commands": record.get("commands", []),
         "data": record.get("data", []),
@@ -47,7 +50,7 @@ def training_record(checkpoint: dict[str, Any]) -> dict[str, Any]:
         "seed": options.get("seed"),
         "steps": step,
         "pairs": step * batch,
-        "hours": round(float(checkpoint["seconds"]) / 3600, 2),
+        "hours": round(float(checkpoint.get("seconds", 0)) / 3600, 2),
         "options": options,
     }
     return dict(_plain(result))
