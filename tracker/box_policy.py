@@ -171,6 +171,20 @@ def peaks(
     return found
 
 
+def followed(spec: ModelSpec, peak: Candidate, last: Box) -> Box:
+    """The box of a peak, its size smoothed as that of ``decide``.
+
+    Args:
+        last: the target's box in the last frame.
+    """
+    policy, (x, y, w, h), (_, _, last_w, last_h) = spec.online, peak.box, last
+    assert isinstance(policy, BoxPolicy)
+    penalty = size_penalty(w, h, last_w, last_h, policy.penalty)
+    rate = min(policy.size_rate * peak.score * penalty, 1.0)
+    new_w, new_h = last_w + rate * (w - last_w), last_h + rate * (h - last_h)
+    return x + (w - new_w) / 2, y + (h - new_h) / 2, new_w, new_h
+
+
 def _cells_from(score: Array, least: float) -> list[int]:
     """Numbers of the cells that score at least so much."""
     cells: list[int] = (score >= least).ravel().nonzero()[0].tolist()

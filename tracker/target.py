@@ -16,6 +16,7 @@ from tracker.crop import Colour, Region, mean_colour
 from tracker.exemplar import Exemplar
 from tracker.geometry import check_box, clip_box, iou
 from tracker.image import Image
+from tracker.look_alikes import Look, unless_exchanged
 from tracker.memory import Memory
 from tracker.motion import Motion
 from tracker.presence import Evidence, Presence
@@ -69,6 +70,7 @@ class Target:
     _lost_for: int = 0  # frames
     _sure_frames: int = 0
     _refreshes: int = 0
+    _look: Look | None = None  # at the frame before
     _last: TrackResult | None = None
     _rested: bool = False
 
@@ -96,7 +98,7 @@ class Target:
     def plan(self, spec: ModelSpec, width: int, height: int) -> list[Region]:
         """The regions that a search of this frame needs."""
         if self.frame_size != (width, height):
-            self.frame_size, self._rescan = (width, height), None
+            self.frame_size, self._rescan, self._look = (width, height), None, None
             self.box = clip_box(self.box, width, height, 2.0)
         self.crop_size = spec.search_size
         self._rested = False
@@ -104,6 +106,7 @@ class Target:
         if spec.kind == "response":
             self.regions = scale_policy.search_regions(spec, self.box)
         elif self.lost:
+            self._look = None
             if self._rescan is None:
                 # what misled the tracker at the end may have been of any size
                 self.box = self._usual_size.around(self.box)
@@ -140,7 +143,7 @@ class Target:
         assert self._last is not None
         self.box = self._inside(self._expected(spec))
         self.exemplar.count(sure=True)
-        self._rested = True
+        self._rested, self._look = True, None
         return replace(self._last, box=self.box)
 
     def refresh(self, network: Network, image: Image) -> None:
@@ -286,9 +289,15 @@ class Target:
     def _decide(self, spec: ModelSpec, output: SearchOutput, index: int) -> Candidate:
         if spec.kind == "response":
             return scale_policy.decide(spec, output, index, self.regions, self.box)
-        return box_policy.decide(
-            spec, output, index, self.regions[0], self.box, identify=self._asks_who(spec)
+        region, last = self.regions[0], self.box
+        candidate = box_policy.decide(
+            spec, output, index, region, last, identify=self._asks_who(spec)
         )
+        before, now = self._look, Look(output, index, region)
+        self._look = now
+        if before is None:
+            return candidate
+        return unless_exchanged(spec, before, now, last, candidate)
 
     def _asks_who(self, spec: ModelSpec) -> bool:
         """Whether the identity is asked for: in every second sure frame, and before learning."""

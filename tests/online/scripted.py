@@ -86,3 +86,34 @@ def scene(
         x, y, w, h = (round(v) for v in box)
         image[max(y, 0) : max(y + h, 0), max(x, 0) : max(x + w, 0)] = (40, 220, 40)
     return image
+
+
+def see_both(target: float, other: float) -> Callable[[np.ndarray], SearchOutput]:
+    """Scores of a target, which is green, and of a brighter thing with less of its identity."""
+
+    def see(crop: np.ndarray) -> SearchOutput:
+        answer = response(0.01, (96, 96, 160, 160), identity=0.0, size=len(crop))
+        red = crop[..., 2]
+        green = (crop[..., 1] > 127) & (red < 100)
+        for shown, score, identity in ((green, target, 0.95), (red > 200, other, 0.8)):
+            ys, xs = np.nonzero(shown)
+            if len(xs) < 20:
+                continue
+            x1, y1, x2, y2 = (float(v) for v in (xs.min(), ys.min(), xs.max() + 1, ys.max() + 1))
+            one = response(score, (x1, y1, x2, y2), identity, len(crop))
+            row, column = np.unravel_index(one.score[0].argmax(), one.score[0].shape)
+            answer.score[0, row, column] = score
+            answer.boxes[0, :, row, column] = one.boxes[0, :, row, column]
+            cells = np.s_[:, int(y1 // 16) : int(y2 // 16) + 1, int(x1 // 16) : int(x2 // 16) + 1]
+            answer.identity[0][cells] = one.identity[0][cells]
+        return answer
+
+    return see
+
+
+def both(box: tuple[float, float, float, float], other: tuple[float, float]) -> np.ndarray:
+    """The target, and something of 50 x 40 pixels that is brighter, at ``other``."""
+    image = scene(box)
+    x, y = (round(v) for v in other)
+    image[y : y + 40, x : x + 50] = (40, 220, 240)
+    return image

@@ -7,7 +7,15 @@ import math
 import numpy as np
 import pytest
 
-from tests.online.scripted import SPEC, ScriptedNetwork, response, scene, see_green
+from tests.online.scripted import (
+    SPEC,
+    ScriptedNetwork,
+    both,
+    response,
+    scene,
+    see_both,
+    see_green,
+)
 from tracker import Session, SiameseTracker, State
 from tracker.geometry import iou
 from tracker.runtime import SearchOutput
@@ -155,38 +163,11 @@ def test_another_object_in_the_targets_place_is_noticed_a_frame_late_at_most(swa
     assert results[doubted].similarity == pytest.approx(0.1, abs=0.01)
 
 
-def see_two(crop: np.ndarray) -> SearchOutput:
-    """The target is green and scores .8; a brighter thing .95, with less of its identity."""
-    answer = response(0.01, (96, 96, 160, 160), identity=0.0, size=len(crop))
-    red = crop[..., 2]
-    target = (crop[..., 1] > 127) & (red < 100)
-    for shown, score, identity in ((target, 0.8, 0.95), (red > 200, 0.95, 0.8)):
-        ys, xs = np.nonzero(shown)
-        if len(xs) < 20:
-            continue
-        x1, y1, x2, y2 = (float(v) for v in (xs.min(), ys.min(), xs.max() + 1, ys.max() + 1))
-        one = response(score, (x1, y1, x2, y2), identity, len(crop))
-        row, column = np.unravel_index(one.score[0].argmax(), one.score[0].shape)
-        answer.score[0, row, column] = score
-        answer.boxes[0, :, row, column] = one.boxes[0, :, row, column]
-        cells = np.s_[:, int(y1 // 16) : int(y2 // 16) + 1, int(x1 // 16) : int(x2 // 16) + 1]
-        answer.identity[0][cells] = one.identity[0][cells]
-    return answer
-
-
-def both(box: tuple[float, float, float, float], other: tuple[float, float]) -> np.ndarray:
-    """The target, and something of its size that is brighter, at ``other``."""
-    image = scene(box)
-    x, y = (round(v) for v in other)
-    image[y : y + 40, x : x + 50] = (40, 220, 240)
-    return image
-
-
 @pytest.mark.parametrize("other", [(390.0, 205.0), (200.0, 205.0), (300.0, 130.0)])
 def test_of_two_alike_the_lost_target_is_the_one_of_its_identity(
     other: tuple[float, float],
 ) -> None:
-    network, start = ScriptedNetwork(see_two), (300.0, 200.0, 50.0, 40.0)
+    network, start = ScriptedNetwork(see_both(0.8, 0.95)), (300.0, 200.0, 50.0, 40.0)
     tracker = left(network, start, frames=20)
     results = [tracker.update(both(start, other)) for _ in range(20)]
     assert results[-1].state is State.TRACKING

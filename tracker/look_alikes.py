@@ -1,0 +1,76 @@
+"""A leap to a look-alike: two objects do not change places from one frame to the next.
+
+Where something like the target stands beside it, one frame in which that scores more would
+be enough to go over to it for good. Between two frames it is told by place: what is now where
+the other one was is the other one (Mayer et al. 2021, "Learning Target Candidate Association to
+Keep Track of What Not to Track", section 3; theirs is learned, and keeps all candidates).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from tracker import box_policy
+from tracker.box_policy import Candidate
+from tracker.crop import Region
+from tracker.geometry import iou
+from tracker.results import Box
+from tracker.runtime import SearchOutput
+from tracker.spec import ModelSpec
+
+APART = 0.3  # overlap of boxes; from there on they are of one object
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one search showed; kept until the next.
+
+    Attributes:
+        output: of the search graph; ``index`` picks the crop in its batch.
+        region: that the crop shows.
+    """
+
+    output: SearchOutput
+    index: int
+    region: Region
+
+    def peaks(self, spec: ModelSpec) -> list[Candidate]:
+        """What may be the target, or something like it."""
+        return box_policy.peaks(spec, self.output, self.index, self.region, spec.presence.doubt)
+
+
+def unless_exchanged(
+    spec: ModelSpec, before: Look, now: Look, last: Box, candidate: Candidate
+) -> Candidate:
+    """The candidate, or what stands where the target was if that is a look-alike beside it.
+
+    Args:
+        before, now: looks at the last frame and at this one.
+        last: the target's box in the last frame.
+        candidate: what was chosen in this frame.
+    """
+    if not _leaps(last, candidate.box) or _overlap(last, candidate.box) >= APART:
+        return candidate
+    others = [p.box for p in before.peaks(spec) if _overlap(p.box, last) < APART]
+    if not any(_overlap(candidate.box, other) >= APART for other in others):
+        return candidate
+    staying = [
+        peak
+        for peak in now.peaks(spec)
+        if _overlap(peak.box, last) > max(APART, *(_overlap(peak.box, o) for o in others))
+    ]
+    if not staying:
+        return candidate
+    best = max(staying, key=lambda peak: peak.score)
+    return replace(best, box=box_policy.followed(spec, best, last))
+
+
+def _leaps(last: Box, box: Box) -> bool:
+    """Whether a box moved so far that it may be apart from the last one; cheap."""
+    x, y, w, h = last
+    dx, dy = box[0] + box[2] / 2 - x - w / 2, box[1] + box[3] / 2 - y - h / 2
+    return abs(dx) / w + abs(dy) / h > 0.25
+
+
+def _overlap(a: Box, b: Box) -> float:
+    return float(iou(a, b))
