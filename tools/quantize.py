@@ -93,7 +93,7 @@ def to_int8(
 
     half = len(feeds) // 2
     ranges, judged = feeds[:half], feeds[half:]
-    int8 = precision.Int8(files.search, ranges, args.percentile, args.reduce_range)
+    int8 = precision.Int8(files.search, ranges, args.percentile, args.full_range)
     layers = int8.layers[args.float_first :]
     if not layers:
         raise UserError(
@@ -119,7 +119,7 @@ def to_int8(
     notes |= {
         "float_layers": int8.layers[: args.float_first],
         "percentile": args.percentile,
-        "7_bit": args.reduce_range,
+        "7_bit": not args.full_range,
     }
     return int8.quantize(layers)
 
@@ -146,7 +146,8 @@ def parse_arguments() -> argparse.Namespace:
     add("--sensitivity", action="store_true", help="also print what each layer costs; minutes")
     add("--percentile", type=number(50, 100, "percentage"), default=99.999,
         help="percent of a tensor's values that its range holds (default: 99.999)")  # fmt: skip
-    add("--reduce-range", action="store_true", help="7-bit weights, for processors without VNNI")
+    add("--full-range", action="store_true",
+        help="8-bit weights instead of 7-bit ones: wrong on processors without VNNI")  # fmt: skip
     add("--threads", type=thread_count, help="threads of the float32 model")
     add("--seed", type=int, default=0, help="of the choice of crops")
     add("--out", type=file_stem, required=True, metavar="STEM", help="such as weights/kestrel-int8")

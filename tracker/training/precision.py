@@ -100,7 +100,8 @@ class Int8:
         content: of the float32 search graph.
         feeds: inputs of the graph, for the ranges.
         percentile: share of the values of a tensor that its range holds; 100 for all.
-        reduce_range: 7-bit weights, which do not overflow on processors without VNNI.
+        full_range: 8-bit weights instead of 7-bit ones. Processors without VNNI add two
+            products in 16 bits, which 8-bit weights overflow.
     """
 
     def __init__(
@@ -108,13 +109,13 @@ class Int8:
         content: bytes,
         feeds: Sequence[Feed],
         percentile: float = 100.0,
-        reduce_range: bool = False,
+        full_range: bool = False,
     ) -> None:
         content = equalise(content, feeds)
         self._model = onnx.shape_inference.infer_shapes(onnx.load_from_string(content))
-        self._reduce_range = reduce_range
+        self._full_range = full_range
         self._ranges = _calibrate(content, feeds, percentile)
-        top = 64 if reduce_range else 127  # as the quantiser does, whose scales are used
+        top = 127 if full_range else 64  # as the quantiser does, whose scales are used
         self._weights = rounded_weights(content, self.layers, feeds, top)
         self._pixels = _find_pixels(self._model.graph)
         if self._pixels is not None:  # whatever was seen: the pixels themselves are the codes
@@ -150,7 +151,7 @@ class Int8:
         quantizer = QDQQuantizer(
             model,
             per_channel=True,
-            reduce_range=self._reduce_range,
+            reduce_range=not self._full_range,
             weight_qType=QuantType.QInt8,
             activation_qType=QuantType.QUInt8,
             tensors_range=self._ranges,
