@@ -19,6 +19,7 @@ from tracker.runtime import SearchOutput
 from tracker.spec import ModelSpec
 
 APART = 0.3  # overlap of boxes; from there on they are of one object
+LIKELY = 0.5  # score: with less it is rather not the target that stands there
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,9 @@ class Look:
     index: int
     region: Region
 
-    def peaks(self, spec: ModelSpec) -> list[Candidate]:
-        """What may be the target, or something like it."""
-        return box_policy.peaks(spec, self.output, self.index, self.region, spec.presence.doubt)
+    def peaks(self, spec: ModelSpec, least: float) -> list[Candidate]:
+        """What looks like the target, with a score of at least so much."""
+        return box_policy.peaks(spec, self.output, self.index, self.region, least)
 
 
 def unless_exchanged(
@@ -45,18 +46,20 @@ def unless_exchanged(
     """The candidate, or what stands where the target was if that is a look-alike beside it.
 
     Args:
-        before, now: looks at the last frame and at this one.
-        last: the target's box in the last frame.
+        before, now: the last look and the one at this frame.
+        last: the target's box before this frame.
         candidate: what was chosen in this frame.
     """
     if not _leaps(last, candidate.box) or _overlap(last, candidate.box) >= APART:
         return candidate
-    others = [p.box for p in before.peaks(spec) if _overlap(p.box, last) < APART]
+    others = [
+        p.box for p in before.peaks(spec, spec.presence.doubt) if _overlap(p.box, last) < APART
+    ]
     if not any(_overlap(candidate.box, other) >= APART for other in others):
         return candidate
     staying = [
         peak
-        for peak in now.peaks(spec)
+        for peak in now.peaks(spec, LIKELY)
         if _overlap(peak.box, last) > max(APART, *(_overlap(peak.box, o) for o in others))
     ]
     if not staying:

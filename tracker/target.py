@@ -70,7 +70,7 @@ class Target:
     _lost_for: int = 0  # frames
     _sure_frames: int = 0
     _refreshes: int = 0
-    _look: Look | None = None  # at the frame before
+    _look: Look | None = None  # the last one
     _last: TrackResult | None = None
     _rested: bool = False
 
@@ -143,7 +143,7 @@ class Target:
         assert self._last is not None
         self.box = self._inside(self._expected(spec))
         self.exemplar.count(sure=True)
-        self._rested, self._look = True, None
+        self._rested = True
         return replace(self._last, box=self.box)
 
     def refresh(self, network: Network, image: Image) -> None:
