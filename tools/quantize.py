@@ -147,7 +147,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--percentile", type=number(50, 100, "percentage"), default=99.999,
         help="percent of a tensor's values that its range holds (default: 99.999)")  # fmt: skip
     add("--full-range", action="store_true",
-        help="8-bit weights instead of 7-bit ones: wrong on processors without VNNI")  # fmt: skip
+        help="8-bit weights instead of 7-bit ones: less exact where VNNI is missing")  # fmt: skip
     add("--threads", type=thread_count, help="threads of the float32 model")
     add("--seed", type=int, default=0, help="of the choice of crops")
     add("--out", type=file_stem, required=True, metavar="STEM", help="such as weights/kestrel-int8")
