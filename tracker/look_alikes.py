@@ -19,6 +19,7 @@ from tracker.runtime import SearchOutput
 from tracker.spec import ModelSpec
 
 APART = 0.3  # overlap of boxes; from there on they are of one object
+LEAP = 0.25  # of a box's sides: with a shorter step it is not apart from where it was
 LIKELY = 0.5  # score: with less it is rather not the target that stands there
 
 
@@ -69,10 +70,10 @@ def unless_exchanged(
 
 
 def _leaps(last: Box, box: Box) -> bool:
-    """Whether a box moved so far that it may be apart from the last one; cheap."""
+    """Whether the step from the last box is a long one: cheaper to ask than the overlap."""
     x, y, w, h = last
     dx, dy = box[0] + box[2] / 2 - x - w / 2, box[1] + box[3] / 2 - y - h / 2
-    return abs(dx) / w + abs(dy) / h > 0.25
+    return abs(dx) / w + abs(dy) / h > LEAP
 
 
 def _overlap(a: Box, b: Box) -> float:

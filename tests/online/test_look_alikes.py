@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
 
-from tests.online.scripted import SPEC, ScriptedNetwork, both, scene, see_both
+from tests.online.scripted import ScriptedNetwork, both, scene, see_both
 from tracker import Session, SiameseTracker, State
 from tracker.geometry import iou
 from tracker.look_alikes import LIKELY
 
 Place = tuple[float, float]
+START = (300.0, 200.0, 50.0, 40.0)
 BESIDE = [(360.0, 205.0), (240.0, 195.0), (305.0, 150.0)]
 WEAK, STRONG = 0.55, 0.95  # the window's share is .3: the weaker one in the middle has a lower rank
 
@@ -25,9 +24,6 @@ def started(seen: list[np.ndarray]) -> tuple[SiameseTracker, ScriptedNetwork]:
     for image in seen:
         assert tracker.update(image).state is State.TRACKING
     return tracker, network
-
-
-START = (300.0, 200.0, 50.0, 40.0)
 
 
 @pytest.mark.parametrize("other", BESIDE)
@@ -72,8 +68,7 @@ def test_what_was_seen_before_a_frame_of_another_size_counts_for_nothing() -> No
 def test_each_of_several_targets_stays_where_it_is() -> None:
     """The targets of a session are each other's look-alikes."""
     other = BESIDE[0]
-    narrow = dataclasses.replace(SPEC.online, size_rate=0.5)
-    network = ScriptedNetwork(see_both(0.9, 0.6), spec=dataclasses.replace(SPEC, online=narrow))
+    network = ScriptedNetwork(see_both(0.9, 0.6))
     session, image = Session(network), both(START, other)
     first, second = session.add(image, START), session.add(image, (*other, 50.0, 40.0))
     for target, bright in ((0.9, 0.6), (WEAK, STRONG), (STRONG, WEAK), (0.9, 0.6)):
