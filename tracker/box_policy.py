@@ -8,8 +8,8 @@ aspect, linear interpolation of the size).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -28,8 +28,7 @@ _NEIGHBOURS = np.ones((3, 3), np.uint8)
 MOST_PEAKS = 8  # peaks of one response that are looked at
 
 
-@dataclass(frozen=True)
-class Candidate:
+class Candidate(NamedTuple):
     """The best answer of one search.
 
     Attributes:
@@ -127,7 +126,7 @@ def _best_cell(
 
     A penalty only lowers a rank: where the next cell's could not win without one, none can.
     """
-    ranks = cv2.scaleAdd(score, 1 - policy.window, window).ravel()
+    ranks = (score * np.float32(1 - policy.window) + window).ravel()
     best, found = -1.0, (0, 1.0, (0.0, 0.0, 0.0, 0.0))
     while True:
         cell = int(ranks.argmax())
@@ -213,12 +212,15 @@ def rivals(
     if output.boxes is None or output.identity is None or 2 * len(high) >= score.size:
         return []  # half of the response is high: it tells nothing apart
     x1, y1, x2, y2 = region.to_crop(chosen, _crop_size(spec, score)).tolist()
-    found = []
-    for cell in _peak_cells(score, high)[:MOST_PEAKS]:
+    apart = {}
+    for cell in high:
         a, b, c, d = corners = _corners(output.boxes[index], cell)
         if c <= x1 or a >= x2 or d <= y1 or b >= y2:
-            found.append(pooled_identity(output.identity[index], corners, spec.stride))
-    return found
+            apart[cell] = corners
+    return [
+        pooled_identity(output.identity[index], apart[cell], spec.stride)
+        for cell in _peak_cells(score, list(apart))[:MOST_PEAKS]
+    ]
 
 
 def size_penalty(width: float, height: float, w: float, h: float, strength: float) -> float:
@@ -263,12 +265,12 @@ def sharpness(score: Array) -> float:
     Tracking with Circulant Feature Maps", equation 12; a single peak among n cells gives n,
     and ``log APCE / log n`` is returned.
     """
-    low, high, _, _ = cv2.minMaxLoc(score)
-    mean, deviation = cv2.meanStdDev(score)
-    energy = deviation.item() ** 2 + (mean.item() - low) ** 2
+    cells = score.ravel()
+    above = cells - cells[cells.argmin()]
+    energy = float(above.dot(above)) / above.size
     if energy <= 1e-12:
         return 0.0
-    apce = (high - low) ** 2 / energy
+    apce = above.item(above.argmax()) ** 2 / energy
     return min(max(math.log(max(apce, 1.0)) / math.log(score.size), 0.0), 1.0)
 
 
@@ -281,9 +283,9 @@ def pooled_identity(features: Array, corners: Corners, stride: int) -> Array:
     """
     depth, rows, columns = features.shape
     x1, y1, x2, y2 = corners
-    cover_x, cover_y = _cover(x1, x2, columns, stride), _cover(y1, y2, rows, stride)
+    cover = _cover(y1, y2, rows, stride)[:, None] * _cover(x1, x2, columns, stride)
     # dot: between two runs of the network @ takes half as long again
-    vector = features.reshape(-1, columns).dot(cover_x).reshape(depth, rows).dot(cover_y)
+    vector = features.reshape(depth, -1).dot(cover.ravel())
     result: Array = vector * np.float32(1 / max(math.sqrt(float(vector.dot(vector))), 1e-9))
     return result
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -19,8 +19,7 @@ RIM = 0.02  # of a region's side: what comes so near to its edge may be cut off 
 SMALLEST, SMALL = 16, 50  # sides of regions, in pixels, that are aligned to pixels of their crop
 
 
-@dataclass(frozen=True)
-class Region:
+class Region(NamedTuple):
     """A square of the frame: middle (cx, cy) and side, in pixels; it may reach outside."""
 
     cx: float

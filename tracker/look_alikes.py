@@ -8,7 +8,7 @@ Keep Track of What Not to Track", section 3; theirs is learned, and keeps all ca
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from tracker import box_policy
 from tracker.box_policy import Candidate
@@ -23,22 +23,21 @@ LEAP = 0.25  # of a box's sides: with a shorter step it is not apart from where 
 LIKELY = 0.5  # score: with less it is rather not the target that stands there
 
 
-@dataclass(frozen=True)
-class Look:
+class Look(NamedTuple):
     """What one search showed; kept until the next.
 
     Attributes:
-        output: of the search graph; ``index`` picks the crop in its batch.
+        output: of the search graph; ``crop`` is the number of the crop in its batch.
         region: that the crop shows.
     """
 
     output: SearchOutput
-    index: int
+    crop: int
     region: Region
 
     def peaks(self, spec: ModelSpec, least: float) -> list[Candidate]:
         """What looks like the target, with a score of at least so much."""
-        return box_policy.peaks(spec, self.output, self.index, self.region, least)
+        return box_policy.peaks(spec, self.output, self.crop, self.region, least)
 
 
 def unless_exchanged(
@@ -66,7 +65,7 @@ def unless_exchanged(
     if not staying:
         return candidate
     best = max(staying, key=lambda peak: peak.score)
-    return replace(best, box=box_policy.followed(spec, best, last))
+    return best._replace(box=box_policy.followed(spec, best, last))
 
 
 def _leaps(last: Box, box: Box) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tracker.results import State
 from tracker.spec import PresencePolicy
@@ -11,8 +11,7 @@ MOST_EXCUSED = 30  # frames in a row by colours: something of the same may stand
 USUAL_RATE = 0.19  # how fast the usual similarity follows, each time the identity is asked for
 
 
-@dataclass(frozen=True)
-class Evidence:
+class Evidence(NamedTuple):
     """What one frame says of a target.
 
     Attributes:

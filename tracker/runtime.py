@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -27,8 +27,7 @@ Array = NDArray[np.float32]
 _FAR = 1e4  # no cell is so far from its crop, no response so strong
 
 
-@dataclass(frozen=True)
-class SearchOutput:
+class SearchOutput(NamedTuple):
     """What the search graph says of a batch of search crops.
 
     Attributes:

@@ -184,7 +184,7 @@ def test_what_a_usual_look_is_follows_the_target() -> None:
 def test_colours_excuse_a_low_score_for_some_frames_only() -> None:
     presence = Presence(dataclasses.replace(POLICY, doubt=0.4, patience=2))
     presence.update(seen(0.9, 0.9))
-    faint = dataclasses.replace(seen(0.3, 0.9), coloured=True)
+    faint = seen(0.3, 0.9)._replace(coloured=True)
     states = [presence.update(faint) for _ in range(MOST_EXCUSED + 2)]
     assert states == [State.UNCERTAIN] * (MOST_EXCUSED + 1) + [State.LOST]
     presence.update(seen(0.95, 0.9))
