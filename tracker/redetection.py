@@ -13,7 +13,10 @@ COARSE = 2.0  # a region so many times as large still shows the target, at a fra
 OVERLAP = 0.3  # of the search side, about that of a target: at the rim of one it is inside the next
 COARSE_OVERLAP = 0.2  # in a coarse region it is smaller
 NEAR = 16  # frames in each of which the last position is looked at; later in every second one
-TILES_BETWEEN = 2  # coarse regions from one beside the last position to the next, after one round
+TILES_BETWEEN = 2  # coarse regions from one of the usual scale to the next, after one round beside
+FARTHEST = (
+    16  # times the step: so far the walk goes at the usual scale, or it would never come round
+)
 
 
 class Rescan:
@@ -21,9 +24,10 @@ class Rescan:
 
     The last position is looked at again and again, where most targets return and where one
     that was given up too early still is. The other crops go on a walk: first around the last
-    position, then in turns over the whole frame in coarse regions, nearest first, and beside
-    the last position at the usual scale, since what is small does not show in a coarse one. A
-    frame costs ``CROPS_A_FRAME`` crops, whatever its size.
+    position, then in turns over the whole frame in coarse regions, nearest first, and at the
+    usual scale, since what is small, or comes back smaller, does not show in a coarse one:
+    beside the last position, later farther away, too. A frame costs ``CROPS_A_FRAME`` crops,
+    whatever its size.
 
     Args:
         region: normal search region at the last position.
@@ -35,7 +39,7 @@ class Rescan:
         tiles, beside = self._tiles(width, height), self._beside(width, height)
         self._near = NEAR if len(tiles) + len(beside) > 1 else math.inf
         around = Region(region.cx, region.cy, region.side * COARSE)
-        self._walk = chain([around], _in_turns(tiles, beside))
+        self._walk = chain([around], _in_turns(tiles, beside, self._far(width, height)))
 
     def next(self) -> list[Region]:
         """The regions of this frame."""
@@ -59,19 +63,35 @@ class Rescan:
         """Coarse regions that cover the frame, nearest to the last position first."""
         side = min(self._home.side * COARSE, 2.0 * max(width, height))
         step = side * (1 - COARSE_OVERLAP)
-        xs, ys = _places(width, side, step), _places(height, side, step)
-        tiles = [Region(x, y, side) for y in ys for x in xs]
-        return sorted(tiles, key=lambda r: math.hypot(r.cx - self._home.cx, r.cy - self._home.cy))
+        return self._nearest_first(_places(width, side, step), _places(height, side, step), side)
+
+    def _far(self, width: int, height: int) -> list[Region]:
+        """Regions of the usual scale that cover what is farther away, nearest first."""
+        cx, cy, side = self._home.cx, self._home.cy, self._home.side
+        step = side * (1 - OVERLAP)
+        xs = [x for x in _places(width, side, step) if abs(x - cx) <= FARTHEST * step]
+        ys = [y for y in _places(height, side, step) if abs(y - cy) <= FARTHEST * step]
+        regions = self._nearest_first(xs, ys, side)
+        return [r for r in regions if max(abs(r.cx - cx), abs(r.cy - cy)) > step]
+
+    def _nearest_first(self, xs: list[float], ys: list[float], side: float) -> list[Region]:
+        regions = [Region(x, y, side) for y, x in product(ys, xs)]
+        return sorted(regions, key=lambda r: math.hypot(r.cx - self._home.cx, r.cy - self._home.cy))
 
 
-def _in_turns(tiles: list[Region], beside: list[Region]) -> Iterator[Region]:
-    """Both without end: one of each at first, later ``TILES_BETWEEN`` tiles to one beside."""
+def _in_turns(tiles: list[Region], beside: list[Region], far: list[Region]) -> Iterator[Region]:
+    """A walk without end over coarse tiles and regions of the usual scale.
+
+    One of each in turns until all ``beside`` were seen; later ``TILES_BETWEEN`` tiles, then one of
+    the usual scale, beside and far away in turns.
+    """
     walk = cycle(tiles)
     if not beside:
         yield from walk
     later = min(TILES_BETWEEN, len(tiles))  # none twice in one frame
     counts = chain(repeat(1, len(beside)), repeat(later))
-    for count, place in zip(counts, cycle(beside), strict=False):
+    again = zip(cycle(beside), cycle(far), strict=False) if far else zip(cycle(beside))
+    for count, place in zip(counts, chain(beside, chain.from_iterable(again)), strict=False):
         yield from islice(walk, count)
         yield place
 

@@ -318,7 +318,7 @@ class Target:
 
     def _may_return(self, box: Box, image: Image) -> bool:
         """Whether a lost target can have that shape, and has its colours if they say anything."""
-        if not self._usual_size.may_return_as(box, self.frame_size):
+        if not self._usual_size.may_return_as(box, self.frame_size, self._lost_for):
             return False
         if self.colours is None or self._lost_for > LONG_LOST:
             return True

@@ -8,7 +8,8 @@ from tracker.geometry import clip_box
 from tracker.results import Box
 
 RATE, CUT_RATE = 0.1, 0.02  # how fast it follows, and where the edge cuts off what leaves
-RETURN_CHANGE = 1.8  # a target comes back at most so many times larger or smaller
+RETURN_CHANGE = 1.8  # a target comes back at most so many times larger or smaller,
+LATE_CHANGE, SOON = 3.0, 30  # or so many after these frames: it may have gone far away meanwhile
 RETURN_ASPECT = 5 / 3  # and at most so many times wider, or narrower, for its height
 CUT_ASPECT = 2.0  # the same at the frame's edge, which cuts off a part of what comes in
 CLOSER_LOOK_CHANGE = 2.5  # what is looked at closer is taken to be at most so many times larger
@@ -55,14 +56,15 @@ class UsualSize:
         sides = zip(clip_box(box, *frame_size)[2:], self.size, cut, strict=True)
         return min(side / max(usual, 1e-9) for side, usual, is_cut in sides if is_cut)
 
-    def may_return_as(self, box: Box, frame_size: tuple[int, int]) -> bool:
-        """Whether a lost target can have the size and shape of a box."""
+    def may_return_as(self, box: Box, frame_size: tuple[int, int], lost_for: int = 0) -> bool:
+        """Whether a target that was lost for some frames can have the size and shape of a box."""
         if self.size is None:
             return True
         w, h = box[2] / self.size[0], box[3] / self.size[1]
         change, aspect = math.sqrt(max(w * h, 1e-9)), w / max(h, 1e-9)
-        most = CUT_ASPECT if any(_cut_by_edge(box, frame_size)) else RETURN_ASPECT
-        return 1 / RETURN_CHANGE < change < RETURN_CHANGE and 1 / most < aspect < most
+        larger = RETURN_CHANGE if lost_for <= SOON else LATE_CHANGE
+        wider = CUT_ASPECT if any(_cut_by_edge(box, frame_size)) else RETURN_ASPECT
+        return 1 / larger < change < larger and 1 / wider < aspect < wider
 
 
 def closer_look(found: Box, last: Box) -> Box:

@@ -25,7 +25,7 @@ from tracker.box_policy import (
 from tracker.crop import Region
 from tracker.memory import RIVALS, Memory
 from tracker.presence import MOST_EXCUSED, Evidence, Presence
-from tracker.redetection import CROPS_A_FRAME, NEAR, Rescan
+from tracker.redetection import CROPS_A_FRAME, FARTHEST, NEAR, Rescan
 from tracker.results import State
 from tracker.runtime import SearchOutput
 from tracker.scale_policy import decide as decide_scale
@@ -214,6 +214,22 @@ def test_beside_the_last_position_is_searched_at_the_usual_scale() -> None:
     assert {(round(x, 6), round(y, 6)) for x, y in places} == {
         (x, y) for x in (-0.7, 0.0, 0.7) for y in (-0.7, 0.0, 0.7)
     }
+
+
+def test_all_of_a_frame_is_searched_at_the_usual_scale_within_six_seconds() -> None:
+    home = Region(300.0, 200.0, 240.0)  # of about 70 x 70 pixels
+    rescan = Rescan(home, 1280, 720)
+    usual = [r for _ in range(180) for r in rescan.next() if r.side == home.side]
+    for x, y in itertools.product(np.linspace(0, 1280, 40), np.linspace(0, 720, 30)):
+        assert any(max(abs(r.cx - x), abs(r.cy - y)) < 0.4 * r.side for r in usual)
+
+
+def test_the_walk_at_the_usual_scale_ends_somewhere() -> None:
+    """A frame in which a tiny target is lost must not wait for a list of 50,000 places."""
+    home = Region(2000.0, 1000.0, 17.0)
+    rescan = Rescan(home, 3840, 2160)
+    usual = {r for _ in range(8000) for r in rescan.next() if r.side == home.side}
+    assert 900 < len(usual) <= (2 * FARTHEST + 1) ** 2 + 9
 
 
 def test_a_small_target_is_looked_for_in_all_of_a_large_frame_within_two_seconds() -> None:

@@ -77,6 +77,25 @@ def test_a_target_lost_for_long_may_come_back_in_any_size() -> None:
     assert float(iou(tracker.update(scene(back)).box, back)) > 0.7
 
 
+@pytest.mark.parametrize("place", [(310.0, 205.0), (20.0, 20.0), (600.0, 440.0), (590.0, 10.0)])
+def test_a_target_may_come_back_half_as_large(place: tuple[float, float]) -> None:
+    """It went far away meanwhile: too small to show where the frame is looked at coarsely."""
+
+    def see_what_is_large_enough(crop: np.ndarray) -> SearchOutput:
+        answer = see_green(crop)
+        x1, _, x2, _ = answer.boxes[0, :, 0, 0]  # type: ignore[index]
+        return answer if x2 - x1 > 25 else response(0.01, (96, 96, 160, 160), 0.0)
+
+    tracker = SiameseTracker(ScriptedNetwork(see_what_is_large_enough))
+    start, back = (300.0, 200.0, 50.0, 40.0), (*place, 25.0, 20.0)
+    tracker.init(scene(start), start)
+    for shown in [start] * 10 + [None] * 40:
+        tracker.update(scene(shown))
+    states = [tracker.update(scene(back)).state for _ in range(50)]
+    assert states[-1] is State.TRACKING
+    assert float(iou(tracker.update(scene(back)).box, back)) > 0.7
+
+
 @pytest.mark.parametrize("way", [(-1, 0), (1, 0), (0, -1), (0, 1)])
 def test_a_target_that_slips_behind_an_edge_is_lost_and_taken_up_again(
     way: tuple[int, int],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tracker.usual_size import UsualSize, closer_look
+from tracker.usual_size import SOON, UsualSize, closer_look
 
 FRAME = (640, 480)
 
@@ -84,3 +84,12 @@ def test_what_shape_a_target_may_come_back_with(
     box: tuple[float, float, float, float], alike: bool
 ) -> None:
     assert UsualSize((50.0, 40.0)).may_return_as(box, FRAME) == alike
+
+
+@pytest.mark.parametrize(("factor", "late"), [(0.3, False), (0.4, True), (2.5, True), (3.1, False)])
+def test_what_is_gone_for_longer_may_come_back_nearer_or_farther_away(
+    factor: float, late: bool
+) -> None:
+    box = (200.0, 100.0, 50.0 * factor, 40.0 * factor)
+    assert not UsualSize((50.0, 40.0)).may_return_as(box, FRAME, lost_for=SOON)
+    assert UsualSize((50.0, 40.0)).may_return_as(box, FRAME, lost_for=SOON + 1) == late
