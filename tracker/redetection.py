@@ -14,9 +14,7 @@ OVERLAP = 0.3  # of the search side, about that of a target: at the rim of one i
 COARSE_OVERLAP = 0.2  # in a coarse region it is smaller
 NEAR = 16  # frames in each of which the last position is looked at; later in every second one
 TILES_BETWEEN = 2  # coarse regions from one of the usual scale to the next, after one round beside
-FARTHEST = (
-    16  # times the step: so far the walk goes at the usual scale, or it would never come round
-)
+FARTHEST = 16  # steps: the walk at the usual scale goes no farther, to come round again
 
 
 class Rescan:
