@@ -111,6 +111,16 @@ def iou(a: ArrayLike, b: ArrayLike) -> FloatArray:
     return result
 
 
+def overlap(a: Box, b: Box) -> float:
+    """``iou`` of two finite boxes in plain Python: for one pair numpy takes many times as long."""
+    (ax, ay, aw, ah), (bx, by, bw, bh) = a, b
+    width, height = min(ax + aw, bx + bw) - max(ax, bx), min(ay + ah, by + bh) - max(ay, by)
+    if not (width > 0 and height > 0):
+        return 0.0
+    shared = width * height
+    return shared / (aw * ah + bw * bh - shared)
+
+
 def context_side(w: float, h: float, context: float = 0.5) -> float:
     """Side in pixels of the square that an exemplar shows around a target of w x h pixels.
 

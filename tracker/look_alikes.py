@@ -13,7 +13,7 @@ from typing import NamedTuple
 from tracker import box_policy
 from tracker.box_policy import Candidate
 from tracker.crop import Region
-from tracker.geometry import iou
+from tracker.geometry import overlap
 from tracker.results import Box
 from tracker.runtime import SearchOutput
 from tracker.spec import ModelSpec
@@ -50,17 +50,17 @@ def unless_exchanged(
         last: the target's box before this frame.
         candidate: what was chosen in this frame.
     """
-    if not _leaps(last, candidate.box) or _overlap(last, candidate.box) >= APART:
+    if not _leaps(last, candidate.box) or overlap(last, candidate.box) >= APART:
         return candidate
     others = [
-        p.box for p in before.peaks(spec, spec.presence.doubt) if _overlap(p.box, last) < APART
+        p.box for p in before.peaks(spec, spec.presence.doubt) if overlap(p.box, last) < APART
     ]
-    if not any(_overlap(candidate.box, other) >= APART for other in others):
+    if not any(overlap(candidate.box, other) >= APART for other in others):
         return candidate
     staying = [
         peak
         for peak in now.peaks(spec, LIKELY)
-        if _overlap(peak.box, last) > max(APART, *(_overlap(peak.box, o) for o in others))
+        if overlap(peak.box, last) > max(APART, *(overlap(peak.box, o) for o in others))
     ]
     if not staying:
         return candidate
@@ -73,7 +73,3 @@ def _leaps(last: Box, box: Box) -> bool:
     x, y, w, h = last
     dx, dy = box[0] + box[2] / 2 - x - w / 2, box[1] + box[3] / 2 - y - h / 2
     return abs(dx) / w + abs(dy) / h > LEAP
-
-
-def _overlap(a: Box, b: Box) -> float:
-    return float(iou(a, b))

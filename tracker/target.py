@@ -14,7 +14,7 @@ from tracker.box_policy import Candidate
 from tracker.colours import ColourModel
 from tracker.crop import Colour, Region, mean_colour
 from tracker.exemplar import Exemplar
-from tracker.geometry import check_box, clip_box, iou
+from tracker.geometry import check_box, clip_box, overlap
 from tracker.image import Image
 from tracker.look_alikes import Look, unless_exchanged
 from tracker.memory import Memory
@@ -169,7 +169,7 @@ class Target:
         first, second = (
             box_policy.search_region(spec, look).aligned(spec.search_size) for look in looks
         )
-        return [first] if float(iou(first.box, second.box)) > 0.5 else [first, second]
+        return [first] if overlap(first.box, second.box) > 0.5 else [first, second]
 
     def _peaks(
         self, spec: ModelSpec, output: SearchOutput, index: int, whole: bool = False
@@ -326,7 +326,7 @@ class Target:
 
 
 def _claimed(box: Box, taken: Sequence[Box]) -> bool:
-    return len(taken) > 0 and float(iou(box, taken).max()) > 0.5
+    return any(overlap(box, other) > 0.5 for other in taken)
 
 
 def _bounded(box: Box, width: int, height: int) -> Box:

@@ -15,6 +15,7 @@ from tracker.geometry import (
     context_side,
     corners_to_xywh,
     iou,
+    overlap,
     polygon_to_box,
     xywh_to_corners,
 )
@@ -35,12 +36,15 @@ def test_overlap_is_that_of_counted_pixels(
 ) -> None:
     expected = len(pixels(a) & pixels(b)) / len(pixels(a) | pixels(b))
     assert iou(a, b) == pytest.approx(expected, abs=1e-12)
+    assert overlap(a, b) == pytest.approx(expected, abs=1e-12)
 
 
 def test_overlap_of_absent_or_empty_boxes_is_zero() -> None:
     nan, box = [math.nan] * 4, [0, 0, 10, 10]
     rows = iou([nan, box, box], [box, [2, 2, 0, 5], [2, 2, -3, 5]])
     assert rows.tolist() == [0, 0, 0]
+    for empty in ((2.0, 2.0, 0.0, 5.0), (2.0, 2.0, -3.0, 5.0), (20.0, 0.0, 10.0, 10.0)):
+        assert overlap((0.0, 0.0, 10.0, 10.0), empty) == overlap(empty, (0.0, 0.0, 10.0, 10.0)) == 0
 
 
 @given(
