@@ -104,7 +104,7 @@ def assert_alike(found: OnnxNetwork, expected: TorchNetwork) -> None:
             output = network.search(used, crops)
             swapped = network.search(used[::-1].copy(), crops)
             one = network.search(embedding[-1:], crops)  # one target in several crops
-            answers.append([v for o in (output, swapped, one) for v in vars(o).values()])
+            answers.append([v for o in (output, swapped, one) for v in o])
         for a, b in zip(*answers, strict=True):
             assert (a is None) == (b is None)
             if a is not None:
