@@ -9,7 +9,7 @@ from tracker.results import Box
 
 RATE, CUT_RATE = 0.1, 0.02  # how fast it follows, and where the edge cuts off what leaves
 RETURN_CHANGE = 1.8  # a target comes back at most so many times larger or smaller,
-LATE_CHANGE, SOON = 3.0, 30  # or so many after these frames: it may have gone far away meanwhile
+LATE, LATE_CHANGE = 30, 3.0  # or, after so many frames, so many times: it may have gone far away
 RETURN_ASPECT = 5 / 3  # and at most so many times wider, or narrower, for its height
 CUT_ASPECT = 2.0  # the same at the frame's edge, which cuts off a part of what comes in
 CLOSER_LOOK_CHANGE = 2.5  # what is looked at closer is taken to be at most so many times larger
@@ -62,7 +62,7 @@ class UsualSize:
             return True
         w, h = box[2] / self.size[0], box[3] / self.size[1]
         change, aspect = math.sqrt(max(w * h, 1e-9)), w / max(h, 1e-9)
-        larger = RETURN_CHANGE if lost_for <= SOON else LATE_CHANGE
+        larger = RETURN_CHANGE if lost_for <= LATE else LATE_CHANGE
         wider = CUT_ASPECT if any(_cut_by_edge(box, frame_size)) else RETURN_ASPECT
         return 1 / larger < change < larger and 1 / wider < aspect < wider
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tracker.usual_size import SOON, UsualSize, closer_look
+from tracker.usual_size import LATE, UsualSize, closer_look
 
 FRAME = (640, 480)
 
@@ -91,5 +91,5 @@ def test_what_is_gone_for_longer_may_come_back_nearer_or_farther_away(
     factor: float, late: bool
 ) -> None:
     box = (200.0, 100.0, 50.0 * factor, 40.0 * factor)
-    assert not UsualSize((50.0, 40.0)).may_return_as(box, FRAME, lost_for=SOON)
-    assert UsualSize((50.0, 40.0)).may_return_as(box, FRAME, lost_for=SOON + 1) == late
+    assert not UsualSize((50.0, 40.0)).may_return_as(box, FRAME, lost_for=LATE)
+    assert UsualSize((50.0, 40.0)).may_return_as(box, FRAME, lost_for=LATE + 1) == late
