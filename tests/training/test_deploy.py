@@ -10,10 +10,12 @@ torch = pytest.importorskip("torch")
 
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
+from tracker.devices import Device  # noqa: E402
 from tracker.network.kestrel import Kestrel  # noqa: E402
 from tracker.network.siamfc import SiamFC  # noqa: E402
+from tracker.runtime import OnnxNetwork  # noqa: E402
 from tracker.training.deploy import deployed_graphs  # noqa: E402
-from tracker.training.export import ExemplarGraph, SearchGraph  # noqa: E402
+from tracker.training.export import ExemplarGraph, SearchGraph, export, make_spec  # noqa: E402
 from tracker.training.simplify import simplify  # noqa: E402
 
 
@@ -64,6 +66,18 @@ def test_kernels_blend_as_embeddings_do(kestrel: Kestrel) -> None:
     expected = SearchGraph(kestrel)(mixed[0], images)
     found = deployed_graphs(kestrel)["search"](mixed[1], images)
     torch.testing.assert_close(found[0], expected[0], rtol=1e-3, atol=1e-4)
+
+
+def test_the_number_of_threads_does_not_round(kestrel: Kestrel) -> None:
+    exemplars, boxes, images = (tensor.numpy() for tensor in given(3))
+    files = export(kestrel, make_spec(kestrel), images)
+    networks = [OnnxNetwork(files, Device("cpu"), threads) for threads in (1, 2, 3, 4)]
+    embedding, _ = networks[0].embed(exemplars[:1], boxes[:1])
+    for size in (160, 192, 224):
+        crop = np.ascontiguousarray(images[:1, :size, :size])
+        expected, *others = (network.search(embedding, crop) for network in networks)
+        for found in others:
+            assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
 def test_deployment_leaves_the_network_as_it_was(kestrel: Kestrel) -> None:

@@ -21,6 +21,10 @@ from tracker.network.kestrel import Kestrel
 from tracker.network.preprocess import PIXEL_MEAN, PIXEL_STD
 from tracker.network.siamfc import SiamFC
 
+# ONNX Runtime's CPU adds up so many products at once however many threads share a matrix
+# product; of longer sums the number of threads decides where they are cut, and so the rounding.
+MOST_TERMS = 128
+
 
 class RawPixels(nn.Module):
     """uint8 (B, H, W, 3) -> float (B, 3, H, W) around 0: what is left of the preprocessing."""
@@ -107,6 +111,8 @@ class KestrelSearch(nn.Module):
     def __init__(self, network: Kestrel) -> None:
         super().__init__()
         self.network, cells = network, network.search_size // network.stride
+        channels = network.feature_channels
+        self.parts = [min(MOST_TERMS, channels - first) for first in range(0, channels, MOST_TERMS)]
         middles = (torch.arange(cells, dtype=torch.float32) + 0.5) * network.stride
         xs = middles[None, :].expand(cells, -1)
         ys = middles[:, None].expand(-1, cells)
@@ -117,8 +123,10 @@ class KestrelSearch(nn.Module):
         net = self.network
         features = net.features(image)
         rows, columns = features.shape[2:]
-        kernel, bias = embedding[:, :, :-1], embedding[:, :, -1:]
-        fused = F.relu(torch.matmul(kernel, features.flatten(2)) + bias)
+        *kernels, bias = embedding.split([*self.parts, 1], 2)
+        parts = features.flatten(2).split(self.parts, 1)
+        products = [torch.matmul(k, f) for k, f in zip(kernels, parts, strict=True)]
+        fused = F.relu(sum(products[1:], products[0]) + bias)
         score, sides = net.head(fused.reshape(-1, net.fuse.out_channels, rows, columns))
         corners = self.centres[:, :, :rows, :columns] + self.signs * sides
         return torch.sigmoid(score), corners, net.identity(features)
