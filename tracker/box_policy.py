@@ -109,9 +109,7 @@ def decide(
     cell, penalty, corners = _best_cell(policy, score, boxes, window, last_w, last_h)
     x1, y1, x2, y2 = corners
     confidence = float(score.item(cell))
-    rate = min(policy.size_rate * confidence * penalty, 1.0)
-    w = last_w * (1 - rate) + (x2 - x1) * rate
-    h = last_h * (1 - rate) + (y2 - y1) * rate
+    w, h = _smoothed(policy, (last_w, last_h), (x2 - x1, y2 - y1), confidence * penalty)
     box = region.to_frame((x1 + x2) / 2, (y1 + y2) / 2, w, h, size)
     identity = None
     if identify and output.identity is not None:
@@ -179,9 +177,16 @@ def followed(spec: ModelSpec, peak: Candidate, last: Box) -> Box:
     policy, (x, y, w, h), (_, _, last_w, last_h) = spec.online, peak.box, last
     assert isinstance(policy, BoxPolicy)
     penalty = size_penalty(w, h, last_w, last_h, policy.penalty)
-    rate = min(policy.size_rate * peak.score * penalty, 1.0)
-    new_w, new_h = last_w + rate * (w - last_w), last_h + rate * (h - last_h)
+    new_w, new_h = _smoothed(policy, (last_w, last_h), (w, h), peak.score * penalty)
     return x + (w - new_w) / 2, y + (h - new_h) / 2, new_w, new_h
+
+
+def _smoothed(
+    policy: BoxPolicy, last: tuple[float, float], new: tuple[float, float], trust: float
+) -> tuple[float, float]:
+    """Width and height between the last ones and the new ones, nearer to these the more trusted."""
+    rate = min(policy.size_rate * trust, 1.0)
+    return last[0] * (1 - rate) + new[0] * rate, last[1] * (1 - rate) + new[1] * rate
 
 
 def _cells_from(score: Array, least: float) -> list[int]:
