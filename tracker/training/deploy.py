@@ -112,7 +112,8 @@ class KestrelSearch(nn.Module):
         super().__init__()
         self.network, cells = network, network.search_size // network.stride
         channels = network.feature_channels
-        self.parts = [min(MOST_TERMS, channels - first) for first in range(0, channels, MOST_TERMS)]
+        # said outright: the exporter does not know how wide the features are
+        self.terms = [min(MOST_TERMS, channels - first) for first in range(0, channels, MOST_TERMS)]
         middles = (torch.arange(cells, dtype=torch.float32) + 0.5) * network.stride
         xs = middles[None, :].expand(cells, -1)
         ys = middles[:, None].expand(-1, cells)
@@ -123,8 +124,8 @@ class KestrelSearch(nn.Module):
         net = self.network
         features = net.features(image)
         rows, columns = features.shape[2:]
-        *kernels, bias = embedding.split([*self.parts, 1], 2)
-        parts = features.flatten(2).split(self.parts, 1)
+        *kernels, bias = embedding.split([*self.terms, 1], 2)
+        parts = features.flatten(2).split(self.terms, 1)
         products = [torch.matmul(k, f) for k, f in zip(kernels, parts, strict=True)]
         fused = F.relu(sum(products[1:], products[0]) + bias)
         score, sides = net.head(fused.reshape(-1, net.fuse.out_channels, rows, columns))
