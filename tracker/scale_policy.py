@@ -49,9 +49,10 @@ def decide(
     raw = output.score[index : index + len(regions)]
     size = raw.shape[1] * policy.upsample
     maps = np.stack([cv2.resize(r, (size, size), interpolation=cv2.INTER_CUBIC) for r in raw])
+    tops = maps.reshape(len(maps), -1).max(1)
     changed = np.arange(len(maps)) != len(maps) // 2
-    penalised = maps * np.where(changed, policy.scale_penalty, 1.0)[:, None, None]
-    scale = int(penalised.reshape(len(maps), -1).max(1).argmax())
+    # a logit may be negative: a factor below 1 would then raise it
+    scale = int((tops - changed * (1 - policy.scale_penalty) * abs(tops)).argmax())
     response = maps[scale] - maps[scale].min()
     ranked = (1 - policy.window) * response / max(float(response.sum()), 1e-9)
     ranked = ranked + policy.window * _window(size)

@@ -48,6 +48,8 @@ class Target:
         fill: colour outside of the frame.
         presence: the state machine.
         frame_size: (width, height) of the last frame.
+        resized: whether the network says a size anew in each frame. Where it only changes the
+            last one, what the frame's edge cut off would never come back.
         crop_size: pixels a side of the crops of the last frame.
         regions: looked at in the last frame; the response belongs to the first.
         response: (H, W) of the last search, for display.
@@ -60,6 +62,7 @@ class Target:
     fill: Colour
     presence: Presence
     frame_size: tuple[int, int]
+    resized: bool = True
     crop_size: int = 0
     regions: list[Region] = field(default_factory=list)
     response: Array | None = None
@@ -88,7 +91,9 @@ class Target:
         memory = None if exemplar.identity is None else Memory(exemplar.identity)
         policy = network.spec.presence
         colours = ColourModel(image, checked) if policy.return_colour_drop < 1 else None
-        return Target(checked, exemplar, memory, colours, fill, Presence(policy), (width, height))
+        presence, resized = Presence(policy), network.spec.kind == "box"
+        size = width, height
+        return Target(checked, exemplar, memory, colours, fill, presence, size, resized)
 
     @property
     def lost(self) -> bool:
@@ -99,7 +104,7 @@ class Target:
         """The regions that a search of this frame needs."""
         if self.frame_size != (width, height):
             self.frame_size, self._rescan, self._look = (width, height), None, None
-            self.box = clip_box(self.box, width, height, 2.0)
+            self.box = self._inside(self.box)
         self.crop_size = spec.search_size
         self._rested = False
         self.exemplar.choose(self.lost)
@@ -260,7 +265,8 @@ class Target:
         if was_lost or self.lost:
             self._motion, self._miss = Motion(), None  # it may come back anywhere: that is no step
         said = self._last.similarity if self._last and similarity is None else similarity
-        self._last = TrackResult(self.box, min(max(candidate.score, 0.0), 1.0), state, said)
+        shown = clip_box(self.box, *self.frame_size, 2.0)
+        self._last = TrackResult(shown, min(max(candidate.score, 0.0), 1.0), state, said)
         return self._last
 
     def _coloured(self, box: Box, image: Image) -> bool:
@@ -277,7 +283,8 @@ class Target:
 
     def _inside(self, box: Box) -> Box:
         width, height = self.frame_size
-        return clip_box(_bounded(box, width, height), width, height, 2.0)
+        bounded = _bounded(box, width, height)
+        return clip_box(bounded, width, height, 2.0) if self.resized else bounded
 
     def _observe_miss(self) -> None:
         x, y, w, h = self.box

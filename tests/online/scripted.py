@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from tracker.runtime import SearchOutput
-from tracker.spec import BoxPolicy, ModelSpec, PresencePolicy
+from tracker.spec import BoxPolicy, ModelSpec, PresencePolicy, ScalePolicy
 
 SPEC = ModelSpec(
     name="scripted", kind="box", pair="0" * 64, exemplar_size=128, search_size=256, stride=16,
@@ -17,6 +18,10 @@ SPEC = ModelSpec(
     ),
     presence=PresencePolicy(),
 )  # fmt: skip
+
+SIAMFC = dataclasses.replace(
+    SPEC, kind="response", exemplar_size=127, search_size=255, stride=8, online=ScalePolicy()
+)
 
 
 def response(
@@ -66,6 +71,19 @@ class ScriptedNetwork:
         answers = [self.see(crop) for crop in crops]
         parts = [[getattr(a, name) for a in answers] for name in ("score", "boxes", "identity")]
         return SearchOutput(*(np.concatenate(p) for p in parts))
+
+
+@dataclass
+class ResponseNetwork(ScriptedNetwork):
+    """The same of kind ``response``: ``see`` gives SiamFC's map of one crop."""
+
+    spec: ModelSpec = SIAMFC
+
+    def embed(self, crops, boxes):  # type: ignore[no-untyped-def]
+        return np.zeros((len(crops), 4, 6, 6), np.float32), None
+
+    def search(self, embedding, crops):  # type: ignore[no-untyped-def]
+        return SearchOutput(np.concatenate([self.see(crop).score for crop in crops]))
 
 
 def see_green(crop: np.ndarray) -> SearchOutput:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.online.scripted import SPEC, response
+from tests.online.scripted import SIAMFC, SPEC, response
 from tracker.box_policy import (
     cosine_window,
     decide,
@@ -300,11 +300,6 @@ def test_memory_keeps_rivals_but_not_the_target_itself() -> None:
     assert memory.rival_similarity(unit(0.1)) < 0.9, "nearer to the exemplar than the target was"
 
 
-SIAMFC = dataclasses.replace(
-    SPEC, kind="response", exemplar_size=127, search_size=255, stride=8, online=ScalePolicy()
-)
-
-
 def test_siamfc_searches_three_scales() -> None:
     assert scale_factors(ScalePolicy()) == pytest.approx([1 / 1.0375, 1, 1.0375])
     sides = [r.side for r in search_regions(SIAMFC, (0, 0, 50, 50))]
@@ -327,6 +322,22 @@ def test_siamfc_takes_place_and_damped_scale_from_the_peak(scale: int) -> None:
     assert cy == pytest.approx(220 - 1 * 8 * per_crop, abs=4 * per_crop)
     growth = 0.41 + 0.59 * 1.0375 ** (scale - 1)
     assert found.box[2] == pytest.approx(60 * growth, rel=1e-6)
+
+
+@pytest.mark.parametrize("peak", [-1.0, 2.0])
+def test_siamfc_keeps_its_scale_where_all_are_alike(peak: float) -> None:
+    """Also where nothing is like the target, and all logits are negative."""
+    maps = np.full((3, 17, 17), peak - 6, np.float32)
+    maps[:, 8, 8] = peak
+    last = (300.0, 200.0, 60.0, 40.0)
+    found = decide_scale(
+        SIAMFC,
+        SearchOutput(maps),
+        0,
+        search_regions(SIAMFC, last),
+        last,
+    )
+    assert found.box[2:] == pytest.approx((60, 40))
 
 
 def test_peaks_come_strongest_first_without_window_or_penalty() -> None:

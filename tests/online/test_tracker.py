@@ -9,6 +9,7 @@ import pytest
 
 from tests.online.scripted import (
     SPEC,
+    ResponseNetwork,
     ScriptedNetwork,
     both,
     response,
@@ -94,6 +95,25 @@ def test_a_target_may_come_back_half_as_large(place: tuple[float, float]) -> Non
     states = [tracker.update(scene(back)).state for _ in range(50)]
     assert states[-1] is State.TRACKING
     assert float(iou(tracker.update(scene(back)).box, back)) > 0.7
+
+
+def test_a_size_that_is_not_said_anew_survives_the_frames_edge() -> None:
+    """SiamFC only changes the last size a little: what the edge cuts off must not be forgotten."""
+
+    def see(crop: np.ndarray) -> SearchOutput:
+        maps = np.full((1, 17, 17), -6, np.float32)
+        ys, xs = np.nonzero((crop[..., 1] > 127) & (crop[..., 2] < 100))
+        column = round((xs.max() - 26.5 - 127.5) / 8 + 8)  # its right edge is always seen
+        maps[0, round((ys.mean() - 127.5) / 8 + 8), min(max(column, 0), 16)] = 4
+        return SearchOutput(maps)
+
+    tracker = SiameseTracker(ResponseNetwork(see))
+    tracker.init(scene((200.0, 200.0, 60.0, 80.0)), (200.0, 200.0, 60.0, 80.0))
+    lefts = [*np.linspace(200, -28, 40), *[-28] * 10, *np.linspace(-28, 200, 40)]
+    results = [tracker.update(scene((left, 200.0, 60.0, 80.0))) for left in lefts]
+    assert all(r.box[0] >= 0 for r in results) and min(r.box[2] for r in results) < 50
+    assert results[-1].state is State.TRACKING
+    assert results[-1].box[2:] == pytest.approx((60, 80), rel=0.1)
 
 
 @pytest.mark.parametrize("way", [(-1, 0), (1, 0), (0, -1), (0, 1)])
