@@ -73,6 +73,40 @@ def test_other_sources(call, tmp_path, source):
     assert iou(rows[11]["targets"][0]["box"], app_scene.red_box(11)) > 0.8
 
 
+def test_a_file_url_and_a_tilde_are_files_like_any_other(call, clip, tmp_path, monkeypatch):
+    """Read, and above all not written over."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    folder = tmp_path / "one frame"
+    folder.mkdir()
+    (folder / "my clip.mp4").write_bytes(clip.read_bytes())
+    cv2.imwrite(str(folder / "1.png"), app_scene.picture(0))
+    rest = ("--init-box", BOX, "--no-display", "--quiet", "--overwrite", "--max-frames", 3)
+    url = (folder / "my clip.mp4").as_uri()
+    with pytest.raises(UserError, match="which is read; write it elsewhere"):
+        call("--video", url, *rest, "--save", folder / "my clip.mp4")
+    for number, source in enumerate(
+        (["--video", url], ["--images=~/one frame"], ["--video=~/one frame/*.png"])
+    ):
+        assert call(*source, *rest, "--results", f"{number}.csv") == 0
+        assert len(boxes_in(tmp_path / f"{number}.csv")) == (1 if number else 3)
+
+
+def test_a_camera_is_no_folder_of_that_name(call, tmp_path):
+    (tmp_path / "77").mkdir()
+    cv2.imwrite(str(tmp_path / "77" / "1.png"), app_scene.picture(0))
+    with pytest.raises(UserError, match="camera 77 cannot be opened"):
+        call("--camera", 77, "--init-box", BOX, "--no-display", "--results", "a.csv")
+
+
+def test_the_folder_for_snapshots_and_recordings_is_made(call, clip, tmp_path):
+    rest = ("--init-box", BOX, "--no-display", "--quiet", "--results", "a.csv")
+    with pytest.raises(UserError):
+        call("--video", "none.mp4", *rest, "--out", "new")
+    assert not (tmp_path / "new").exists()
+    assert call("--video", clip, *rest, "--out", "new/er") == 0
+    assert (tmp_path / "new" / "er").is_dir()
+
+
 def test_max_frames_ends_early(call, clip, tmp_path):
     call(
         "--video",

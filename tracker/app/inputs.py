@@ -8,7 +8,7 @@ import sys
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from tracker.app.outputs import at_home
+from tracker.app.outputs import at_home, located
 from tracker.app.sources import IMAGE_SUFFIXES
 from tracker.errors import UserError
 from tracker.weights import DEFAULT_MODEL, ROLES, weights_folder
@@ -53,15 +53,18 @@ def _identity(file: Path | int) -> Hashable:
         return file if isinstance(file, int) else os.path.realpath(file)
 
 
-def files_read(where: str) -> Iterator[Path | int]:
+def files_read(where: str | int) -> Iterator[Path | int]:
     """The files behind what ``open_source`` is given; nothing for cameras and streams."""
+    if isinstance(where, int):
+        return
+    where = located(where)
     if where == "-":
         if sys.stdin is not None:
             yield 0
         return
     if "://" in where:
         return
-    path = at_home(where)
+    path = Path(where)
     try:
         if path.is_dir():
             yield from (p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)

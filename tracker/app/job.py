@@ -24,7 +24,7 @@ from tracker.app.follow import Follower
 from tracker.app.headless import next_frame, run_headless
 from tracker.app.inputs import files_of_model, files_read, keep_apart
 from tracker.app.interfaces import MakeSession
-from tracker.app.outputs import claim, unused
+from tracker.app.outputs import at_home, claim, unused
 from tracker.app.player import Player
 from tracker.app.prefetch import Prefetch
 from tracker.app.progress import Progress
@@ -84,6 +84,8 @@ class Job:
             source = self._open(where, stack)
             make_screen = self._screen_maker(bool(boxes), save)
             first = self._first(source)
+            if args.out:
+                make_folder(args.out)
             recorder = Recorder(
                 args.out or Path(),
                 _file_stem(source.name),
@@ -99,11 +101,16 @@ class Job:
             if make_screen:
                 self._play(make_screen, source, first, follower, recorder, stack)
             else:
-                self._follow(source, first, follower, recorder)
+                frames, seconds = self._follow(source.name, source, first, follower, recorder)
+                if not args.quiet:
+                    print(
+                        f"{source.name}: {frames} frames in {seconds:.1f} s "
+                        f"({frames / max(seconds, 1e-9):.0f} fps with decoding and files)"
+                    )
         self._report(save, args.results)
         return 0
 
-    def _claim_outputs(self, where: str, save: Path | None, targets: int) -> None:
+    def _claim_outputs(self, where: str | int, save: Path | None, targets: int) -> None:
         """Refuse outputs that exist or are inputs, before anything is opened."""
         args = self.args
         outputs = [("--save", save)] if save else []
@@ -115,13 +122,14 @@ class Job:
         for _, path in outputs:
             claim(path, args.overwrite)
 
-    def _where(self) -> str | None:
+    def _where(self) -> str | int | None:
         args = self.args
         if args.camera is not None:
             if args.camera < 0:
                 raise UserError(f"cameras are numbered from 0, found {args.camera}")
-            return str(args.camera)
-        if args.images and not Path(args.images).is_dir():
+            number: int = args.camera
+            return number
+        if args.images and not at_home(args.images).is_dir():
             raise UserError(
                 f"--images needs a folder, and {args.images} is none; "
                 "for a file or glob use --video"
@@ -149,7 +157,7 @@ class Job:
             )
         return None
 
-    def _open(self, where: str, stack: ExitStack) -> Source:
+    def _open(self, where: str | int, stack: ExitStack) -> Source:
         source: Source = open_source(where, self.say, self.args.fps, self.log)
         if not source.live:
             source = Prefetch(source)
@@ -208,22 +216,19 @@ class Job:
             source, follower, recorder, screen, first, self.args.debug, self.args.max_frames
         ).run()
 
-    def _follow(self, source: Source, first: Frame, follower: Follower, recorder: Recorder) -> int:
+    def _follow(
+        self, name: str, source: Source, first: Frame, follower: Follower, recorder: Recorder
+    ) -> tuple[int, float]:
+        """Follow the targets without a window; the number of frames, and the seconds it took."""
         total = source.frame_count
         if self.args.max_frames:
             total = min(total or self.args.max_frames, self.args.max_frames)
-        progress = Progress(source.name, total, quiet=self.args.quiet)
+        progress = Progress(name, total, quiet=self.args.quiet)
         start = time.perf_counter()
         frames = run_headless(
             source, first, follower, recorder, progress, self.args.debug, self.args.max_frames
         )
-        if not self.args.quiet:
-            seconds = time.perf_counter() - start
-            print(
-                f"{source.name}: {frames} frames in {seconds:.1f} s "
-                f"({frames / max(seconds, 1e-9):.0f} fps with decoding and files)"
-            )
-        return frames
+        return frames, time.perf_counter() - start
 
     def _report(self, save: Path | None, results: Path | None) -> None:
         if self.args.quiet:
@@ -271,16 +276,8 @@ class Job:
                 ResultsWriter(results_path, form, overwrite=True, rewinds=source.can_seek)
             )
             follower = self._follower(first, clip.boxes, results, source.live)
-            total = source.frame_count
-            return run_headless(
-                source,
-                first,
-                follower,
-                recorder,
-                Progress(clip.name, total, quiet=self.args.quiet),
-                self.args.debug,
-                self.args.max_frames,
-            )
+            frames, _ = self._follow(clip.name, source, first, follower, recorder)
+            return frames
 
 
 def _file_stem(name: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from tracker.errors import UserError
 
@@ -28,6 +30,13 @@ def at_home(where: str) -> Path:
         return Path(where).expanduser()
     except (RuntimeError, ValueError):
         return Path(where)
+
+
+def located(where: str) -> str:
+    """What a person typed for a file, with ``file://`` and ``~`` resolved; URLs and ``-`` stay."""
+    if where.lower().startswith("file://"):
+        return url2pathname(urlsplit(where).path)
+    return where if "://" in where else str(at_home(where))
 
 
 def unused(path: Path) -> Path:

@@ -22,7 +22,7 @@ import numpy as np
 
 from tracker.app.decoder_log import DecoderLog
 from tracker.app.interfaces import Image, Say
-from tracker.app.outputs import at_home
+from tracker.app.outputs import located
 from tracker.app.pixels import PixelReader
 from tracker.errors import UserError, files_told
 from tracker.native_path import native_path, native_text
@@ -84,12 +84,12 @@ class Source(Protocol):
 
 @files_told()
 def open_source(
-    where: str, say: Say, fps: float | None = None, log: DecoderLog | None = None
+    where: str | int, say: Say, fps: float | None = None, log: DecoderLog | None = None
 ) -> Source:
     """Open a video file, a folder or glob of images, a camera number, a URL, or ``-`` (stdin).
 
     Args:
-        where: what the person typed.
+        where: what the person typed; a number is a camera, whatever files there are.
         say: takes notes such as "frame 17 cannot be read".
         fps: frame rate of folders of images (default 30).
         log: errors that the decoder reports, to name damage that it conceals.
@@ -99,13 +99,16 @@ def open_source(
     """
     from tracker.app.live import LiveSource
 
+    if isinstance(where, int):
+        return LiveSource(where, say)
+    where = located(where)
     if where == "-":
         return _open_stdin(say, log)
     if where.isdecimal() and not Path(where).exists():
         return LiveSource(int(where), say)
     if "://" in where:
         return _open_url(where, say, log)
-    path = at_home(where)
+    path = Path(where)
     if path.is_dir():
         return ImageFiles(_images_in(path), path.resolve().name, say, fps)
     if path.exists():
