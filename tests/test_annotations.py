@@ -26,13 +26,18 @@ NAN = [np.nan] * 4
         ("1,2,3,4\n0\n1\n", [[1, 2, 3, 4], NAN, NAN]),
         ("frame,x,y,w,h,score\n0,1,2,3,4,.9\n1,,,,,.1", [[1, 2, 3, 4], NAN]),
         ("h w y x\n4,3,2,1", [[1, 2, 3, 4]]),
+        ("frame,time (s),x,y,w,h\n0,0.5,1,2,3,4\n1,0.6,,,,", [[1, 2, 3, 4], NAN]),
+        ("frame;;x;y;w;h\n0;9;1;2;3;4", [[1, 2, 3, 4]]),
+        ('frame,label,x,y,w,h\n0,"cup, red",1,2,3,4', [[1, 2, 3, 4]]),
         # a 4 x 3 mask at (10, 20): row 1 has columns 1 and 2, row 2 column 0
         ("m10,20,4,3,5,2,1,1", [[10, 21, 3, 2]]),
         ("m10,20,4,3,2,5", [[10, 20, 4, 2]]),
         ("m10,20,4,3,12", [NAN]),
     ],
     ids=["commas", "tabs-spaces-crlf", "semicolons-cr", "number-forms", "nan", "no-size",
-         "polygon", "vot-codes", "own-csv", "header-order", "mask", "mask-wraps", "mask-empty"],
+         "polygon", "vot-codes", "own-csv", "header-order",
+         "header-of-words", "header-without-a-name", "quoted-cells",
+         "mask", "mask-wraps", "mask-empty"],
 )  # fmt: skip
 def test_forms(text, rows):
     np.testing.assert_array_equal(parse_boxes(text), np.array(rows, dtype=float))

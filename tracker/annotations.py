@@ -10,20 +10,23 @@ that the target is absent.
 from __future__ import annotations
 
 import codecs
+import csv
 import math
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from tracker.errors import UserError
 from tracker.geometry import FloatArray, polygon_to_box
+from tracker.results import Box
 
 MAX_BYTES = 64 * 2**20
 MAX_COORDINATE = 1e7
 _SEPARATORS = re.compile(r"[,;\s]+")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-_ABSENT = (math.nan,) * 4
+_ABSENT: Box = (math.nan, math.nan, math.nan, math.nan)
 
 
 def read_boxes(path: str | Path, one_based: bool = False) -> FloatArray:
@@ -79,13 +82,13 @@ def parse_boxes(text: str, name: str = "annotation") -> FloatArray:
         lines.pop()
     if not lines:
         raise UserError(f"{name}: the annotation file is empty; expected one box x,y,w,h a line")
-    columns = _header_columns(lines[0])
-    first = 1 if columns else 0
-    rows = [
-        _parse_line(line, columns, name, number + 1)
-        for number, line in enumerate(lines)
-        if number >= first
-    ]
+    split = _splitter(lines[0])
+    columns = _header_columns(split(lines[0]))
+    below = list(enumerate(lines, 1))
+    if columns:
+        rows = [_parse_row(split(line), columns, f"{name}, line {n}") for n, line in below[1:]]
+    else:
+        rows = [_parse_line(line.strip(), f"{name}, line {n}") for n, line in below]
     if not rows:
         raise UserError(f"{name}: there is a header but no box below it")
     return np.array(rows, dtype=np.float64)
@@ -97,8 +100,23 @@ def check_start(truth: FloatArray, name: str) -> None:
         raise UserError(f"{name}: the first line has no box, but the first box starts the tracker")
 
 
-def _header_columns(line: str) -> list[int] | None:
-    words = [w.strip("\"'").lower() for w in _SEPARATORS.split(line.strip())]
+def _splitter(header: str) -> Callable[[str], list[str]]:
+    """How the cells of a table are told apart: as its header says, for cells may hold spaces."""
+    mark = next((m for m in ",;\t" if m in header), None)
+    if mark is None:
+        return lambda line: _SEPARATORS.split(line.strip())
+
+    def split(line: str) -> list[str]:
+        try:
+            return next(csv.reader([line], delimiter=mark), [])
+        except csv.Error:  # a cell of more than 128 KiB
+            return line.split(mark)
+
+    return split
+
+
+def _header_columns(cells: Sequence[str]) -> list[int] | None:
+    words = [cell.strip().strip("\"'").lower() for cell in cells]
     named = {"x": ("x", "left", "xmin"), "y": ("y", "top", "ymin")}
     sizes = {"w": ("w", "width"), "h": ("h", "height")}
     columns = []
@@ -110,22 +128,24 @@ def _header_columns(line: str) -> list[int] | None:
     return columns
 
 
-def _parse_line(
-    line: str, columns: list[int] | None, name: str, number: int
-) -> tuple[float, float, float, float]:
-    where = f"{name}, line {number}"
-    line = line.strip()
+def _parse_row(cells: Sequence[str], columns: Sequence[int], where: str) -> Box:
+    """A row of a table with a header."""
+    if len(cells) <= max(columns):
+        raise UserError(f"{where}: fewer columns than the header names: {','.join(cells)[:60]!r}")
+    words = [cells[i].strip() for i in columns]
+    if not any(words):
+        return _ABSENT  # our own csv leaves the box empty where none is claimed
+    return _box(words, where, ",".join(words))
+
+
+def _parse_line(line: str, where: str) -> Box:
     if line[:1] in ("m", "M"):
         return _mask_box(line[1:], where)
-    words = list(re.split(r",|;|\t", line)) if columns else _SEPARATORS.split(line)
-    if columns:
-        if len(words) <= max(columns):
-            raise UserError(f"{where}: fewer columns than the header names: {line[:60]!r}")
-        words = [words[i].strip() for i in columns]
-        if not any(words):
-            return _ABSENT  # our own csv leaves the box empty where none is claimed
-    else:
-        words = [w for w in words if w]
+    return _box([w for w in _SEPARATORS.split(line) if w], where, line)
+
+
+def _box(words: Sequence[str], where: str, line: str) -> Box:
+    """The box of one line, whose numbers are the words."""
     values = [_number(w, where) for w in words]
     if len(values) == 1 and values[0] in (0, 1, 2):
         return _ABSENT
@@ -154,7 +174,7 @@ def _number(word: str, where: str) -> float:
     return value
 
 
-def _mask_box(body: str, where: str) -> tuple[float, float, float, float]:
+def _mask_box(body: str, where: str) -> Box:
     """Bounding box of VOT's mask form: offset, size, then lengths of runs of 0 and 1 by rows."""
     words = [w for w in _SEPARATORS.split(body.strip()) if w]
     if len(words) < 5 or not all(w.isascii() and w.isdigit() and len(w) < 9 for w in words):
