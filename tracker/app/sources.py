@@ -30,6 +30,7 @@ from tracker.native_path import native_path, native_text
 IMAGE_SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".jp2", ".exr")
 )
+WITHOUT_INDEX = frozenset((".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".vob"))
 DEFAULT_FPS = 30.0
 
 
@@ -355,10 +356,26 @@ class VideoFile:
             return
         index = min(max(index, 0), max(self.frame_count - 1, 0))
         if index < self._next or index > self._next + 2 * self.fps or self.ended:
-            self._capture.set(cv2.CAP_PROP_POS_FRAMES, index)
-            self._next, self.ended = index, False
+            self._next, self.ended = self._jump(index), False
         while self._next < index and self._capture.grab():
             self._next += 1
+
+    def _jump(self, index: int) -> int:
+        """Go to a frame or to one before it; the number of the one that comes next."""
+        if Path(self._where).suffix.lower() not in WITHOUT_INDEX:
+            self._capture.set(cv2.CAP_PROP_POS_FRAMES, index)
+            return index
+        back = 1
+        while back < index:  # a jump may end at a later frame, of which only the time is right
+            self._capture.set(cv2.CAP_PROP_POS_FRAMES, index - back)
+            if self._capture.grab():
+                landed = round(self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 * self.fps)
+                if 0 <= landed < index:
+                    return landed + 1
+            back *= 4
+        self._capture.release()
+        self._capture = self._open()
+        return 0
 
     def close(self) -> None:
         self._capture.release()
