@@ -7,6 +7,7 @@ Names are imported when they are first used: ``import tracker`` itself is instan
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from tracker.verification import same_object, similarity
 
 __version__ = "0.1.0"
+
+# ONNX Runtime would look up a host and keep an id of the device in the home folder
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOMES = {
     "Box": "tracker.results",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
+from urllib.parse import unquote, urlsplit
 
 from tracker.errors import UserError
 
@@ -35,7 +35,8 @@ def at_home(where: str) -> Path:
 def located(where: str) -> str:
     """What a person typed for a file, with ``file://`` and ``~`` resolved; URLs and ``-`` stay."""
     if where.lower().startswith("file://"):
-        return url2pathname(urlsplit(where).path)
+        path = unquote(urlsplit(where).path)
+        return path[1:] if os.name == "nt" else path  # /C:/clip.mp4
     return where if "://" in where else str(at_home(where))
 
 
