@@ -156,6 +156,13 @@ def test_mistakes_are_said_in_one_sentence_and_leave_nothing(call, clip, tmp_pat
     assert [p.name for p in tmp_path.iterdir()] == []
 
 
+def test_a_second_box_that_cannot_be_leaves_no_results(call, clip, tmp_path):
+    with pytest.raises(UserError, match="outside the frame"):
+        call("--video", clip, "--no-display", "--init-box", BOX, "--init-box", "400,300,9,9",
+             "--results", "a.csv")  # fmt: skip
+    assert [p.name for p in tmp_path.iterdir()] == []
+
+
 def test_without_options_the_sample_plays_and_says_where_its_video_is(
     call, clip, tmp_path, capsys, monkeypatch
 ):

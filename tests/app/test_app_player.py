@@ -84,14 +84,15 @@ class Stage:
         self.screen = Script(self.clock, size)
         self.source = Scene(self.clock, count, live)
         self.session = app_scene.ColourSession()
-        self.follower = Follower(self.session, results)
+        self.follower, first = Follower(self.session), self.source.read()
+        self.follower.write_to(results, first)
         self.recorder = Recorder(tmp_path, "scene", 30.0, live=live)
         self.player = Player(
             self.source,
             self.follower,
             self.recorder,
             self.screen,
-            self.source.read(),
+            first,
             clock=self.clock,
             **options,
         )
@@ -314,6 +315,65 @@ def test_too_small_a_box_is_refused_on_screen(tmp_path):
 def test_quit(tmp_path, event):
     stage = Stage(tmp_path)
     stage.run(event, lambda: pytest.fail("still running"))
+
+
+@pytest.mark.parametrize("event", [key("q"), KeyPress(Key.ESCAPE), Closed()])
+def test_quit_does_not_wait_for_a_frame(tmp_path, event):
+    """A camera that dropped, or a pipe that nobody feeds, gives none."""
+    stage = Stage(tmp_path, live=True)
+    stage.follower.add(stage.player.frame, app_scene.red_box(0))
+    stage.source.read = lambda timeout=1.0: None
+    late = []
+    stage.run(*stage.idle(5), event, lambda: late.append(True))
+    assert stage.player.quit and not late
+
+
+def test_a_paused_player_stays_at_the_end(tmp_path):
+    stage = Stage(tmp_path, count=40)
+    stage.follower.add(stage.player.frame, app_scene.red_box(0))
+    ends = []
+    stage.run(
+        key(" "), KeyPress(Key.UP), key("n"), key("n"), lambda: ends.append(stage.player.quit),
+        KeyPress(Key.LEFT), lambda: ends.append(stage.player.frame.index),
+    )  # fmt: skip
+    assert ends == [False, 9]
+
+
+def test_arrows_move_where_frames_are_seconds_apart(tmp_path):
+    stage = Stage(tmp_path)
+    stage.source.fps = 0.2
+    stage.follower.add(stage.player.frame, app_scene.red_box(0))
+    seen = []
+    stage.run(
+        key(" "), KeyPress(Key.RIGHT), lambda: seen.append(stage.player.frame.index),
+        KeyPress(Key.UP), lambda: seen.append(stage.player.frame.index),
+    )  # fmt: skip
+    assert seen == [1, 3]
+
+
+def test_a_target_whose_results_have_no_place_is_refused_on_screen(tmp_path):
+    (tmp_path / "r_2.txt").write_text("somebody's")
+    with ResultsWriter(tmp_path / "r.txt") as results:
+        stage = Stage(tmp_path, results=results)
+        stage.run(
+            *drag(app_scene.red_box(0)), *stage.idle(20),
+            key("a"), *drag(app_scene.blue_box(0)), *stage.idle(20),
+        )  # fmt: skip
+        assert stage.ids == [1]
+        assert stage.player.frame.index > 5
+    assert (tmp_path / "r_2.txt").read_text() == "somebody's"
+    assert len((tmp_path / "r.txt").read_text().splitlines()) == stage.player.frame.index + 1
+
+
+def test_the_trail_begins_anew_after_a_jump(tmp_path):
+    stage = Stage(tmp_path)
+    stage.follower.add(stage.player.frame, app_scene.red_box(0))
+    trail = []
+    stage.run(
+        *stage.idle(20), key(" "), KeyPress(Key.RIGHT),
+        lambda: trail.extend(stage.follower.targets[1].trail),
+    )  # fmt: skip
+    assert trail.index(None) == len(trail) - 2
 
 
 def test_the_end_of_the_file_ends_the_player_and_max_frames_too(tmp_path):

@@ -218,8 +218,9 @@ def test_a_run_of_hours_stays_as_it_began(
     with ResultsWriter(tmp_path / "o.csv", rewinds=False) as results:
         for frame in Loop(frames).frames():
             if follower is None:
-                follower = Follower(Session(network, device="cpu", threads=1), results)
+                follower = Follower(Session(network, device="cpu", threads=1))
                 follower.add(frame, (100, 80, 60, 50))
+                follower.write_to(results, frame)
                 continue
             began = time.thread_time()
             follower.advance(frame)

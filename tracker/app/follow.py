@@ -50,25 +50,30 @@ class Follower:
         latency: seconds that the last update took, 0 without targets.
     """
 
-    def __init__(self, session: TargetSession, results: ResultsWriter | None = None) -> None:
-        self._session, self._results = session, results
+    def __init__(self, session: TargetSession) -> None:
+        self._session = session
+        self._results: ResultsWriter | None = None
         self.targets: dict[int, Followed] = {}
         self.chosen: int | None = None
         self.latency = 0.0
         self._added = 0
+        self._index = -1  # of the last frame
+
+    def write_to(self, results: ResultsWriter | None, frame: Frame) -> None:
+        """Write results from this frame on, which the targets were started on."""
+        self._results, self._index = results, frame.index
+        self.write(frame)
 
     def add(self, frame: Frame, box: Box, label: str | None = None) -> int:
         """Start a target on ``frame``; returns its id.
 
         Raises:
             ValueError: the box cannot be a target there.
+            UserError: its results have no place to go to.
         """
-        self._added += 1
-        try:
-            return self._start(self._added, frame, box, label)
-        except ValueError:
-            self._added -= 1
-            raise
+        target = self._start(self._added + 1, frame, box, label)
+        self._added = target
+        return target
 
     def reselect(self, target: int, frame: Frame, box: Box) -> None:
         """Start a target anew on ``frame``; it keeps its id and label.
@@ -83,6 +88,8 @@ class Follower:
     def _start(self, target: int, frame: Frame, box: Box, label: str | None) -> int:
         height, width = frame.image.shape[:2]
         box = check_box(box, width, height)
+        if self._results:
+            self._results.make_room(target)
         session_id = self._session.add(frame.image, box, label)
         followed = Followed(
             target,
@@ -101,7 +108,10 @@ class Follower:
         start = time.perf_counter()
         results = self._session.update(frame.image) if self.targets else {}
         self.latency = time.perf_counter() - start if self.targets else 0.0
+        sought, self._index = frame.index != self._index + 1, frame.index
         for target in self.targets.values():
+            if sought:
+                target.trail.append(None)
             if target.session_id in results:
                 target.take(results[target.session_id])
         self.write(frame)

@@ -188,7 +188,7 @@ class Job:
         results: ResultsWriter | None,
         live: bool,
     ) -> Follower:
-        follower = Follower(self.make_session(live), results)
+        follower = Follower(self.make_session(live))
         for box, label in boxes:
             try:
                 follower.add(first, box, label)
@@ -196,8 +196,7 @@ class Job:
                 raise UserError(
                     f"{','.join(f'{v:g}' for v in box)} cannot be a target: {error}"
                 ) from None
-        if not boxes:
-            follower.write(first)
+        follower.write_to(results, first)  # nothing is begun before all boxes are known to do
         return follower
 
     def _play(

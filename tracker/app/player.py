@@ -112,7 +112,7 @@ class Player:
             for event in self._screen.poll(self._patience()):
                 self.handle(event)
                 self._stale_at = 0.0
-            if self.running and self._clock() >= self._due:
+            if not self.quit and self.running and self._clock() >= self._due:
                 self.advance()
 
     def _show(self) -> None:
@@ -140,7 +140,10 @@ class Player:
             return
         frame = self._source.read(timeout=0.02)
         if frame is None:
-            self.quit = self._source.ended
+            if self._source.ended and self.playing:
+                self.quit = True
+            elif self._source.ended:
+                self.say("this is the end")
             return
         self._left = None if self._left is None else self._left - 1
         self._schedule(frame)
@@ -225,7 +228,8 @@ class Player:
             return
         self._cancel_selection()
         last = (self._source.frame_count or 1) - 1
-        index = self.frame.index + round(seconds * self._source.fps)
+        step = max(round(abs(seconds) * self._source.fps), 1)
+        index = self.frame.index + (step if seconds > 0 else -step)
         self._source.seek(min(max(index, 0), last))
         self._due = self._clock()
         if not self.playing:
@@ -235,6 +239,8 @@ class Player:
         before, until = self.frame, self._clock() + 2.0
         while self.frame is before and not self.quit and self._clock() < until:
             self.advance()
+            if self._source.ended:
+                break
 
     def _change_speed(self, direction: int) -> None:
         if self._source.live:
@@ -320,7 +326,7 @@ class Player:
                 self._follower.reselect(self._replaces, self.frame, box)
             else:
                 self._follower.add(self.frame, box)
-        except ValueError as error:
+        except (ValueError, UserError) as error:
             self.say(str(error))
         self._selection = self._new_selection()
         self._due = self._clock()

@@ -161,6 +161,15 @@ class ResultsWriter:
         header, separator, footer = _AROUND.get(self.form, ("", "", ""))
         return RowFile(path, header, separator, footer, self._rewinds, self._overwrite)
 
+    def make_room(self, target: int) -> None:
+        """Choose the file of a target, if each has its own.
+
+        Raises:
+            UserError: it exists.
+        """
+        if self.form in ONE_TARGET:
+            self._file_for(target)
+
     def write(self, frame: int, time: float, rows: Rows) -> None:
         """Write all targets of one frame.
 
@@ -177,7 +186,7 @@ class ResultsWriter:
     def _write_single(self, frame: int, rows: Rows) -> None:
         absent = "nan,nan,nan,nan\n" if self.form == "otb" else "0,0,0,0\n"
         for target in sorted(rows):
-            self._file_for(target)
+            self.make_room(target)
         files = dict(self._files.items()) or {0: self._shared}
         for target, file in files.items():
             for skipped in range(file.next_frame, frame):
