@@ -120,6 +120,32 @@ def test_broken_frames_count_as_a_drop_and_not_as_a_crash():
     source.close()
 
 
+def test_what_fails_in_the_thread_is_raised_where_frames_are_read():
+    class Full(FakeCamera):
+        def retrieve(self):
+            raise MemoryError("no room for a picture")
+
+    camera = Full()
+    source = LiveSource(0, quiet, camera)
+    with pytest.raises(MemoryError):
+        for _ in range(20):
+            source.read(timeout=0.5)
+    assert source.ended and camera.released
+
+
+def test_a_stream_that_begins_anew_each_time_is_a_file_and_ends():
+    notes = []
+    source = LiveSource(
+        "http://x/clip.ts", notes.append, FakeCamera(frames=5), lambda: FakeCamera(frames=5),
+        first_pause=0.02,
+    )  # fmt: skip
+    deadline = time.monotonic() + 20
+    while not source.ended:
+        source.read(timeout=0.1)
+        assert time.monotonic() < deadline
+    assert "begins anew" in notes[-1]
+
+
 def test_what_cannot_be_opened_at_the_start_is_refused():
     with pytest.raises(UserError, match="camera 7 cannot be opened"):
         LiveSource(7, quiet, None, lambda: None)

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from tracker.app.live import LiveSource
+from tracker.app.prefetch import Prefetch
 from tracker.app.sources import VideoFile, open_source
 
 
@@ -81,6 +82,23 @@ def test_a_file_on_a_server_keeps_every_frame_and_ends(server, tmp_path):
     while (frame := source.read()) is not None:
         numbers.append(app_scene.number_of(frame.image))
     assert numbers == list(range(40))
+    source.close()
+
+
+def test_a_server_that_cannot_seek_is_no_damage(server, tmp_path):
+    server.clip = app_scene.write_clip(tmp_path / "clip.avi", 200, codec="MJPG").read_bytes()
+    notes = []
+    source = Prefetch(open_source(f"{server.url}/clip.mp4", notes.append))
+    for _ in range(60):
+        source.read()
+    source.seek(3)
+    rest = []
+    while not source.ended:
+        frame = source.read()
+        rest += [] if frame is None else [(frame.index, app_scene.number_of(frame.image))]
+    assert "cannot seek" in notes[0] and not source.can_seek
+    assert all(index == number for index, number in rest)
+    assert rest[0][0] < 70 and rest[-1] == (199, 199)
     source.close()
 
 

@@ -3,6 +3,7 @@
 import struct
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import app_scene
@@ -183,9 +184,8 @@ def test_rotation_metadata_is_applied(clip):
     np.testing.assert_array_equal(turned, cv2.rotate(upright, cv2.ROTATE_90_CLOCKWISE))
 
 
-@pytest.mark.parametrize("suffix, codec", [(".mkv", "MJPG"), (".avi", "MJPG")])
-def test_a_cut_off_file_gives_its_frames_and_then_names_the_damage(tmp_path, suffix, codec):
-    path = app_scene.write_clip(tmp_path / f"clip{suffix}", 90, codec=codec)
+def test_a_cut_off_file_gives_its_frames_and_then_names_the_damage(tmp_path):
+    path = app_scene.write_clip(tmp_path / "clip.avi", 90, codec="MJPG")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     source = Prefetch(open_source(str(path), pytest.fail))
     numbers = []
@@ -196,6 +196,41 @@ def test_a_cut_off_file_gives_its_frames_and_then_names_the_damage(tmp_path, suf
                 numbers.append(app_scene.number_of(frame.image))
     assert numbers == list(range(len(numbers))) and 30 < len(numbers) < 60
     source.close()
+
+
+def test_a_file_that_is_longer_than_its_pictures_is_whole(tmp_path):
+    """Its sound goes on, say: a container that counts no frames only knows its length."""
+    path = app_scene.write_clip(tmp_path / "clip.mkv", 60, 30, codec="MJPG")
+    data, tag = path.read_bytes(), b"\x44\x89\x88"  # duration, a double of 8 bytes
+    at = data.index(tag) + len(tag)
+    (duration,) = struct.unpack(">d", data[at : at + 8])
+    path.write_bytes(data[:at] + struct.pack(">d", 1.5 * duration) + data[at + 8 :])
+    source = open_source(str(path), pytest.fail)
+    assert source.frame_count == 90 and len(read_all(source)) == 60
+    source.seek(80)
+    assert source.read() is None and source.ended
+
+
+def test_seeking_waits_for_a_slow_decoder(tmp_path, clip):
+    """Two threads in one decoder crash it."""
+    source = open_source(str(clip), pytest.fail)
+    inside, most, read = [], [], source.read
+
+    def slow(timeout=1.0):
+        inside.append(1)
+        most.append(len(inside))
+        if len(most) == 3:
+            time.sleep(2.5)
+        frame = read()
+        inside.pop()
+        return frame
+
+    source.read = slow
+    ahead = Prefetch(source)
+    assert ahead.read(5.0).index == 0
+    ahead.seek(20)
+    assert ahead.read(5.0).index == 20 and max(most) == 1
+    ahead.close()
 
 
 def test_flipped_bits_are_named_in_a_process_of_its_own(tmp_path):

@@ -109,8 +109,13 @@ class LiveSource:
         self._pixels, self._steady = PixelReader(), SteadySize(self.name, say)
         self._newest: tuple[Image, float] | None = None
         self._taken = self._handed_out = 0
+        # the first picture of what may be a file: what is sent anew is none that is live
+        self._may_repeat = isinstance(where, str) and where.lower().startswith("http")
+        self._first: Image | None = None
+        self._reopened = self._repeats = False
         self._started = 0.0
         self._fresh, self._stop = threading.Condition(), threading.Event()
+        self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="camera", daemon=True)
         self._thread.start()
 
@@ -123,6 +128,8 @@ class LiveSource:
             self._fresh.wait_for(lambda: self._newest is not None or self.ended, timeout)
             newest, self._newest = self._newest, None
         if newest is None:
+            if self._failure is not None:
+                raise self._failure
             return None
         image, captured_at = newest
         self._started = self._started or captured_at
@@ -138,6 +145,17 @@ class LiveSource:
         self._thread.join(timeout=2.0)
 
     def _run(self) -> None:
+        try:
+            self._keep_up()
+        except BaseException as error:  # carried over to the reader
+            self._failure = error
+        finally:
+            self._release()
+            with self._fresh:
+                self.ended = True
+                self._fresh.notify_all()
+
+    def _keep_up(self) -> None:
         pause, last_frame = self._first_pause, time.monotonic()
         while not self._stop.is_set():
             if self._capture is not None and self._take():
@@ -145,6 +163,9 @@ class LiveSource:
                     self._say(f"{self.name} is back")
                 pause, last_frame = self._first_pause, time.monotonic()
                 continue
+            if self._repeats:
+                self._say(f"{self.name} begins anew: it is a file, and ends here")
+                break
             if time.monotonic() - last_frame > self._patience:
                 self._say(f"{self.name} gave no frame for {self._patience:.0f} s; it ends here")
                 break
@@ -154,11 +175,7 @@ class LiveSource:
             self._stop.wait(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
             if not self._stop.is_set():
-                self._capture = self._reopen()
-        self._release()
-        with self._fresh:
-            self.ended = True
-            self._fresh.notify_all()
+                self._capture, self._reopened = self._reopen(), True
 
     def _take(self) -> bool:
         assert self._capture is not None
@@ -172,11 +189,21 @@ class LiveSource:
             image = self._steady(self._pixels(np.asarray(picture)), self._taken)
         except (cv2.error, ValueError):
             return False
+        if self._may_repeat and self._is_repeated(image):
+            self._repeats = True
+            return False
         self._taken += 1
         with self._fresh:
             self._newest = image, captured_at
             self._fresh.notify_all()
         return True
+
+    def _is_repeated(self, image: Image) -> bool:
+        """Whether a picture is the first one again, right after a connection was made again."""
+        if self._first is None:
+            self._first = image.copy()
+        reopened, self._reopened = self._reopened, False
+        return reopened and np.array_equal(image, self._first)
 
     def _release(self) -> None:
         if self._capture is not None:

@@ -20,9 +20,12 @@ class Prefetch:
 
     def __init__(self, source: Source) -> None:
         self.name, self.fps, self.frame_count = source.name, source.fps, source.frame_count
-        self.can_seek, self.ended = source.can_seek, False
-        self._source = source
+        self.ended, self._source = False, source
         self._start()
+
+    @property
+    def can_seek(self) -> bool:
+        return self._source.can_seek
 
     def _start(self) -> None:
         # Each thread has its own queue and flag, so one that is left behind disturbs nobody.
@@ -53,7 +56,7 @@ class Prefetch:
     def seek(self, index: int) -> None:
         if not self.can_seek:
             return
-        self._halt()
+        self._halt(timeout=None)  # two threads in one decoder would crash it
         self._source.seek(index)
         self.ended = False
         self._start()
@@ -62,7 +65,7 @@ class Prefetch:
         if self._halt():
             self._source.close()
 
-    def _halt(self) -> bool:
+    def _halt(self, timeout: float | None = 2.0) -> bool:
         """Stop the thread; False when it hangs in a read (a pipe that nobody feeds)."""
         self._stop.set()
         while True:
@@ -70,7 +73,7 @@ class Prefetch:
                 self._queue.get_nowait()
             except queue.Empty:
                 break
-        self._thread.join(timeout=2.0)
+        self._thread.join(timeout)
         return not self._thread.is_alive()
 
 

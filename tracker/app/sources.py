@@ -15,7 +15,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -32,6 +32,7 @@ IMAGE_SUFFIXES = frozenset(
 )
 WITHOUT_INDEX = frozenset((".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".vob"))
 DEFAULT_FPS = 30.0
+UNPIPEABLE = "an mp4 can be piped only when it was made for streaming; send mkv, ts or avi"
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,10 @@ class Source(Protocol):
     fps: float
     frame_count: int | None
     live: bool
-    can_seek: bool
     ended: bool
+
+    @property
+    def can_seek(self) -> bool: ...
 
     def read(self, timeout: float = 1.0) -> Frame | None:
         """The next (live: newest) frame; ``None`` when there is none yet, or ``ended``.
@@ -253,7 +256,7 @@ class VideoFile:
 
     Rotation metadata is applied by OpenCV. A file that ends before its header says raises
     UserError after its last good frame, also when it comes through a pipe; pictures that the
-    decoder had to conceal are named at the end.
+    decoder had to conceal are named at the end. A server that cannot seek is told from damage.
     """
 
     live = False
@@ -264,15 +267,24 @@ class VideoFile:
         self._where, self._say, self._log = where, say, log
         self._piped = where.startswith("pipe:")
         self._next, self._last_time = 0, 0.0
+        self._jumped = False  # then nobody has counted the frames
+        # first picture of an address, until its server has shown that it can seek
+        self._first: Any = None
         self._errors_before = self._first_error = self._ends_before = 0
         self._pixels, self._steady = PixelReader(), SteadySize(name, say)
         self._capture = self._open()
+        self._counts = _counts_frames(where)
         self.fps = usable_fps(self._capture.get(cv2.CAP_PROP_FPS))
         self._promised = _frame_count(self._capture)
         self.frame_count = None if self._piped else self._promised
         self.can_seek = self.frame_count is not None
-        if log:
-            self._errors_before, self._ends_before = log.count, log.early_ends
+        self._forget_errors()
+
+    def _forget_errors(self) -> None:
+        """Count errors from here on: what came before is of another file, or of the network."""
+        if self._log:
+            self._log.catch_up()
+            self._errors_before, self._ends_before = self._log.count, self._log.early_ends
 
     def _open(self) -> cv2.VideoCapture:
         if "://" in self._where or self._piped:
@@ -284,9 +296,7 @@ class VideoFile:
         if not capture.isOpened() or capture.get(cv2.CAP_PROP_FRAME_WIDTH) <= 0:
             shown = "what comes from stdin" if self._piped else self._where
             hint = (
-                "an mp4 can be piped only when it was made for streaming; send mkv, ts or avi"
-                if self._piped
-                else "it is no video, is damaged, or its codec is unknown"
+                UNPIPEABLE if self._piped else "it is no video, is damaged, or its codec is unknown"
             )
             raise UserError(f"{shown} cannot be read as a video: {hint}")
         return capture
@@ -302,6 +312,8 @@ class VideoFile:
             self._end()
             return None
         index, self._next = self._next, self._next + 1
+        if "://" in self._where and index == 0 and not self._jumped:
+            self._first = picture
         self._last_time = self._time_of(index)
         if self._log and not self._first_error and self._log.count > self._errors_before:
             self._first_error = index + 1
@@ -318,7 +330,8 @@ class VideoFile:
         self.ended = True
         shown = "what comes from stdin" if self._piped else self._where
         if not self._next:
-            raise UserError(f"{shown} holds no frame that can be read; it is damaged")
+            hint = f"or {UNPIPEABLE}" if self._piped else "give another video"
+            raise UserError(f"{shown} holds no frame that can be read: it is damaged; {hint}")
         if self._log:
             self._log.catch_up()
         reason = self._why_cut()
@@ -339,9 +352,11 @@ class VideoFile:
     def _why_cut(self) -> str:
         """What says that the file should go on; empty where nothing does.
 
-        Fewer frames and less time than promised; either alone is how some files are made.
+        Fewer frames and less time than promised; either alone is how some files are made. Where
+        the promise is the length of the whole file, its sound may last longer than its pictures.
         """
-        if self._promised is not None:
+        trusted = self._counts or (self._log and self._log.count > self._errors_before)
+        if self._promised is not None and trusted and not self._jumped:
             missing = self._promised - self._next
             seconds = (self._promised - 1) / self.fps - self._last_time
             slack = max(2, 0.005 * self._promised)
@@ -356,7 +371,32 @@ class VideoFile:
             return
         index = min(max(index, 0), max(self.frame_count - 1, 0))
         if index < self._next or index > self._next + 2 * self.fps or self.ended:
-            self._next, self.ended = self._jump(index), False
+            if not self._jumped and not self._server_can_seek():
+                return
+            self._next, self.ended, self._jumped = self._jump(index), False, True
+        self._skip_to(index)
+
+    def _server_can_seek(self) -> bool:
+        """Whether a jump to the first frame of an address gets there; if not, go on as before."""
+        if self._first is None:
+            return True
+        self._capture.set(cv2.CAP_PROP_POS_FRAMES, 0)
+        ok, picture = self._capture.read()
+        works = ok and picture is not None and np.array_equal(picture, self._first)
+        self._first = None
+        if not works:
+            self._say(f"{self.name} cannot seek: its server does not know how")
+            index, self._next, self.can_seek = self._next, 0, False
+            self._restart()
+            self._skip_to(index)
+            self._forget_errors()
+        return works
+
+    def _restart(self) -> None:
+        self._capture.release()
+        self._capture = self._open()
+
+    def _skip_to(self, index: int) -> None:
         while self._next < index and self._capture.grab():
             self._next += 1
 
@@ -373,12 +413,20 @@ class VideoFile:
                 if 0 <= landed < index:
                     return landed + 1
             back *= 4
-        self._capture.release()
-        self._capture = self._open()
+        self._restart()
         return 0
 
     def close(self) -> None:
         self._capture.release()
+
+
+def _counts_frames(where: str) -> bool:
+    """Whether the container knows its frames, and not only its length in time: mp4, mov, avi."""
+    if "://" in where or where.startswith("pipe:"):
+        return Path(where.split("?")[0]).suffix.lower() in (".mp4", ".m4v", ".mov", ".avi")
+    with open(where, "rb") as file:
+        head = file.read(8)
+    return head[4:] in (b"ftyp", b"moov") or head[:4] == b"RIFF"
 
 
 def _check_file(path: Path) -> None:
@@ -394,7 +442,7 @@ def _check_file(path: Path) -> None:
 
 def usable_fps(value: float) -> float:
     """A frame rate as the container states it, or 30 when it states nonsense."""
-    return value if math.isfinite(value) and 1.0 <= value <= 500.0 else DEFAULT_FPS
+    return value if math.isfinite(value) and 0.01 <= value <= 500.0 else DEFAULT_FPS
 
 
 def _frame_count(capture: cv2.VideoCapture) -> int | None:
