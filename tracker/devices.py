@@ -81,7 +81,8 @@ def choose_device(name: str = "auto") -> Device:
     Raises:
         UserError: unknown name, or a device whose provider or libraries are missing.
     """
-    match = re.fullmatch(r"auto|cpu|coreml|openvino|(cuda|tensorrt)(?::(\d{1,3}))?", str(name))
+    name = str(name)  # torch.device("cpu"), say
+    match = re.fullmatch(r"auto|cpu|coreml|openvino|(cuda|tensorrt)(?::(\d{1,3}))?", name)
     if match is None:
         raise UserError(
             f"there is no device {name!r}; choose auto, cpu, cuda, cuda:1, tensorrt, "

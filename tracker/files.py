@@ -84,6 +84,7 @@ def open_alone(path: Path, overwrite: bool) -> int:
             cannot be made.
     """
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
+    overwrite = overwrite or (path.exists() and not path.is_file())  # a pipe or a device
     try:
         # not only a look before: another program may make it in between
         descriptor = os.open(path, flags if overwrite else flags | os.O_EXCL, 0o666)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +18,9 @@ from tracker.native_path import native_path
 Image = NDArray[np.uint8]
 """(H, W, 3) BGR."""
 
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+PICTURE_SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".jp2", ".exr")
+)
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".ts")
 _CHUNK_BYTES = 128 * 2**20
 
@@ -43,9 +47,9 @@ class Pictures:
 
     def fingerprint(self) -> str:
         """Changes when pictures are added, taken away or replaced by ones of another size."""
-        ends = [self.paths[0], self.paths[-1]]
-        sizes = "-".join(str(p.stat().st_size) for p in ends if p.exists())
-        return f"{len(self.paths)} pictures {sizes}"
+        sizes = "-".join(str(p.stat().st_size) for p in self.paths if p.exists())
+        digest = hashlib.sha256(sizes.encode()).hexdigest()[:16]
+        return f"{len(self.paths)} pictures {digest}"
 
 
 @dataclass(frozen=True)
@@ -121,13 +125,19 @@ def read_picture(path: Path) -> Image:
 
 def picture_paths(folder: Path) -> tuple[Path, ...]:
     """The pictures of a folder in the order of the numbers in their names."""
-    found = [p for p in folder.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES]
-    return tuple(sorted(found, key=_natural))
+    found = [p for p in folder.iterdir() if p.is_file() and is_picture(p)]
+    return tuple(sorted(found, key=natural_order))
 
 
-def _natural(path: Path) -> tuple[int, str]:
-    digits = "".join(c for c in path.stem if c.isdigit())
-    return (int(digits) if digits and digits.isascii() else -1, path.name)
+def is_picture(path: Path) -> bool:
+    """Whether a name is that of a picture; macOS leaves hidden files beside those on a stick."""
+    return path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".")
+
+
+def natural_order(path: Path) -> tuple[str, list[tuple[int, int | str]]]:
+    """Sort key by which ``2.jpg`` comes before ``10.jpg``."""
+    parts = re.split(r"(\d+)", path.name.casefold())
+    return str(path.parent), [(0, int(p)) if p.isdecimal() else (1, p) for p in parts if p]
 
 
 def _colour(image: Any) -> Image:

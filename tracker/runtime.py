@@ -234,10 +234,15 @@ def open_network(
         return os.getpid(), files.digest, files.name, device_name, count, live
 
     with _opening:
+        automatic = str(device) == "auto"
         network = _open_networks.get(key(chosen.name))
+        if network is None and automatic:  # it may have fallen back: that need not be tried again
+            network = _open_networks.get(key("auto"))
         if network is None:
-            network = _open(files, chosen, count, live, may_fall_back=device == "auto")
-            _open_networks[key(network.device.name)] = network
+            network = _open(files, chosen, count, live, may_fall_back=automatic)
+            network = _open_networks.setdefault(key(network.device.name), network)
+        if automatic:
+            _open_networks[key("auto")] = network
     return network
 
 

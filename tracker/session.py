@@ -25,8 +25,8 @@ class DebugView:
     """What the tracker looked at in the last frame.
 
     Attributes:
-        search_region: the square (x, y, w, h) of the frame that went through the network.
-        response: (H, W) float scores over that square.
+        search_region: the square (x, y, w, h) of the frame in which the target was looked for.
+        response: (H, W) float scores 0..1 over that square.
     """
 
     search_region: Box
@@ -133,7 +133,13 @@ class Session:
         target = self._targets[target_id]
         if target.response is None or not target.regions:
             return None
-        return DebugView(target.regions[0].box, target.response)
+        region, response = target.regions[0], target.response
+        spec = self.network.spec
+        if spec.kind == "response":  # logits, of places at which the whole exemplar fits
+            share = len(response) * spec.stride / spec.search_size
+            region = region._replace(side=region.side * share)
+            response = np.asarray(1 / (1 + np.exp(-response)), np.float32)
+        return DebugView(region.box, response)
 
 
 def follow(

@@ -166,6 +166,7 @@ class Target:
 
         That of the strongest peak, and that of the one of the likest identity if it is elsewhere.
         """
+        self.response = output.score[index]
         found = self._peaks(spec, output, index)
         if not found:
             return []

@@ -9,6 +9,7 @@ close together (Hadsell et al. 2006, Schroff et al. 2015).
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -20,10 +21,11 @@ from numpy.typing import NDArray
 from tracker.crop import mean_colour
 from tracker.errors import UserError
 from tracker.exemplar import embed_box
-from tracker.geometry import check_box
+from tracker.geometry import check_box, clip_box
 from tracker.image import check_image
 from tracker.results import Box
-from tracker.runtime import Network, open_network
+from tracker.runtime import Network, as_network, open_network
+from tracker.weights import model_stamp
 
 FORMS = ("cosine", "euclidean")
 
@@ -44,7 +46,8 @@ def embed(network: Network, image: Any, box: Sequence[float]) -> NDArray[np.floa
         UserError: the model has no verification embedding.
     """
     image = check_image(image)
-    checked = check_box(box, image.shape[1], image.shape[0])
+    height, width = image.shape[:2]
+    checked = clip_box(check_box(box, width, height), width, height)
     _, _, identity = embed_box(network, image, checked, mean_colour(image))
     if identity is None:
         raise UserError(f"the model {network.spec.name} has no verification embedding; use kestrel")
@@ -55,7 +58,7 @@ def similarity(
     patch_a: Any,
     patch_b: Any,
     form: str = "cosine",
-    model: str | Path | None = None,
+    model: str | Path | Network | None = None,
     device: str = "auto",
 ) -> float:
     """How alike the objects in two patches are; larger is more alike.
@@ -72,10 +75,9 @@ def similarity(
     """
     if form not in FORMS:
         raise ValueError(f"form is one of {', '.join(FORMS)}, found {form!r}")
-    network = _network(str(model) if model else None, device)
-    cosine = float(
-        embed(network, patch_a, _whole(patch_a)) @ embed(network, patch_b, _whole(patch_b))
-    )
+    network = _network(model, device)
+    a, b = (embed(network, patch, _whole(patch)) for patch in (patch_a, patch_b))
+    cosine = min(max(float(a @ b), -1.0), 1.0)
     return cosine if form == "cosine" else -math.sqrt(max(2 - 2 * cosine, 0.0))
 
 
@@ -83,7 +85,7 @@ def same_object(
     patch_a: Any,
     patch_b: Any,
     threshold: float | None = None,
-    model: str | Path | None = None,
+    model: str | Path | Network | None = None,
     device: str = "auto",
 ) -> bool:
     """Whether two patches show the same object.
@@ -93,8 +95,8 @@ def same_object(
         threshold: cosine similarity from which they do; ``None`` takes the model's own.
     """
     if threshold is None:
-        threshold = _network(str(model) if model else None, device).spec.presence.match
-    return similarity(patch_a, patch_b, "cosine", model, device) >= threshold
+        threshold = _network(model, device).spec.presence.match
+    return similarity(patch_a, patch_b, "cosine", model, device) >= float(threshold)
 
 
 def _whole(patch: Any) -> Box:
@@ -102,6 +104,13 @@ def _whole(patch: Any) -> Box:
     return 0.0, 0.0, float(width), float(height)
 
 
+def _network(model: str | Path | Network | None, device: str) -> Network:
+    if model is not None and not isinstance(model, (str, Path)):
+        return as_network(model, device, None, live=False)
+    return _kept(os.getpid(), model, str(device), model_stamp(model))
+
+
 @lru_cache(maxsize=2)
-def _network(model: str | None, device: str) -> Network:
+def _kept(process: int, model: str | Path | None, device: str, stamp: object) -> Network:
+    """A network lives on from call to call, until its files change; not in a forked process."""
     return open_network(model, device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,6 +66,16 @@ def read_model(model: str | Path | None = None) -> ModelFiles:
     return ModelFiles(stem.name, contents["exemplar"], contents["search"], digest, stem.parent)
 
 
+def model_stamp(model: str | Path | None = None) -> tuple[tuple[int, int], ...]:
+    """Changes when the files of a model do: their sizes and times; empty where they are not."""
+    stem = _stem(model)
+    try:
+        facts = [os.stat(stem.parent / f"{stem.name}.{role}.onnx") for role in ROLES]
+    except (OSError, ValueError):
+        return ()
+    return tuple((fact.st_size, fact.st_mtime_ns) for fact in facts)
+
+
 def _read_graph(path: Path) -> bytes:
     try:
         return path.read_bytes()
@@ -81,7 +92,8 @@ def _stem(model: str | Path | None) -> Path:
     text = str(model or DEFAULT_MODEL)
     for role in ROLES:
         text = text.removesuffix(f".{role}.onnx")
-    if "/" in text or "\\" in text:
+    here = isinstance(model, Path) and any(Path(f"{text}.{role}.onnx").exists() for role in ROLES)
+    if "/" in text or "\\" in text or here:
         return Path(text)
     return weights_folder() / text
 

@@ -91,6 +91,14 @@ def test_a_file_url_and_a_tilde_are_files_like_any_other(call, clip, tmp_path, m
         assert len(boxes_in(tmp_path / f"{number}.csv")) == (1 if number else 3)
 
 
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="there are no such devices here")
+def test_results_may_go_to_a_device_or_a_pipe(clip):
+    rest = ("--video", clip, "--init-box", BOX, "--no-display", "--quiet", "--max-frames", 3)
+    status, out, _ = finish(start(*rest, "--results", "/dev/stdout", "--results-format", "json"))
+    assert status == 0 and [row["frame"] for row in json.loads(out)] == [0, 1, 2]
+    assert finish(start(*rest, "--results", "/dev/null", "--results-format", "csv"))[0] == 0
+
+
 def test_a_camera_is_no_folder_of_that_name(call, tmp_path):
     (tmp_path / "77").mkdir()
     cv2.imwrite(str(tmp_path / "77" / "1.png"), app_scene.picture(0))
@@ -334,6 +342,21 @@ def test_torch_is_not_imported(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout == "False False\n"
+
+
+@pytest.mark.parametrize("platform", ["wayland", "offscreen"])
+def test_a_window_system_that_opencv_lacks_is_no_display(monkeypatch, platform):
+    """Qt would abort the process."""
+    from tracker.app.display import why_no_display
+
+    plugins = Path(cv2.__file__).parent / "qt" / "plugins" / "platforms"
+    if not plugins.is_dir() or (plugins / f"libq{platform}.so").exists():
+        pytest.skip("this OpenCV brings no Qt, or more of it")
+    monkeypatch.setenv("QT_QPA_PLATFORM", platform)
+    monkeypatch.setenv("DISPLAY", ":9876")
+    assert f"no windows for QT_QPA_PLATFORM={platform}" in (why_no_display() or "")
+    monkeypatch.setenv("QT_QPA_PLATFORM", f"{platform};xcb")
+    assert "does not answer" in (why_no_display() or "")
 
 
 FOLLOWED = ["--video", "CLIP", "--init-box", BOX, "--results", "o.csv", "--no-display"]

@@ -11,7 +11,7 @@ from tracker.app.player import Player
 from tracker.app.recorder import Recorder
 from tracker.app.results_writer import ResultsWriter
 from tracker.app.sources import Frame
-from tracker.app.window import Char, Closed, Fit, Key, KeyPress, Mouse, MouseKind
+from tracker.app.window import Char, Closed, Fit, Key, KeyPress, Mouse, MouseKind, _event_of
 from tracker.geometry import iou
 
 
@@ -409,6 +409,14 @@ def test_results_of_a_rewind_replace_the_old_ones(tmp_path):
     assert len(lines) == stage.player.frame.index + 1
     for index, line in enumerate(lines):
         assert iou([float(v) for v in line.split(",")], app_scene.red_box(index)) > 0.7
+
+
+@pytest.mark.parametrize("lock", [0, 0x100000, 0x20000], ids=["none", "num", "caps"])
+def test_keys_are_known_under_any_lock(lock):
+    assert _event_of(0xFF51 | lock) == KeyPress(Key.LEFT)
+    assert _event_of(27 | lock) == KeyPress(Key.ESCAPE)
+    assert _event_of(ord("q") | lock) == Char("q")
+    assert _event_of(-1) is None
 
 
 @pytest.mark.parametrize("debug", [False, True])

@@ -17,8 +17,9 @@ from hypothesis.extra import numpy as hnp
 from tracker.app.decoder_log import DecoderLog
 from tracker.app.pixels import PixelReader
 from tracker.app.prefetch import Prefetch
-from tracker.app.sources import natural_order, open_source, usable_fps
+from tracker.app.sources import open_source, usable_fps
 from tracker.errors import UserError
+from tracker.frames import natural_order
 
 
 def read_all(source):
@@ -136,6 +137,14 @@ def test_png_of_any_depth_and_channels_becomes_bgr(tmp_path, make, expected):
     assert frame.image.dtype == np.uint8 and frame.image.shape == (16, 256, 3)
     for channel in range(3):
         np.testing.assert_array_equal(frame.image[:, :, channel], expected(grey))
+
+
+def test_float_pictures_do_not_flicker():
+    """A highlight in one of them does not make it another unit."""
+    reader = PixelReader()
+    means = [reader(np.float32([[0.5, top]])).mean() for top in (1.4, 1.6, 1.4)]
+    assert np.ptp(means) == 0 and means[0] > 150
+    assert [reader(np.float32([[100, 200]])).mean() for _ in range(2)] == [150, 150]
 
 
 def test_twelve_bits_in_sixteen_are_not_left_black_and_do_not_flicker():

@@ -11,7 +11,7 @@ import pytest
 from tracker import datasets
 from tracker.dataset_layouts import mask_labels
 from tracker.errors import UserError
-from tracker.frames import Video, picture_paths
+from tracker.frames import Pictures, Video, picture_paths
 
 
 def picture(path: Path, value: int, size: tuple[int, int] = (24, 16)) -> None:
@@ -253,6 +253,19 @@ def test_pictures_are_ordered_by_number(tmp_path):
         picture(tmp_path / "x" / name, 1)
     found = picture_paths(tmp_path / "x")
     assert [p.name for p in found] == ["1.png", "9.png", "10.png"]
+
+
+def test_pictures_of_two_numbers_and_hidden_ones(tmp_path):
+    """As the application orders them; macOS leaves a hidden file beside each on a stick."""
+    for name in ("1_10.png", "2_9.png", "2_1.png", "10_1.png"):
+        picture(tmp_path / "x" / name, 1)
+        (tmp_path / "x" / f"._{name}").write_bytes(b"mac")
+    names = [p.name for p in picture_paths(tmp_path / "x")]
+    assert names == ["1_10.png", "2_1.png", "2_9.png", "10_1.png"]
+    clip = Pictures(picture_paths(tmp_path / "x"))
+    before = clip.fingerprint()
+    picture(tmp_path / "x" / "2_9.png", 1, size=(50, 40))
+    assert clip.fingerprint() != before
 
 
 def test_what_the_system_refuses_is_said() -> None:

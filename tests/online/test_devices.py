@@ -132,8 +132,19 @@ def test_auto_goes_on_when_the_gpu_fails_at_the_last_moment(
     assert "\n" not in network.device.reason
     assert capfd.readouterr() == ("", "")
     assert fake.severity[-1] == 2, "warnings of other sessions are heard again"
+    assert open_network(model, "auto") is network, "two would spin against each other"
+    assert open_network(model, "cpu") is network
     with pytest.raises(UserError, match="cuda:0 does not work"):
         open_network(model, "cuda")
+
+
+def test_a_device_may_be_any_object_of_that_name(machine: Machine) -> None:
+    class Cpu:  # as torch.device("cpu")
+        def __str__(self) -> str:
+            return "cpu"
+
+    machine(CUDA, driver=Driver())
+    assert choose_device(Cpu()).name == "cpu"  # type: ignore[arg-type]
 
 
 def test_a_damaged_file_is_not_taken_for_a_broken_gpu(machine: Machine) -> None:

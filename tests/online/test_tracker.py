@@ -97,6 +97,31 @@ def test_a_target_may_come_back_half_as_large(place: tuple[float, float]) -> Non
     assert float(iou(tracker.update(scene(back)).box, back)) > 0.7
 
 
+def test_the_debug_view_is_of_the_last_frame_also_while_lost() -> None:
+    session = Session(ScriptedNetwork(see_green))
+    box = (300.0, 200.0, 50.0, 40.0)
+    number = session.add(scene(box), box)
+    views = []
+    for shown in [box] * 3 + [None] * 12:
+        session.update(scene(shown))
+        views.append(session.debug(number))
+    assert len({id(view.response) for view in views if view}) == len(views)
+    assert all(view.response.max() < 0.1 for view in views[3:] if view)
+
+
+def test_the_debug_view_of_siamfc_is_where_the_exemplar_was_compared() -> None:
+    session = Session(
+        ResponseNetwork(lambda crop: SearchOutput(np.full((1, 17, 17), 3, np.float32)))
+    )
+    number = session.add(scene(None), (300.0, 200.0, 60.0, 60.0))
+    session.update(scene(None))
+    view = session.debug(number)
+    assert view is not None and view.response[0, 0] == pytest.approx(1 / (1 + math.exp(-3)))
+    x, y, w, h = view.search_region
+    assert w == pytest.approx(120 * 255 / 127 / 1.0375 * 17 * 8 / 255, rel=1e-3)
+    assert (x + w / 2, y + h / 2) == pytest.approx((330, 230), abs=2)
+
+
 def test_a_size_that_is_not_said_anew_survives_the_frames_edge() -> None:
     """SiamFC only changes the last size a little: what the edge cuts off must not be forgotten."""
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import multiprocessing
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ import tracker
 from tests.online.scripted import ScriptedNetwork, see_green
 from tracker import verification
 from tracker.runtime import Network
+from tracker.weights import ROLES
 
 
 class ColourNetwork(ScriptedNetwork):
@@ -28,9 +32,9 @@ def colours(monkeypatch: pytest.MonkeyPatch) -> None:
         return ColourNetwork(see_green)
 
     monkeypatch.setattr(verification, "open_network", opened)
-    verification._network.cache_clear()
+    verification._kept.cache_clear()
     yield  # type: ignore[misc]
-    verification._network.cache_clear()
+    verification._kept.cache_clear()
 
 
 def patch(colour: tuple[int, int, int], width: int = 40, height: int = 30) -> np.ndarray:
@@ -53,6 +57,50 @@ def test_the_threshold_is_the_models_or_ones_own() -> None:
     assert tracker.same_object(red, orange)
     assert not tracker.same_object(red, orange, threshold=0.99)
     assert not tracker.same_object(red, blue)
+
+
+def test_a_network_may_be_given_and_one_patch_is_at_most_itself() -> None:
+    red = patch((0, 0, 200))
+    assert tracker.similarity(red, red, model=ColourNetwork(see_green)) <= 1.0
+    assert tracker.same_object(red, red, model=ColourNetwork(see_green))
+
+
+def test_files_that_change_are_read_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[object] = []
+
+    def open_one(model: object, device: object) -> Network:
+        opened.append(model)
+        return ColourNetwork(see_green)
+
+    monkeypatch.setattr(verification, "open_network", open_one)
+    red, stem = patch((0, 0, 200)), tmp_path / "mine"
+    for content in (b"first", b"second one"):
+        for role in ROLES:
+            (tmp_path / f"mine.{role}.onnx").write_bytes(content)
+        for _ in range(2):
+            tracker.similarity(red, red, model=stem)
+    assert opened == [stem, stem]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_process_opens_a_network_of_its_own() -> None:
+    """ONNX Runtime's threads stay behind in the parent."""
+    red = patch((0, 0, 200))
+    tracker.similarity(red, red)
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        assert pool.apply(_opened_here, (red,)) == 1
+
+
+def _opened_here(image: np.ndarray) -> int:
+    before = verification._kept.cache_info().misses
+    tracker.similarity(image, image)
+    return verification._kept.cache_info().misses - before
+
+
+def test_a_box_far_outside_of_the_picture_costs_nothing() -> None:
+    image = np.zeros((240, 320, 3), np.uint8)
+    network = ColourNetwork(see_green)
+    assert verification.embed(network, image, (-1e9, -1e9, 2e9, 2e9)).shape == (3,)
 
 
 @pytest.mark.parametrize("bad", [None, np.zeros((4, 4)), np.zeros((4, 4, 3), np.float64)])

@@ -26,15 +26,15 @@ class DecoderLog:
     """Context manager for a program's main; does nothing where stderr has no descriptor.
 
     Attributes:
-        count: error lines of FFmpeg so far.
+        count: error lines of FFmpeg since ``begin``.
         first: the text of the first.
         early_ends: how many of them say that a file is not all there.
     """
 
+    count = early_ends = 0
+    first = ""
+
     def __init__(self) -> None:
-        self.count = 0
-        self.first = ""
-        self.early_ends = 0
         self._marked = threading.Event()
         self._saved = -1
         self._thread: threading.Thread | None = None
@@ -64,6 +64,13 @@ class DecoderLog:
                 *lines, rest = (rest + chunk).split(b"\n")
                 for line in lines:
                     self._take(line)
+            if rest:
+                self._take(rest)
+
+    def begin(self) -> None:
+        """Count anew from here on."""
+        self.catch_up()
+        self.count, self.early_ends, self.first = 0, 0, ""
 
     def catch_up(self) -> None:
         """Wait until all that was reported before is counted."""

@@ -7,6 +7,7 @@ import os
 import re
 import socket
 import sys
+from pathlib import Path
 
 import cv2
 
@@ -22,8 +23,15 @@ def why_no_display() -> str | None:
         return "this OpenCV is built without windows (opencv-python has them, -headless has not)"
     if not sys.platform.startswith("linux"):
         return None
-    if os.environ.get("QT_QPA_PLATFORM", "").startswith(("offscreen", "minimal", "vnc")):
-        return None
+    wanted = os.environ.get("QT_QPA_PLATFORM")
+    plugins = Path(cv2.__file__).parent / "qt" / "plugins" / "platforms"
+    if wanted and plugins.is_dir():
+        names = [name.partition(":")[0] for name in wanted.split(";")]
+        found = [name for name in names if (plugins / f"libq{name}.so").is_file()]
+        if not found:
+            return f"this OpenCV has no windows for QT_QPA_PLATFORM={wanted} (unset it)"
+        if found[0] != "xcb":
+            return None
     display = os.environ.get("DISPLAY")
     if not display:
         return "there is no display (DISPLAY is not set)"

@@ -16,7 +16,8 @@ from typing import BinaryIO
 
 if __name__ == "__main__":
     # Started by its path: keep the neighbouring modules from shadowing others' imports.
-    del sys.path[0]
+    if sys.path[0] == os.path.dirname(os.path.abspath(__file__)):
+        del sys.path[0]
 
 import cv2
 import numpy as np

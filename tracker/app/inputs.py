@@ -9,8 +9,8 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from tracker.app.outputs import at_home, located
-from tracker.app.sources import IMAGE_SUFFIXES
 from tracker.errors import UserError
+from tracker.frames import PICTURE_SUFFIXES
 from tracker.weights import DEFAULT_MODEL, ROLES, weights_folder
 
 
@@ -50,7 +50,12 @@ def _identity(file: Path | int) -> Hashable:
         facts = os.stat(file)
         return facts.st_dev, facts.st_ino
     except (OSError, ValueError):
-        return file if isinstance(file, int) else os.path.realpath(file)
+        if isinstance(file, int):
+            return file
+    try:
+        return os.path.realpath(file)
+    except OSError:  # the current folder is gone
+        return str(file)
 
 
 def files_read(where: str | int) -> Iterator[Path | int]:
@@ -67,12 +72,12 @@ def files_read(where: str | int) -> Iterator[Path | int]:
     path = Path(where)
     try:
         if path.is_dir():
-            yield from (p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+            yield from (p for p in path.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES)
             return
         yield path
         if glob.has_magic(where) and not path.exists():
             found = [Path(p) for p in glob.iglob(where, recursive=True)]
-            yield from [p for p in found if p.suffix.lower() in IMAGE_SUFFIXES] or found
+            yield from [p for p in found if p.suffix.lower() in PICTURE_SUFFIXES] or found
     except (OSError, ValueError):  # what cannot be looked at is named when it is opened
         return
 

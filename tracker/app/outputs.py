@@ -19,7 +19,7 @@ def claim(path: Path, overwrite: bool) -> Path:
         raise UserError(f"{path} is a folder; give the name of a file to write")
     if not path.parent.is_dir():
         raise UserError(f"the folder {path.parent} for {path.name} does not exist; make it first")
-    if path.exists() and not overwrite:
+    if path.is_file() and not overwrite:  # /dev/null takes everything
         raise UserError(f"{path} exists; add --overwrite to replace it, or give another name")
     return path
 

@@ -21,12 +21,13 @@ class PixelReader:
 
     def __init__(self) -> None:
         self._bits = 8
+        self._top = 0.0  # largest float
 
     def __call__(self, picture: NDArray[Any]) -> Image:
         """(H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of any real dtype -> (H, W, 3) uint8.
 
-        Alpha is dropped. Floats are taken as 0..1 when none exceeds 1.5, else as 0..255;
-        NaN becomes black.
+        Alpha is dropped. Floats are taken as 0..1 until one of the stream exceeds 4, from then on
+        as 0..255; NaN becomes black.
 
         Raises:
             ValueError: not a picture (no pixels, wrong number of channels or dimensions).
@@ -48,8 +49,9 @@ class PixelReader:
             return pixels.astype(np.uint8) * np.uint8(255)
         if np.issubdtype(pixels.dtype, np.floating):
             finite = np.nan_to_num(pixels, nan=0.0, posinf=0.0, neginf=0.0)
-            gain = 255.0 if finite.max(initial=0.0) <= 1.5 else 1.0
-            return np.asarray(np.clip(finite * gain + 0.5, 0, 255), dtype=np.uint8)
+            self._top = max(self._top, float(finite.max(initial=0.0)))
+            gain = 255.0 if self._top <= 4.0 else 1.0
+            return np.asarray(np.clip(finite, 0, 255 / gain) * gain + 0.49, dtype=np.uint8)
         values = np.clip(pixels, 0, None)
         bits = next((b for b in (8, 10, 12, 14, 16) if values.max() < 1 << b), 32)
         self._bits = max(self._bits, bits)

@@ -22,6 +22,8 @@ import contextlib
 import csv
 import io
 import json
+import os
+import stat
 from array import array
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -74,6 +76,7 @@ class RowFile:
         self._path, self._header = path, header.encode()
         self._separator, self._footer = separator.encode(), footer.encode()
         self._file: io.FileIO | None = None
+        self._is_file = True
         self._end = len(self._header)
         self._rewinds, self._overwrite = rewinds, overwrite
         # Frame numbers and the offsets of their first bytes.
@@ -103,14 +106,19 @@ class RowFile:
         """Make ``data`` the end of the file, from ``offset`` on."""
         if self._file is None:
             self._file = io.FileIO(open_alone(self._path, self._overwrite), "r+")
-            with contextlib.suppress(OSError):  # a device has no length
-                self._file.truncate(0)
+            self._is_file = stat.S_ISREG(os.fstat(self._file.fileno()).st_mode)
             data, offset = self._header + data, 0
-        self._file.seek(offset)
+            if self._is_file:
+                self._file.truncate(0)
+        if not self._is_file:  # a pipe or a device keeps what it was given
+            data = data.removesuffix(self._footer)
+        else:
+            self._file.seek(offset)
         left = memoryview(data)
         while left:
             left = left[self._file.write(left) :]
-        self._file.truncate()
+        if self._is_file:
+            self._file.truncate()
 
     def _restore(self) -> None:
         if self._file is None:
@@ -125,8 +133,12 @@ class RowFile:
         return self._frames[-1] + 1 if self._frames else 0
 
     def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
+        if self._file is None:
+            return
+        if not self._is_file:
+            with contextlib.suppress(OSError):
+                self._file.write(self._footer)
+        self._file.close()
 
 
 _AROUND = {"csv": (_CSV_HEADER, "", ""), "json": ("[\n", ",\n", "\n]\n")}

@@ -25,11 +25,9 @@ from tracker.app.interfaces import Image, Say
 from tracker.app.outputs import located
 from tracker.app.pixels import PixelReader
 from tracker.errors import UserError, files_told
+from tracker.frames import PICTURE_SUFFIXES, natural_order, picture_paths
 from tracker.native_path import native_path, native_text
 
-IMAGE_SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".jp2", ".exr")
-)
 WITHOUT_INDEX = frozenset((".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".vob"))
 DEFAULT_FPS = 30.0
 UNPIPEABLE = "an mp4 can be piped only when it was made for streaming; send mkv, ts or avi"
@@ -116,7 +114,7 @@ def open_source(
     if path.is_dir():
         return ImageFiles(_images_in(path), path.resolve().name, say, fps)
     if path.exists():
-        if path.suffix.lower() in IMAGE_SUFFIXES:
+        if path.suffix.lower() in PICTURE_SUFFIXES:
             return ImageFiles([path], path.stem, say, fps)
         return VideoFile(str(path), path.stem, say, log)
     if glob.has_magic(where):
@@ -148,7 +146,7 @@ def _open_url(url: str, say: Say, log: DecoderLog | None) -> Source:
 
 def _open_glob(pattern: str, say: Say, fps: float | None, log: DecoderLog | None) -> Source:
     paths = [Path(p) for p in glob.glob(pattern, recursive=True) if Path(p).is_file()]
-    images = [p for p in paths if p.suffix.lower() in IMAGE_SUFFIXES]
+    images = [p for p in paths if p.suffix.lower() in PICTURE_SUFFIXES]
     if images:
         return ImageFiles(sorted(images, key=natural_order), images[0].parent.name, say, fps)
     if len(paths) == 1:
@@ -162,22 +160,16 @@ def _open_glob(pattern: str, say: Say, fps: float | None, log: DecoderLog | None
 
 
 def _images_in(folder: Path) -> list[Path]:
+    images = picture_paths(folder)
+    if images:
+        return list(images)
     files = [p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")]
-    images = [p for p in files if p.suffix.lower() in IMAGE_SUFFIXES]
-    if not images:
-        raise UserError(
-            f"the folder {folder} holds no images, only {len(files)} other files; give a folder "
-            f"with {', '.join(sorted(IMAGE_SUFFIXES))} files, or a video file"
-            if files
-            else f"the folder {folder} holds no images; it has no files at all"
-        )
-    return sorted(images, key=natural_order)
-
-
-def natural_order(path: Path) -> tuple[str, list[tuple[int, int | str]]]:
-    """Sort key by which ``2.jpg`` comes before ``10.jpg``."""
-    parts = re.split(r"(\d+)", path.name.casefold())
-    return str(path.parent), [(0, int(p)) if p.isdecimal() else (1, p) for p in parts if p]
+    raise UserError(
+        f"the folder {folder} holds no images, only {len(files)} other files; give a folder "
+        f"with {', '.join(sorted(PICTURE_SUFFIXES))} files, or a video file"
+        if files
+        else f"the folder {folder} holds no images; it has no files at all"
+    )
 
 
 class SteadySize:
@@ -270,7 +262,7 @@ class VideoFile:
         self._jumped = False  # then nobody has counted the frames
         # first picture of an address, until its server has shown that it can seek
         self._first: Any = None
-        self._errors_before = self._first_error = self._ends_before = 0
+        self._first_error = 0
         self._pixels, self._steady = PixelReader(), SteadySize(name, say)
         self._capture = self._open()
         self._counts = _counts_frames(where)
@@ -278,13 +270,8 @@ class VideoFile:
         self._promised = _frame_count(self._capture)
         self.frame_count = None if self._piped else self._promised
         self.can_seek = self.frame_count is not None
-        self._forget_errors()
-
-    def _forget_errors(self) -> None:
-        """Count errors from here on: what came before is of another file, or of the network."""
-        if self._log:
-            self._log.catch_up()
-            self._errors_before, self._ends_before = self._log.count, self._log.early_ends
+        if log:
+            log.begin()  # what opening it said is of no frame
 
     def _open(self) -> cv2.VideoCapture:
         if "://" in self._where or self._piped:
@@ -315,7 +302,7 @@ class VideoFile:
         if "://" in self._where and index == 0 and not self._jumped:
             self._first = picture
         self._last_time = self._time_of(index)
-        if self._log and not self._first_error and self._log.count > self._errors_before:
+        if self._log and not self._first_error and self._log.count:
             self._first_error = index + 1
         image = self._steady(self._pixels(picture), index)
         return Frame(image, index, self._last_time, time.monotonic())
@@ -340,11 +327,10 @@ class VideoFile:
                 f"{shown} is damaged or cut off: it ends after frame {self._next - 1}, "
                 f"and {reason}; the frames before are kept"
             )
-        if self._log and self._log.count > self._errors_before:
-            count = self._log.count - self._errors_before
+        if self._log and self._log.count:
             self._first_error = self._first_error or self._next
             self._say(
-                f"{shown} is damaged: the decoder reported {count} errors from about "
+                f"{shown} is damaged: the decoder reported {self._log.count} errors from about "
                 f"frame {self._first_error - 1} on ({self._log.first}); pictures may be "
                 "wrong there"
             )
@@ -355,14 +341,14 @@ class VideoFile:
         Fewer frames and less time than promised; either alone is how some files are made. Where
         the promise is the length of the whole file, its sound may last longer than its pictures.
         """
-        trusted = self._counts or (self._log and self._log.count > self._errors_before)
+        trusted = self._counts or (self._log and self._log.count)
         if self._promised is not None and trusted and not self._jumped:
             missing = self._promised - self._next
             seconds = (self._promised - 1) / self.fps - self._last_time
             slack = max(2, 0.005 * self._promised)
             if missing > slack and seconds > slack / self.fps:
                 return f"its header promises {self._promised} frames"
-        if self._log and self._log.early_ends > self._ends_before:
+        if self._log and self._log.early_ends:
             return "the decoder found no proper end of the file"
         return ""
 
@@ -389,7 +375,8 @@ class VideoFile:
             index, self._next, self.can_seek = self._next, 0, False
             self._restart()
             self._skip_to(index)
-            self._forget_errors()
+            if self._log:
+                self._log.begin()  # the errors were the network's
         return works
 
     def _restart(self) -> None:

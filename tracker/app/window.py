@@ -210,10 +210,10 @@ def start_size(width: int, height: int) -> tuple[int, int]:
 def _event_of(code: int) -> Event | None:
     if code == -1:
         return None
-    key = _KEYS.get(code)
+    low = code & 0xFFFF  # modifiers sit above, and so do Num Lock and Caps Lock
+    key = _KEYS.get(code) or _KEYS.get(low)
     if key is not None:
         return KeyPress(key)
-    low = code & 0xFFFF  # modifiers sit above
     if low < 128 and chr(low).isprintable():
         return Char(chr(low))
     return None

@@ -77,9 +77,9 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
         if not (self.training and dist.is_initialized() and dist.get_world_size() > 1):
             return super().forward(x)
         world = dist.get_world_size()
-        moments = torch.stack([x.float().mean((0, 2, 3)), x.float().square().mean((0, 2, 3))])
-        mean, square = dist_nn.all_reduce(moments) / world
-        var = square - mean.square()
+        mean = dist_nn.all_reduce(x.float().mean((0, 2, 3))) / world
+        # not the mean of squares less the square of the mean: rounding may make that negative
+        var = dist_nn.all_reduce((x.float() - mean[:, None, None]).square().mean((0, 2, 3))) / world
         count = x.numel() // x.shape[1] * world
         self._update_running(mean.detach(), var.detach() * count / max(count - 1, 1))
         scale = self.weight * torch.rsqrt(var + self.eps)
