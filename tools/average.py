@@ -20,8 +20,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tracker.cli import run_main
+from tracker.cli import run_main, some_path
 from tracker.errors import UserError
+from tracker.files import keep_apart
 from tracker.training.requirements import require
 
 
@@ -34,9 +35,12 @@ def main() -> int:
     if args.out.exists() and not args.overwrite:
         raise UserError(f"{args.out} exists; give --overwrite, or another --out")
     parts = [(*split(text),) for text in args.checkpoint]
+    keep_apart([("--out", args.out)], [path for path, _ in parts])
     contents = [(path, load_checkpoint(path), weight) for path, weight in parts]
-    save_checkpoint(args.out, averaged(contents))
     total = sum(weight for _, weight in parts)
+    if total == float("inf"):
+        raise UserError("the weights add up to more than a number holds; give smaller ones")
+    save_checkpoint(args.out, averaged(contents))
     said = ", ".join(f"{weight / total:.2f} of {path}" for path, weight in parts)
     print(f"{args.out}: {said}")
     return 0
@@ -49,7 +53,7 @@ def split(text: str) -> tuple[Path, float]:
         UserError: a weight that is none.
     """
     name, at, weight = text.rpartition("@")
-    if not at:
+    if not at or "/" in weight or Path(text).is_file():  # a path may have one, too
         return Path(text), 1.0
     try:
         value = float(weight)
@@ -67,7 +71,7 @@ def build_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--checkpoint", action="append", required=True, metavar="PATH[@WEIGHT]",
         help="give it for each run; weights are made to add up to 1")  # fmt: skip
-    add("--out", type=Path, required=True, metavar="CHECKPOINT", help="such as runs/mean.pt")
+    add("--out", type=some_path, required=True, metavar="CHECKPOINT", help="such as runs/mean.pt")
     add("--overwrite", action="store_true", help="replace what is there")
     return parser
 

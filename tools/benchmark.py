@@ -25,15 +25,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tracker.cli import join_boxes, parse_box, plain_errors, positive, run_main, thread_count
+from tracker.cli import join_boxes, parse_box, plain_errors, positive, run_main, thread_count, whole
 
 with plain_errors():
     from tracker import datasets
-    from tracker.app.inputs import keep_apart
     from tracker.errors import UserError
     from tracker.evaluation import machine, opponents, options, speed, tradeoff
     from tracker.evaluation.results_io import write_atomic
     from tracker.evaluation.timing import TimingJob
+    from tracker.files import keep_apart
     from tracker.frames import Video
     from tracker.geometry import check_box
     from tracker.results import Box
@@ -119,7 +119,12 @@ def parse_arguments() -> argparse.Namespace:
     options.add_trackers(parser, default=["kestrel"])
     add("--frames", type=positive, default=300, help="timed frames a round (default: 300)")
     add("--rounds", type=positive, default=3, help="alternating rounds (default: 3)")
-    add("--memory-frames", type=int, default=0, help="further updates to watch memory over")
+    add(
+        "--memory-frames",
+        type=whole(0, 10**9),
+        default=0,
+        help="further updates to watch memory over",
+    )
     add(
         "--threads",
         type=lambda text: [thread_count(t) for t in text.split(",")],

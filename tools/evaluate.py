@@ -25,7 +25,7 @@ from pathlib import Path
 os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tracker.cli import plain_errors, positive, run_main
+from tracker.cli import plain_errors, positive, run_main, some_path, whole
 
 with plain_errors():
     from tracker import datasets
@@ -95,7 +95,12 @@ def parse_arguments() -> argparse.Namespace:
     options.add_data(parser)
     options.add_trackers(parser)
     options.add_jobs(parser)
-    add("--out", type=Path, default=Path("results"), help="folder of results (default: results)")
+    add(
+        "--out",
+        type=some_path,
+        default=Path("results"),
+        help="folder of results (default: results)",
+    )
     add(
         "--protocol",
         default="ope",
@@ -110,7 +115,12 @@ def parse_arguments() -> argparse.Namespace:
         type=options.names,
         help=f"also write results for public toolkits, under toolkits/: {','.join(FORMATS)}",
     )
-    add("--seed", type=int, default=0, help="of the pairs of --protocol verification")
+    add(
+        "--seed",
+        type=whole(0, 2**32 - 1),
+        default=0,
+        help="of the pairs of --protocol verification",
+    )
     add("--no-report", action="store_true", help="no HTML report (matplotlib, jinja2 not needed)")
     add("--overwrite", action="store_true", help="run everything again")
     add("--quiet", action="store_true", help="no progress bar")

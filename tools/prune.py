@@ -19,7 +19,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tracker.cli import plain_errors, positive, run_main
+from tracker.cli import plain_errors, positive, run_main, some_path, thread_count, whole
 from tracker.training.requirements import require
 
 with plain_errors():
@@ -27,6 +27,7 @@ with plain_errors():
     import torch
 
     from tracker.errors import UserError
+    from tracker.files import keep_apart
     from tracker.network.backbone import FULL_WIDTHS
     from tracker.network.kestrel import Kestrel
     from tracker.training.checkpoint import load_checkpoint, reading, save_checkpoint
@@ -46,6 +47,7 @@ def main() -> int:
     torch.set_num_threads(args.threads)
     if args.out.exists() and not args.overwrite:
         raise UserError(f"{args.out} exists; give --overwrite, or another --out")
+    keep_apart([("--out", args.out)], [args.checkpoint])
     content = load_checkpoint(args.checkpoint)
     network = restore_network(content, "average", args.checkpoint)
     if not isinstance(network, Kestrel):
@@ -64,6 +66,7 @@ def main() -> int:
         print(f"block {number:2d}: {old:3d} -> {new:3d} channels, error after it {error:.4f}")
     settings = settings_of(content) | {"trunk_widths": widths}
     record = make_record(sources, sys.argv, args.data, settings)
+    record["tuned"] = content.get("record", {}).get("tuned", {})
     with reading(args.checkpoint):
         start = start_of_a_run(content, narrow, record)
     save_checkpoint(args.out, start)
@@ -103,9 +106,9 @@ def parse_arguments() -> argparse.Namespace:
     add("--widths", type=width_list, metavar=",".join("N" * len(FULL_WIDTHS)),
         help="instead of --keep: channels of each block")  # fmt: skip
     add("--crops", type=positive, default=192, help="search crops to solve on (default: 192)")
-    add("--seed", type=int, default=0, help="of the crops")
-    add("--threads", type=positive, default=2, help="default: 2")
-    add("--out", type=Path, required=True, help="checkpoint to write, such as runs/narrow.pt")
+    add("--seed", type=whole(0, 2**32 - 1), default=0, help="of the crops")
+    add("--threads", type=thread_count, default=2, help="default: 2")
+    add("--out", type=some_path, required=True, help="checkpoint to write, such as runs/narrow.pt")
     add("--overwrite", action="store_true", help="replace --out")
     return parser.parse_args()
 

@@ -35,6 +35,7 @@ with plain_errors():
     from tracker import datasets
     from tracker.errors import UserError
     from tracker.evaluation.calibration import pairs
+    from tracker.files import keep_apart
     from tracker.runtime import open_network
     from tracker.training.requirements import require
     from tracker.weights import ROLES, ModelFiles, read_model, write_model
@@ -50,6 +51,8 @@ def main() -> int:
     if existing and not args.overwrite:
         raise UserError(f"{existing[0]} exists; give --overwrite, or another --out")
     files = read_model(args.model)
+    graphs = [files.folder / f"{files.name}.{role}.onnx" for role in ROLES]
+    keep_apart([("--out", target) for target in targets], graphs)
     network = open_network(args.model, "cpu", args.threads)
     if network.spec.kind != "box" or network.spec.precision != "fp32":
         raise UserError(

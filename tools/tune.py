@@ -26,7 +26,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tracker.cli import file_stem, number, plain_errors, positive, run_main
+from tracker.cli import file_stem, number, plain_errors, positive, run_main, some_path, whole
 
 with plain_errors():
     from tracker import datasets
@@ -104,7 +104,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--rounds", type=positive, default=2,
         help="over the parameters, for coordinate (default: 2)")  # fmt: skip
     add("--folds", type=positive, default=5, help="of cross-validation (default: 5)")
-    add("--presence-weight", type=float, default=0.0, metavar="W",
+    add("--presence-weight", type=number(0, 1000, "weight"), default=0.0, metavar="W",
         help="the objective is AUC minus W times the share of frames with a wrong 'lost' and of "
         "absent frames without it (default: 0)")  # fmt: skip
     add("--start", type=Path, metavar="JSON", help="parameters to start from, of an earlier search")
@@ -117,10 +117,10 @@ def parse_arguments() -> argparse.Namespace:
         help="and to centres so much of a side apart (default: 0.015)")  # fmt: skip
     options.add_device(parser)
     options.add_jobs(parser)
-    add("--out", type=Path, default=Path("runs/tune"), help="folder (default: runs/tune)")
+    add("--out", type=some_path, default=Path("runs/tune"), help="folder (default: runs/tune)")
     add("--write", type=file_stem, metavar="STEM",
         help="also write the model with the new parameters, such as weights/kestrel")  # fmt: skip
-    add("--seed", type=int, default=0, help="of folds and intervals")
+    add("--seed", type=whole(0, 2**32 - 1), default=0, help="of folds and intervals")
     add("--overwrite", action="store_true", help="replace earlier results (their runs are kept)")
     add("--quiet", action="store_true", help="no progress bar")
     args = parser.parse_args()

@@ -47,6 +47,9 @@ def plain_errors() -> Iterator[None]:
         print(f"error: {sentence}", file=sys.stderr)
         sys.exit(2)
     except ImportError as error:
+        if isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
+            print("interrupted; what was written so far is kept", file=sys.stderr)
+            sys.exit(130)
         if (error.name or "").startswith("tracker"):
             raise  # a mistake of ours
         print(f"error: {missing_library(error)}", file=sys.stderr)

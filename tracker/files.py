@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -139,3 +139,47 @@ def hold_folder(folder: Path, patience: float | None = None) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def keep_apart(outputs: Sequence[tuple[str, Path]], inputs: Iterable[Path | int]) -> None:
+    """Check that every output is a file of its own, and that no input is written over.
+
+    The same file may have several names (links, ``a/../b``); it is the file that counts.
+
+    Args:
+        outputs: what each is, for the message, and where it goes.
+        inputs: paths, or descriptors that are open already.
+
+    Raises:
+        UserError: two outputs are one file, or an output is an input, whatever was typed
+            about overwriting.
+    """
+    taken: dict[Hashable, tuple[str, Path]] = {}
+    for what, path in outputs:
+        if os.path.exists(path) and not os.path.isfile(path):
+            continue  # /dev/null and pipes take everything
+        other = taken.setdefault(_identity(path), (what, path))
+        if other != (what, path):
+            raise UserError(
+                f"{other[0]} and {what} would both be written to {path}; give them other names"
+            )
+    for source in inputs:
+        found = taken.get(_identity(source))
+        if found:
+            raise UserError(
+                f"{found[0]} would be written over {found[1]}, which is read; write it elsewhere"
+            )
+
+
+def _identity(file: Path | int) -> Hashable:
+    """Equal for two names of one file, be it there or not."""
+    try:
+        facts = os.stat(file)
+        return facts.st_dev, facts.st_ino
+    except (OSError, ValueError):
+        if isinstance(file, int):
+            return file
+    try:
+        return os.path.realpath(file)
+    except OSError:  # the current folder is gone
+        return str(file)

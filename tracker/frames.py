@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 from collections.abc import Iterator
@@ -76,6 +77,8 @@ class Video:
     def _forward(self, frames: range) -> Iterator[Image]:
         import cv2
 
+        with contextlib.suppress(OSError):  # then it cannot be opened, either
+            refuse_playlist(self.path)
         with native_path(self.path) as name:
             capture = cv2.VideoCapture(name)
         try:
@@ -107,6 +110,18 @@ class Video:
 
 
 Frames = Pictures | Video
+
+
+def refuse_playlist(path: Path) -> None:
+    """Refuse a list of other files under the name of a video: FFmpeg would follow it.
+
+    Raises:
+        UserError: it is one.
+        OSError: it cannot be read.
+    """
+    with open(path, "rb") as file:
+        if file.read(8) == b"ffconcat":
+            raise UserError(f"{path} cannot be read as a video: it is a list of files; name them")
 
 
 def read_picture(path: Path) -> Image:

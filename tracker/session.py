@@ -112,11 +112,13 @@ class Session:
         Raises:
             ValueError: an image that cannot be used.
         """
-        image, targets = check_image(image), list(self._targets.values())
+        # one look at the targets: another thread may add or remove some meanwhile
+        image, followed = check_image(image), list(self._targets.items())
+        targets = [target for _, target in followed]
         resting = self._resting(targets, image) if len(targets) > ALL_SEARCHED else []
         results = follow(self._searcher, image, targets, resting)
         self._frames += 1
-        return dict(zip(self._targets, results, strict=True))
+        return {number: r for (number, _), r in zip(followed, results, strict=True)}
 
     def _resting(self, targets: Sequence[Target], image: Image) -> list[int]:
         """Numbers of the targets whose turn it is not, every second one, and that may wait."""
@@ -150,9 +152,9 @@ def follow(
     Args:
         resting: numbers of the targets that are not looked at in this frame.
     """
+    searcher.begin()
     if not targets:
         return []
-    searcher.begin()
     spec, (height, width) = searcher.network.spec, image.shape[:2]
     results: dict[int, TrackResult] = {}
     requests: dict[int, Request] = {}

@@ -89,7 +89,7 @@ def _read_graph(path: Path) -> bytes:
 
 
 def _stem(model: str | Path | None) -> Path:
-    text = str(model or DEFAULT_MODEL)
+    text = DEFAULT_MODEL if model is None else str(model)
     for role in ROLES:
         text = text.removesuffix(f".{role}.onnx")
     here = isinstance(model, Path) and any(Path(f"{text}.{role}.onnx").exists() for role in ROLES)

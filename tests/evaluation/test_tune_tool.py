@@ -102,6 +102,13 @@ def test_parameters_are_written_into_graphs_without_torch(tmp_path):
     np.testing.assert_array_equal(old.search(a, crop).score, new.search(b, crop).score)
     again = tune("--model", "kestrel", "--start", start, "--write", stem)
     assert again.returncode == 2 and "--overwrite" in again.stderr
+    for text, said in (
+        ('{"online": {"typo": 1}}', "not parameters of a kestrel"),
+        ('{"online": {"penalty": "0.2"}}', "is '0.2', not a number"),
+    ):
+        start.write_text(text)
+        wrong = tune("--model", "kestrel", "--start", start, "--write", stem, "--overwrite")
+        assert wrong.returncode == 2 and said in wrong.stderr and "metadata" not in wrong.stderr
 
 
 @pytest.mark.parametrize(

@@ -115,13 +115,15 @@ def listener() -> Iterator[tuple[int, list[str]]]:
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".m3u8", ".ts", ".txt"])
-@pytest.mark.parametrize("kind", ["playlist", "dash", "concat", "sdp"])
+@pytest.mark.parametrize("kind", ["playlist", "dash", "concat", "neighbour", "sdp"])
 def test_a_file_cannot_make_the_decoder_call_home(
     tmp_path: Path, listener: tuple[int, list[str]], suffix: str, kind: str
 ) -> None:
     """Playlists are text that names addresses and other files, whatever their name ends in."""
     from tracker.app.sources import open_source
+    from tracker.assets import sample_clip
     from tracker.errors import UserError
+    from tracker.frames import Video
 
     port, calls = listener
     url = f"http://127.0.0.1:{port}/secret.ts"
@@ -132,13 +134,17 @@ def test_a_file_cannot_make_the_decoder_call_home(
         f'<Representation id="1" bandwidth="1"><BaseURL>{url}</BaseURL></Representation>'
         "</AdaptationSet></Period></MPD>",
         "concat": f"ffconcat version 1.0\nfile '{url}'\n",
+        "neighbour": "ffconcat version 1.0\nfile other.mp4\n",
         "sdp": f"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\n"
         f"m=video {port} RTP/AVP 96\na=rtpmap:96 H264/90000\n",
     }[kind]
     path = tmp_path / f"clip{suffix}"
     path.write_text(text)
+    (tmp_path / "other.mp4").write_bytes(sample_clip()[0].read_bytes())
     with pytest.raises(UserError, match="cannot be read as a video"):
         open_source(str(path), print).read()
+    with pytest.raises(UserError, match=r"cannot be (read|opened) as a video"):
+        next(iter(Video(path).read(range(1))))
     assert calls == []
 
 

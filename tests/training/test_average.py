@@ -59,6 +59,21 @@ def test_the_start_may_come_first_and_the_record_is_the_run_s(
     assert training_record(load_checkpoint(start))["steps"] == 0  # it can be exported, too
 
 
+def test_a_path_may_have_an_at_and_a_run_is_not_written_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "me@home"
+    folder.mkdir()
+    run = folder / "c.pt"
+    run_of(tiny_kestrel(1), run)
+    before = run.read_bytes()
+    again = ("--checkpoint", run, "--checkpoint", f"{run}@2", "--out")
+    assert tool(monkeypatch, capsys, "average", *again, tmp_path / "mean.pt") == (0, "")
+    status, said = tool(monkeypatch, capsys, "average", *again, run, "--overwrite")
+    assert status == 2 and "which is read; write it elsewhere" in said
+    assert run.read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("second", "message"),
     [("wide.pt", "of another build"), ("a.pt@0", "a weight is a number above 0, found '0'"),

@@ -155,7 +155,7 @@ def test_tuned_parameters_are_carried(
         ("{", "is not JSON"),
         ("[]", "may have the parts"),
         ('{"offline": {}}', "may have the parts"),
-        ('{"online": {"speed": 3}}', "has a parameter that kestrel lacks"),
+        ('{"online": {"speed": 3}}', "not parameters of a kestrel"),
         ('{"online": {"window": "wide"}}', "cannot be used .*not a number"),
         ('{"presence": {"sure": -1}}', r"cannot be used .*outside of 0\.\.1000"),
     ],
@@ -204,9 +204,9 @@ def test_checkpoints_that_cannot_be_used(
         {"seconds": None},
         {"step": "x"},
         {"options": [1]},
-        {"tuned": [1]},
-        {"tuned": {"online": {"window": 10**400}}},
-        {"tuned": {"online": 5}},
+        {"record": {"tuned": [1]}},
+        {"record": {"tuned": {"online": {"window": 10**400}}}},
+        {"record": {"tuned": {"online": 5}}},
     ],
 )
 def test_hostile_values_in_a_checkpoint_are_one_sentence(

@@ -18,8 +18,27 @@ from tracker.training.optimise import (  # noqa: E402
     OptimOptions,
     make_optimiser,
     rate_factor,
+    restore_optimiser,
     trunk_stage,
 )
+
+
+@pytest.mark.parametrize("kinds", [("sgd", "adamw"), ("adamw", "sgd")])
+def test_moments_of_another_optimiser_are_left(kinds: tuple[str, str]) -> None:
+    network = tiny_kestrel(1)
+    saved, fresh = (
+        make_optimiser(network, OptimOptions(optimiser=kind))  # type: ignore[arg-type]
+        for kind in kinds
+    )
+    for group in saved.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = torch.ones_like(parameter)
+    saved.step()
+    missing = restore_optimiser(fresh, saved.state_dict())
+    assert len(missing) == sum(len(group["params"]) for group in fresh.param_groups)
+    for parameter in network.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    fresh.step()
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +23,8 @@ from tracker.geometry import iou  # noqa: E402
 from tracker.network.kestrel import Kestrel  # noqa: E402
 from tracker.network.norm import FrozenNormConv2d  # noqa: E402
 from tracker.runtime import OnnxNetwork, SearchOutput, open_network  # noqa: E402
-from tracker.training.checkpoint import load_checkpoint  # noqa: E402
+from tracker.training import export_cli  # noqa: E402
+from tracker.training.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
 from tracker.training.export import export, make_spec  # noqa: E402
 from tracker.training.loader import PairLoader  # noqa: E402
 from tracker.training.restore import (  # noqa: E402
@@ -30,6 +32,7 @@ from tracker.training.restore import (  # noqa: E402
     restore_kestrel,
     spread_norms,
 )
+from tracker.training.stamp import spec_of  # noqa: E402
 from tracker.training.torch_network import TorchNetwork  # noqa: E402
 from tracker.weights import ModelFiles, read_model, write_model  # noqa: E402
 
@@ -84,6 +87,20 @@ def test_what_was_exported_comes_back(files: ModelFiles) -> None:
         "trunk_widths": list(NARROW),
     }  # fmt: skip
     assert_alike(answers(network), answers(trained()))
+
+
+def test_its_parameters_are_those_of_the_export_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What was tuned for a model holds for what is trained from it, until something else is."""
+    checkpoint = tmp_path / "start.pt"
+    save_checkpoint(checkpoint, checkpoint_of_model(read_model("kestrel")))
+    arguments = ["export.py", "--checkpoint", checkpoint, "--out", tmp_path / "mine"]
+    monkeypatch.setattr(sys, "argv", [str(a) for a in arguments])
+    assert export_cli.main() == 0
+    assert "are those that the run began with" in capsys.readouterr().out
+    old, new = (spec_of(read_model(m), "search") for m in ("kestrel", tmp_path / "mine"))
+    assert (new.online, new.presence) == (old.online, old.presence)
 
 
 def test_the_shipped_model_comes_back() -> None:

@@ -15,7 +15,12 @@ from tests.training.data import picture, write_clip
 from tracker.errors import UserError
 from tracker.training.layouts import crop_around, video_track
 from tracker.training.sources import open_source, split_name
-from tracker.training.stills import outlines, parse_xml, unpack_runs
+from tracker.training.stills import (
+    outlines,
+    parse_xml,
+    read_coco,
+    unpack_runs,
+)
 from tracker.training.tracks import EncodedFrames, read_image
 
 
@@ -94,6 +99,16 @@ def test_coco(tmp_path: Path) -> None:
     assert first.others[0].tolist() == [[50, 40, 20, 22]]
     assert read_image(first.frames[0]).shape == (80, 96, 3)
     assert source.notes == ()
+
+
+@pytest.mark.parametrize("box", [[1, 2, 30], [1e30] * 4, [1, 2, float("nan"), 4], "box", []])
+def test_coco_with_a_box_that_is_none(tmp_path: Path, box: object) -> None:
+    """One among good ones: it would only be met in the middle of a training."""
+    content = write_coco(tmp_path)
+    content["annotations"][-1]["bbox"] = box  # type: ignore[index]
+    (tmp_path / "annotations.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match="is not a COCO annotation file"):
+        read_coco(tmp_path)
 
 
 def test_coco_with_missing_pictures(tmp_path: Path) -> None:

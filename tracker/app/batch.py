@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tracker.app.inputs import files_read, keep_apart
+from tracker.app.inputs import files_read
 from tracker.app.outputs import at_home, claim
 from tracker.errors import UserError
+from tracker.files import keep_apart
 from tracker.results import Box
 
 COLUMNS = "video,x,y,w,h"

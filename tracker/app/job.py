@@ -22,7 +22,7 @@ from tracker.app.decoder_log import DecoderLog
 from tracker.app.display import why_no_display
 from tracker.app.follow import Follower
 from tracker.app.headless import next_frame, run_headless
-from tracker.app.inputs import files_of_model, files_read, keep_apart
+from tracker.app.inputs import files_of_model, files_read
 from tracker.app.interfaces import MakeSession
 from tracker.app.outputs import at_home, claim, unused
 from tracker.app.player import Player
@@ -34,6 +34,7 @@ from tracker.app.sample import load_sample
 from tracker.app.sources import Frame, Source, open_source
 from tracker.app.window import Screen, Window
 from tracker.errors import UserError
+from tracker.files import keep_apart
 from tracker.results import Box
 
 MakeScreen = Callable[[str, tuple[int, int]], Screen]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from typing import TextIO
@@ -36,6 +37,7 @@ class Progress:
         self._next = now + (0.2 if self._bar else 10.0)
         line = self.line()
         if self._bar:
+            line = line[-(shutil.get_terminal_size().columns - 1) :]  # the name may be long
             self._stream.write("\r" + line.ljust(self._width))
             self._width = len(line)
         else:

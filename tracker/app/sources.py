@@ -25,7 +25,7 @@ from tracker.app.interfaces import Image, Say
 from tracker.app.outputs import located
 from tracker.app.pixels import PixelReader
 from tracker.errors import UserError, files_told
-from tracker.frames import PICTURE_SUFFIXES, natural_order, picture_paths
+from tracker.frames import PICTURE_SUFFIXES, natural_order, picture_paths, refuse_playlist
 from tracker.native_path import native_path, native_text
 
 WITHOUT_INDEX = frozenset((".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".vob"))
@@ -419,8 +419,7 @@ def _counts_frames(where: str) -> bool:
 def _check_file(path: Path) -> None:
     try:
         size = os.path.getsize(path)
-        with open(path, "rb"):
-            pass
+        refuse_playlist(path)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
     if size == 0:

@@ -133,7 +133,8 @@ def identity_of(name: str, options: Options) -> str:
         parts += _own_parts(name, options)
     elif ":" in name:
         module = importlib.import_module(_user_class(name).__module__)
-        parts += [_digest(Path(module.__file__))] if module.__file__ else []
+        file = getattr(module, "__file__", None)  # what is built in has none
+        parts += [_digest(Path(file))] if file else []
     return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 

@@ -96,6 +96,8 @@ def averaged(pictures: Sequence[NDArray[Any]], matrix: Matrix) -> tuple[list[NDA
     if scale >= 0.5:
         return list(pictures), matrix
     factor = max(scale, 1 / 16)
+    if min(pictures[0].shape[:2]) * factor < 1:
+        return list(pictures), matrix  # nothing is left to be averaged
     small = [
         np.asarray(cv2.resize(p, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA))
         for p in pictures

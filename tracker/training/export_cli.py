@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import warnings
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ from tracker.errors import UserError
 from tracker.frames import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Video, read_picture
 from tracker.network.kestrel import Kestrel
 from tracker.network.siamfc import SiamFC
-from tracker.spec import BoxPolicy, ModelSpec, PresencePolicy, ScalePolicy
+from tracker.spec import ModelSpec
 from tracker.training.checkpoint import load_checkpoint, reading
 from tracker.training.export import export, make_spec, write_model
 from tracker.training.models import restore_network
@@ -28,6 +27,7 @@ from tracker.training.pair_options import PairOptions
 from tracker.training.pairs import PairSampler
 from tracker.training.record import training_record
 from tracker.training.sources import open_source
+from tracker.training.stamp import with_parameters
 from tracker.training.toy import toy_source
 from tracker.training.tracks import Image
 from tracker.weights import ROLES
@@ -65,7 +65,7 @@ def main() -> int:
     with reading(args.checkpoint):
         record = training_record(content)
         json.dumps(record)
-        tuned = dict(content.get("tuned") or {})
+        tuned = dict(content.get("record", {}).get("tuned") or {})
     if args.online:
         tuned = read_tuned(args.online)
     spec = tuned_spec(network, record, tuned, str(args.online or args.checkpoint))
@@ -78,6 +78,8 @@ def main() -> int:
         write_model(files, args.out)
     except OSError as error:
         raise UserError(f"{args.out} could not be written ({error.strerror})") from None
+    if tuned and not args.online:
+        print("online parameters and thresholds are those that the run began with (see --online)")
     for target in targets:
         print(f"{target}  {target.stat().st_size / 1e6:.2f} MB")
     print(f"compared with torch at batch 1 and 3 on {CROPS} crops; SHA256SUMS written")
@@ -112,22 +114,7 @@ def tuned_spec(
     """
     if tuned.get("scores"):
         training = {**training, "scores": tuned["scores"]}
-    default = make_spec(network)
-    try:
-        online: BoxPolicy | ScalePolicy = dataclasses.replace(
-            default.online, **tuned.get("online", {})
-        )
-        presence: PresencePolicy = dataclasses.replace(
-            default.presence, **tuned.get("presence", {})
-        )
-    except TypeError as error:
-        raise UserError(f"{where} has a parameter that {network.name} lacks ({error})") from None
-    spec = make_spec(network, training, online, presence)
-    try:
-        return ModelSpec.from_json(spec.to_json("search"), "search", where)
-    except UserError as error:
-        reason = str(error).partition("(")[2].rpartition(")")[0]
-        raise UserError(f"the parameters in {where} cannot be used ({reason})") from None
+    return with_parameters(make_spec(network, training), tuned, where)
 
 
 def comparison_crops(

@@ -125,6 +125,7 @@ class Trainer:
         self.options, self.out, self.device = options, out, device
         self.sampler, self.validate = sampler, validate
         self.record = record or {}
+        self.interrupted = False  # by ctrl-c or SIGTERM
         layout = torch.channels_last if options.channels_last else torch.contiguous_format
         self.network = network.to(device)
         self.network.to(memory_format=layout)  # type: ignore[call-overload]
@@ -186,6 +187,7 @@ class Trainer:
         before = content["record"].get("commands", [])
         mine = self.record.get("commands", [])
         self.record["commands"] = before + [c for c in mine if c not in before]
+        self.record["tuned"] = content["record"].get("tuned", {})
         torch.set_rng_state(content["rng"])
         return notes
 
@@ -235,6 +237,7 @@ class Trainer:
                             options.max_minutes
                             and self.seconds - already > options.max_minutes * 60
                         )
+                        self.interrupted = stop.wanted
                         if any_process(stop.wanted or bool(late), self.device):
                             return self.step >= options.steps
         finally:

@@ -126,7 +126,7 @@ def restore_optimiser(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -
     Rates and decays stay those of ``optimiser``: a resumed run may change them.
 
     Args:
-        state: ``state_dict`` of an optimiser of the same kind.
+        state: ``state_dict`` of an optimiser; of another kind, nothing fits.
 
     Returns:
         Names of the learning parameters that ``state`` has nothing for.
@@ -137,10 +137,11 @@ def restore_optimiser(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -
     saved = dict(zip(names, numbers, strict=True))
     fresh = optimiser.state_dict()
     wanted = [name for group in optimiser.param_groups for name in group["names"]]
+    moments = "momentum_buffer" if isinstance(optimiser, torch.optim.SGD) else "exp_avg"
     fresh["state"] = {
         index: state["state"][saved[name]]
         for index, name in enumerate(wanted)
-        if name in saved and saved[name] in state["state"]
+        if name in saved and moments in state["state"].get(saved[name], {})
     }
     optimiser.load_state_dict(fresh)
     return [name for index, name in enumerate(wanted) if index not in fresh["state"]]

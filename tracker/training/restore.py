@@ -7,6 +7,7 @@ checkpoint is gone. What the export folded stays folded: kernels hold their batc
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 from collections.abc import Iterable
@@ -49,7 +50,14 @@ def checkpoint_of_model(files: ModelFiles) -> dict[str, Any]:
             f"training cannot start from {files.name}: its graphs are not as this version exports "
             f"them ({type(error).__name__}: {error}); give a checkpoint"
         ) from None
-    record = {"commands": list(spec.training.get("commands", [])), "settings": settings}
+    record = {
+        "commands": list(spec.training.get("commands", [])),
+        "settings": settings,
+        "tuned": {
+            "online": dataclasses.asdict(spec.online),
+            "presence": dataclasses.asdict(spec.presence),
+        },
+    }
     return beginning(Kestrel.name, network.state_dict(), record)
 
 

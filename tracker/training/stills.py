@@ -41,7 +41,8 @@ def read_coco(folder: Path, annotations: str = "annotations.json") -> Read:
         files = {i["id"]: str(i["file_name"]) for i in content["images"]}
         by_image: dict[int, list[dict[str, Any]]] = {}
         for item in content["annotations"]:
-            if not item.get("iscrowd") and min(item["bbox"][2:]) >= MIN_SIDE:
+            _, _, w, h = _coco_box(item)
+            if not item.get("iscrowd") and min(w, h) >= MIN_SIDE:
                 by_image.setdefault(item["image_id"], []).append(item)
         root = path.parent / "images" if (path.parent / "images").is_dir() else path.parent
         there = _Folder(root)
@@ -65,6 +66,18 @@ def read_coco(folder: Path, annotations: str = "annotations.json") -> Read:
         raise UserError(f"{path} is not a COCO annotation file ({error!r:.200})") from None
     missing = sum(name not in there for name in files.values())
     return tracks, _missing_note(missing, len(files), root)
+
+
+def _coco_box(item: dict[str, Any]) -> list[float]:
+    """The box of an annotation.
+
+    Raises:
+        ValueError: not four numbers of a picture.
+    """
+    box = [float(v) for v in item["bbox"]]
+    if len(box) != 4 or not all(abs(v) < FARTHEST for v in box):
+        raise ValueError(f"annotation {item.get('id')} has the bbox {item['bbox']}")
+    return box
 
 
 def _coco_track(

@@ -79,11 +79,13 @@ def main() -> int:
     try:
         checkpoint = prepare_folder(args)
         with hold(args.out):
+            tuned: dict[str, Any] = {}
             if not args.resume:
-                initialise(network, args.init)
+                tuned = initialise(network, args.init)
                 if is_model(args.init):
                     settle(network, sampler, options.batch)
             record = make_record(sources, sys.argv, [*args.data, *args.rough] or ["toy"], settings)
+            record["tuned"] = tuned
             validate = validations(args, pairs, options.loss)
             trainer = Trainer(
                 network, sampler, options, args.out, choose_training_device(), record, validate,
@@ -106,7 +108,7 @@ def keep_start(network: SiamFC | Kestrel, record: dict[str, Any], folder: Path) 
 
 
 def train(trainer: Trainer, args: argparse.Namespace) -> int:
-    """Run the trainer, then say how it went."""
+    """Run the trainer, then say how it went; returns the exit status."""
     started = time.monotonic()
     if args.toy and trainer.validate and process_rank() == 0 and trainer.step == 0:
         tell([f"before training: {sentence(trainer.validate(trainer.average.network))}"])
@@ -122,7 +124,7 @@ def train(trainer: Trainer, args: argparse.Namespace) -> int:
         print(f"complete: {where}; next: python tools/export.py --checkpoint {where} --out ...")
     else:
         print(f"stopped after step {trainer.step}; go on with --resume")
-    return 0
+    return 130 if trainer.interrupted else 0
 
 
 def open_sources(args: argparse.Namespace) -> list[Source]:
@@ -135,7 +137,7 @@ def open_sources(args: argparse.Namespace) -> list[Source]:
         if args.data or args.rough:
             raise UserError("--toy renders its own data: leave --data out, or --toy")
         return [toy_source(seed=args.seed)]
-    if not args.data:
+    if not args.data and not args.rough:
         raise UserError("--data names what to train on (--toy renders something); see --help")
     sources = [open_source(text) for text in args.data]
     sources += [replace(open_source(text), rough=True) for text in args.rough]
@@ -271,8 +273,8 @@ def read_teacher(args: argparse.Namespace) -> Kestrel | None:
     return teacher
 
 
-def initialise(network: SiamFC | Kestrel, init: str) -> None:
-    """Give the network its first weights.
+def initialise(network: SiamFC | Kestrel, init: str) -> dict[str, Any]:
+    """Give the network its first weights; returns the parameters that were tuned for them.
 
     Raises:
         UserError: a checkpoint that is missing, damaged or of another network.
@@ -286,6 +288,8 @@ def initialise(network: SiamFC | Kestrel, init: str) -> None:
             if content["network"] != network.name:
                 raise UserError(f"{path} is of a {content['network']}, not of a {network.name}")
             load_weights(network, content["average"], path)
+            return dict(content.get("record", {}).get("tuned", {}))
+    return {}
 
 
 def validations(

@@ -7,7 +7,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from tracker.cli import whole
+from tracker.cli import number, some_path, whole
 from tracker.errors import UserError
 from tracker.network.correlation import SIMILARITIES
 from tracker.network.kestrel import Kestrel
@@ -76,7 +76,7 @@ def _add_run(g: Any) -> None:
         "they teach which object it is, not where it ends",
     )
     g.add_argument("--toy", action="store_true", help="rendered shapes: a run of two minutes")
-    g.add_argument("--out", type=Path, help="folder of the run (checkpoint, log, plot)")
+    g.add_argument("--out", type=some_path, help="folder of the run (checkpoint, log, plot)")
     g.add_argument("--pairs", type=positive, help="pairs in the whole run (100000)")
     g.add_argument("--batch", type=positive, help="pairs a step, of all processes (32)")
     g.add_argument(
@@ -211,7 +211,7 @@ def _add_pairs(g: Any) -> None:
     g.add_argument("--flip", type=share, default=d.flip)
     g.add_argument("--max-gap", type=whole_amount, default=d.max_gap, help="frames")
     g.add_argument("--shift", type=amount, help="pixels (64; SiamFC 32)")
-    g.add_argument("--scale", type=amount, default=d.scale, help="exp(+-SCALE)")
+    g.add_argument("--scale", type=number(0, 2, "scale"), default=d.scale, help="exp(+-SCALE)")
     g.add_argument("--zoom", type=share, default=d.zoom, help="scale changed up to two-fold")
     g.add_argument(
         "--stretch", type=share, default=d.stretch, help="aspect up to two-fold, and turned"
