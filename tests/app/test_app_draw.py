@@ -197,3 +197,39 @@ def test_so_is_the_title_of_a_window(monkeypatch):
         monkeypatch.setattr(window.cv2, name, lambda title, *rest: shown.append(title))
     window.Window("cl\udce9p", (320, 240))
     assert shown == ["cl?p"] * 3
+
+
+def texts(monkeypatch):
+    """What is written on a canvas, with the place of its right end."""
+    written, text = [], draw.Canvas.text
+
+    def note(canvas, words, x, y, *rest):
+        written.append((words, x + canvas.text_size(words, *rest[1:])[0]))
+        return text(canvas, words, x, y, *rest)
+
+    monkeypatch.setattr(draw.Canvas, "text", note)
+    return written
+
+
+@pytest.mark.parametrize("size", [(128, 96), (180, 320), (320, 240)])
+def test_long_names_and_many_figures_are_cut_where_they_say_least(monkeypatch, size):
+    written, canvas = texts(monkeypatch), draw.Canvas(blank(size))
+    draw.draw_targets(canvas, [target(1, (60, 50, 60, 40), label="cup " * 20)], 1)
+    draw.draw_numbers(canvas, draw.Numbers("412/1200", 30, 0.004, 0.02, ("paused",), None))
+    draw.draw_message(canvas, f"written: /home/{'somewhere_' * 12}.png")
+    assert all(end <= size[0] for _, end in written), written
+    words = " ".join(text for text, _ in written)
+    assert "0.50" in words and "412/1200   paused" in words
+    assert words.replace(" ", "").count("somewhere_") == 12
+
+
+def test_the_list_shows_the_chosen_one_and_hides_no_target(monkeypatch):
+    written, canvas = texts(monkeypatch), draw.Canvas(blank((320, 240)))
+    boxes = [(5 + 20 * i, 180, 15, 15) for i in range(14)]
+    draw.draw_targets(canvas, [target(i + 1, box) for i, box in enumerate(boxes)], 14)
+    listed = [text for text, _ in written if text.isdigit()]
+    assert "14" in listed and len(listed) < 14 and any("more" in text for text, _ in written)
+    image = blank((320, 240))
+    draw.draw_targets(draw.Canvas(image), [target(1, (8, 8, 40, 60))], 1)
+    green = draw.COLOURS[State.TRACKING]
+    assert np.abs(image[30, 6:11].astype(int) - green).sum(1).min() < 60

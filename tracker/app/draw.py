@@ -7,7 +7,7 @@ place on (H, W, 3) uint8 BGR.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -117,11 +117,11 @@ class Canvas:
 def draw_targets(canvas: Canvas, targets: Iterable[Followed], chosen: int | None) -> None:
     """Boxes, labels and trails on the frame, and the list of targets in the corner."""
     targets = list(targets)
+    _list(canvas, targets, chosen)  # under the boxes: in a small frame it may cover a target
     for target in targets:
         _trail(canvas, target)
     for target in targets:
         _box(canvas, target, len(targets) > 1 and target.id == chosen)
-    _list(canvas, targets, chosen)
 
 
 def _box(canvas: Canvas, target: Followed, chosen: bool) -> None:
@@ -167,9 +167,14 @@ def _label(
     canvas: Canvas, target: Followed, left: int, top: int, bottom: int, colour: Colour
 ) -> None:
     """A chip over the box with name and score, its lower edge the score bar."""
-    text = f"{target.label}  {target.result.score:.2f}"
-    width, height = canvas.text_size(text, 0.9)
     pad, bar = round(0.5 * canvas.pad) + 1, max(2, 2 * canvas.line)
+    score, longest = f"{target.result.score:.2f}", 18
+    while True:
+        text = f"{_short(target.label, longest)}  {score}"
+        width, height = canvas.text_size(text, 0.9)
+        if width + 2 * pad <= canvas.width or longest <= 2:
+            break
+        longest -= 1
     w, h = width + 2 * pad, height + 2 * pad + bar
     gap = 2 * canvas.line
     y = top - h - gap
@@ -215,7 +220,9 @@ def _list(canvas: Canvas, targets: Sequence[Followed], chosen: int | None) -> No
     pad, side = canvas.pad, round(2.9 * canvas.font)
     row, left = side + pad, canvas.pad
     fitting = max(1, int((0.72 * canvas.height) // row))
-    shown = targets[:fitting]
+    at = next((number for number, t in enumerate(targets) if t.id == chosen), 0)
+    first = max(at - fitting + 1, 0)
+    shown = targets[first : first + fitting]
     names = max(canvas.text_size(_short(t.label), 0.95)[0] for t in shown)
     words = max(names, canvas.text_size(str(State.UNCERTAIN), 0.8)[0])
     width = side + words + 3 * pad
@@ -234,8 +241,8 @@ def _list(canvas: Canvas, targets: Sequence[Followed], chosen: int | None) -> No
         canvas.text(f"and {more} more", left + pad, left + height - 1.4 * canvas.font, GREY, 0.8)
 
 
-def _short(label: str) -> str:
-    return label if len(label) <= 18 else label[:17] + "~"
+def _short(label: str, longest: int = 18) -> str:
+    return label if len(label) <= longest else label[: longest - 1] + "~"
 
 
 def _row_text(canvas: Canvas, target: Followed, x: int, y: int, side: int, width: int) -> None:
@@ -262,16 +269,19 @@ def _thumbnail(canvas: Canvas, target: Followed, x: int, y: int, side: int) -> N
 
 def draw_numbers(canvas: Canvas, numbers: Numbers) -> None:
     """Frame, rate, latency and age at the bottom left; the recording light at the top right."""
-    parts = [numbers.position]
+    parts = [numbers.position, *numbers.notes]
     if numbers.fps:
         parts.append(f"{numbers.fps:.0f} fps")
     if numbers.latency:
         parts.append(f"{1000 * numbers.latency:.1f} ms")
     if numbers.age is not None:
         parts.append(f"age {1000 * numbers.age:.0f} ms")
-    parts += numbers.notes
-    text = "   ".join(p for p in parts if p)
-    width, height = canvas.text_size(text, 0.9)
+    while True:  # what matters least stands last, and goes where there is no room
+        text = "   ".join(p for p in parts if p)
+        width, height = canvas.text_size(text, 0.9)
+        if width + 3 * canvas.pad <= canvas.width or len(parts) == 1:
+            break
+        parts.pop()
     pad = canvas.pad
     top = canvas.height - height - 3 * pad
     canvas.panel(pad, top, width + 2 * pad, height + 2 * pad)
@@ -331,13 +341,25 @@ def draw_message(canvas: Canvas, text: str) -> None:
 
 def _wrapped(canvas: Canvas, text: str, limit: float) -> list[str]:
     lines: list[str] = [""]
-    for word in text.split():
+    for word in _words(canvas, text, limit):
         longer = f"{lines[-1]} {word}".strip()
         if lines[-1] and canvas.text_size(longer)[0] > limit:
             lines.append(word)
         else:
             lines[-1] = longer
     return lines
+
+
+def _words(canvas: Canvas, text: str, limit: float) -> Iterator[str]:
+    """The words of a text; one that is wider than a line (the name of a file) in pieces."""
+    for word in text.split():
+        piece = ""
+        for letter in word:
+            if piece and canvas.text_size(piece + letter)[0] > limit:
+                yield piece
+                piece = ""
+            piece += letter
+        yield piece
 
 
 def draw_help(canvas: Canvas, rows: Sequence[tuple[str, str]]) -> None:
