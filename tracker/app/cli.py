@@ -91,7 +91,8 @@ def build_parser() -> argparse.ArgumentParser:
         "--results",
         type=some_path,
         metavar="FILE",
-        help=".csv, .json, .jsonl, or .txt (one x,y,w,h a frame)",
+        help=".csv, .json, .jsonl, or .txt (one x,y,w,h a frame); frames that are followed again "
+        "after a step back in the window are written anew",
     )
     outputs.add_argument(
         "--results-format", choices=FORMATS, help="instead of what the ending of --results says"
