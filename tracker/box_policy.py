@@ -33,7 +33,8 @@ class Candidate(NamedTuple):
 
     Attributes:
         box: (x, y, w, h) in the frame; the size is smoothed.
-        score: raw similarity 0..1 of the chosen cell, before window and penalties.
+        score: raw similarity 0..1 of the chosen cell (SiamFC: the best one of the chosen scale),
+            before window and penalties.
         sharpness: 0..1, how far the peak stands out from the rest of the response.
         identity: (D,) unit vector of what is in the box, or ``None``.
     """

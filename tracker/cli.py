@@ -158,14 +158,8 @@ def whole(least: int, most: int) -> Callable[[str], int]:
     return parse
 
 
-def thread_count(text: str) -> int:
-    """Argparse type of ``--threads``, ``--jobs`` and the like: 1 to ``MOST_ALLOWED``."""
-    value = positive(text)
-    if value > MOST_ALLOWED:
-        raise argparse.ArgumentTypeError(
-            f"a whole number of 1 to {MOST_ALLOWED} is needed, found {text}"
-        )
-    return value
+thread_count = whole(1, MOST_ALLOWED)
+"""Argparse type of ``--threads``, ``--jobs`` and the like."""
 
 
 def some_path(text: str) -> Path:

@@ -41,7 +41,7 @@ class Region(NamedTuple):
     def aligned(self, size: int) -> Region:
         """A region close by that starts and ends on pixels, which is the fastest to cut.
 
-        On pixels of the frame it moves by at most 1 % of its side. A smaller one than that
+        On pixels of the frame it moves by at most 1.5 % of its side. A smaller one than that
         allows moves by at most one pixel of its crop, in which those of the frame are large.
 
         Args:

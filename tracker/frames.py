@@ -60,7 +60,7 @@ class Video:
     path: Path
 
     def read(self, frames: range) -> Iterator[Image]:
-        """Yield the frames of a range, which may run backward (then it decodes in chunks).
+        """Yield the frames of a range of step 1, or -1 (then it decodes in chunks).
 
         Raises:
             UserError: the file does not open, or ends before the range does.

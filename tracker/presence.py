@@ -43,7 +43,7 @@ class Presence:
     missing, reaches ``sure`` and has a ``sharp`` response makes the target tracked; ``patience``
     missing frames in a row make it lost; what lies between is uncertain. A lost target is taken
     up again with ``return_score`` and an identity that is the ``same``, and nearly as similar as
-    was usual before it was lost (``return_drop``).
+    was usual before it was lost (``return_drop``), for however long that was.
     """
 
     def __init__(self, policy: PresencePolicy) -> None:

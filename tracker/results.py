@@ -31,8 +31,8 @@ class TrackResult:
         score: raw similarity of the best candidate, 0..1, before window and penalties.
         state: ``tracking``, ``uncertain`` or ``lost``.
         similarity: cosine similarity (-1..1) of the verification embedding of the last
-            checked patch with the exemplar's; ``None`` for a model without one, or
-            before the first check.
+            checked patch with the exemplar's; ``None`` for a model without one, before the
+            first check, and where nothing looked like a lost target.
     """
 
     box: Box

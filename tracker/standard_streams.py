@@ -51,7 +51,7 @@ def lasting_text(raw: Any, encoding: str = "utf-8", unbuffered: bool = False) ->
     """A text stream over ``raw`` that never raises, whatever the letters and the reader do.
 
     Args:
-        unbuffered: pass every write on at once; else lines on a terminal, and blocks elsewhere.
+        unbuffered: pass every line on at once; else on a terminal only, and blocks elsewhere.
     """
     binary = io.BufferedWriter(Lasting(raw))
     return io.TextIOWrapper(

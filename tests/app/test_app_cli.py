@@ -154,6 +154,10 @@ def test_max_frames_ends_early(call, clip, tmp_path):
         (["--video", "CLIP", "--init-box", BOX, "--results", "no/a.csv"], "does not exist"),
         (["--batch", "none.csv", "--out", "out"], "none.csv cannot be read"),
         (["--batch", "none.csv"], "--batch needs --out"),
+        (
+            ["--video", "CLIP", "--init-box", BOX, "--save-videos"],
+            "--save-videos goes with --batch",
+        ),
         (["--batch", "none.csv", "--out", "o", "--save", "a.mp4"], "leave out --init-box, --save"),
     ],
 )
@@ -275,7 +279,7 @@ IN_IT = [*SAMPLE, "--init-box", "150,80,40,40"]
         ([*IN_IT, "--model", "cut/kestrel"], "the search graph of cut/kestrel cannot be loaded"),
         ([*IN_IT, "--model", "sums/kestrel"], "is not the file that SHA256SUMS lists"),
         ([*IN_IT, "--device", "tpu"], "there is no device 'tpu'; choose"),
-        ([*IN_IT, "--threads", "0"], "a whole number above 0 is needed, found 0"),
+        ([*IN_IT, "--threads", "0"], "a whole number of 1 to 256 is needed, found 0"),
         ([*IN_IT, "--fps", "-3"], "a number of frames a second is needed, found -3"),
         ([*IN_IT, "--max-frames", "many"], "a whole number above 0 is needed, found many"),
     ],

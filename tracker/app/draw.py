@@ -14,9 +14,10 @@ import cv2
 import numpy as np
 
 from tracker.app.follow import Followed
-from tracker.app.interfaces import DebugView, Image
+from tracker.app.interfaces import Image
 from tracker.native_path import native_text
 from tracker.results import Box, State
+from tracker.session import DebugView
 
 Colour = tuple[int, int, int]
 

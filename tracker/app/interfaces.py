@@ -3,33 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tracker.results import Box, TrackResult
+from tracker.session import DebugView
 
 Image = NDArray[np.uint8]
 """(H, W, 3) uint8, BGR."""
 
 Say = Callable[[str], None]
 """Takes one sentence for the person in front of the program; may be called by any thread."""
-
-
-class DebugView(Protocol):
-    """What the tracker looked at in the last frame.
-
-    Attributes:
-        search_region: the square (x, y, w, h) of the frame that went through the network.
-        response: (H, W) float scores over that square.
-    """
-
-    @property
-    def search_region(self) -> Box: ...
-
-    @property
-    def response(self) -> NDArray[Any]: ...
 
 
 class TargetSession(Protocol):

@@ -73,6 +73,8 @@ class Job:
     def single(self) -> int:
         args = self.args
         boxes: list[tuple[Box, str | None]] = [(box, None) for box in args.init_box]
+        if args.save_videos:
+            raise UserError("--save-videos goes with --batch; for one video give --save out.mp4")
         where, save = self._where(), args.save
         if where is None:
             if boxes:

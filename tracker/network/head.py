@@ -26,7 +26,7 @@ class BoxHead(nn.Module):
     """Target score and distances to the four sides, at every cell.
 
     Tian et al. 2019, "FCOS", section 3.1, for the distances; exponential, in units of
-    the stride, so that a new layer starts at one cell.
+    the stride, so that a new layer starts at two cells.
 
     Args:
         channels: of the fused response and of the towers.

@@ -110,14 +110,6 @@ def contrastive_values(a: Tensor, b: Tensor, same: Tensor, margin: float = 1.0) 
     return torch.where(same, distance.square(), (margin - distance).clamp_min(0).square()) / 2
 
 
-def contrastive_loss(a: Tensor, b: Tensor, same: Tensor, margin: float = 1.0) -> Tensor:
-    """Mean of ``contrastive_values`` in which like and unlike pairs weigh one half each."""
-    values = contrastive_values(a, b, same, margin)[None]
-    both = (same.any() & (~same).any()).to(values.dtype)
-    total = _masked_mean(values, same[None]) + _masked_mean(values, ~same[None])
-    return (total * (1 - 0.5 * both)).mean()
-
-
 def triplet_values(
     anchor: Tensor,
     positive: Tensor,
@@ -156,19 +148,6 @@ def triplet_values(
         nearest_semi = torch.where(semi, to_negative, far).min(1).values
         chosen = torch.where(semi.any(1), nearest_semi, chosen)
     return (to_positive - chosen + margin).clamp_min(0)
-
-
-def triplet_loss(
-    anchor: Tensor,
-    positive: Tensor,
-    negatives: Tensor,
-    valid: Tensor,
-    margin: float = 0.3,
-    mining: str = "semi-hard",
-) -> Tensor:
-    """Mean of ``triplet_values`` over the anchors that have a negative."""
-    values = triplet_values(anchor, positive, negatives, valid, margin, mining)
-    return _masked_mean(values[None], valid.any(1)[None]).mean()
 
 
 def info_nce_values(

@@ -126,9 +126,13 @@ def video_track(path: Path, boxes: FloatArray) -> Track:
         boxes: (N, 4) x, y, w, h; the video has at least N frames.
     """
     parts, kept = [], []
-    for image, box in zip(Video(path).read(range(len(boxes))), boxes, strict=True):
+    frames = Video(path).read(range(len(boxes)))
+    for number, (image, box) in enumerate(zip(frames, boxes, strict=True)):
         if np.isfinite(box).all():
-            crop, moved = crop_around(image, box)
+            try:
+                crop, moved = crop_around(image, box)
+            except UserError as error:
+                raise UserError(f"{path}, frame {number}: {error}") from None
             parts.append(cv2.imencode(".jpg", crop, QUALITY)[1].ravel())
             kept.append(moved)
         else:  # time goes on, for the gap between two frames
