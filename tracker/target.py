@@ -266,7 +266,7 @@ class Target:
         if was_lost or self.lost:
             self._motion, self._miss = Motion(), None  # it may come back anywhere: that is no step
         said = self._last.similarity if self._last and similarity is None else similarity
-        shown = clip_box(self.box, *self.frame_size, 2.0)
+        shown = self.box if self.resized else clip_box(self.box, *self.frame_size, 2.0)
         self._last = TrackResult(shown, min(max(candidate.score, 0.0), 1.0), state, said)
         return self._last
 
