@@ -67,6 +67,7 @@ def test_every_form_of_answer_is_understood(sequence, cls):
         ((True, (1, 2, math.nan, 4)), State.LOST),
         ((True, (1, 2, 3, 4)), State.TRACKING),
         ([1, 2, 3, 4], State.TRACKING),
+        (TrackResult((1, math.nan, 3, 4), 1.0, State.TRACKING), State.LOST),
     ],
 )
 def test_answers(answer, state):

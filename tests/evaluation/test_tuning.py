@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 
 import pytest
 
@@ -92,6 +93,8 @@ def test_folders_weigh_the_same_whatever_their_size():
     assert interval.mean == pytest.approx(0.3)
     # b is one sequence, drawn each time; a's mean lies between 0 and .3
     assert 0.25 <= interval.low < 0.3 < interval.high <= 0.4
+    alone = grouped_interval([0.05, -0.04, -0.005, 0.004, -0.003], list("abcde"))
+    assert math.isnan(alone.low) and not alone.excludes_zero
 
 
 def test_folds_take_their_share_of_every_folder():

@@ -96,6 +96,15 @@ def test_pairs_are_what_they_say():
             assert min(pair.second.box[:2]) >= 0 and max(pair.second.box[:2]) <= 370
 
 
+def test_a_name_with_an_underscore_is_not_another_target_of_one_clip():
+    truths, _ = clips()
+    renamed = {f"my_clips/{'abcd'[i]}": truth for i, truth in enumerate(truths.values())}
+    pairs = verification.cut_pairs(renamed, dict.fromkeys(renamed, (400, 400)), per_sequence=3)
+    assert sum(p.kind == "other clip" for p in pairs) == 12
+    assert verification._same_clip("OTB/Jogging.1", "OTB/Jogging.2")
+    assert not verification._same_clip("val/GOT-10k_Val_000001", "val/GOT-10k_Val_000002")
+
+
 def test_pairs_repeat_with_the_seed_and_change_with_it():
     truths, sizes = clips()
     again = verification.cut_pairs(truths, sizes, seed=1)

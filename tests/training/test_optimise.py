@@ -129,6 +129,11 @@ def test_table_of_a_resumed_run_forgets_later_rows(tmp_path) -> None:
     again.add({"step": 30, "loss": 7.0})
     rows = read_table(tmp_path / "log.csv")
     assert [(r["step"], r["loss"]) for r in rows] == [("10", "1.0"), ("20", "2.0"), ("30", "7.0")]
+    again.add({"step": 40, "auc b": 0.5})  # gone on with something else to be measured
+    rows = read_table(tmp_path / "log.csv")
+    assert [(r["step"], r["loss"], r["auc b"]) for r in rows[-2:]] == [
+        ("30", "7.0", ""), ("40", "", "0.5"),
+    ]  # fmt: skip
     Table(tmp_path / "log.csv", 0)
     assert not (tmp_path / "log.csv").exists()
 

@@ -13,6 +13,7 @@ pytest.importorskip("torch")
 
 from tests.training.data import picture, write_clip
 from tracker.errors import UserError
+from tracker.training.cutout import mask_corners, object_mask
 from tracker.training.layouts import crop_around, video_track
 from tracker.training.sources import open_source, split_name
 from tracker.training.stills import (
@@ -95,7 +96,7 @@ def test_coco(tmp_path: Path) -> None:
     assert len(source.tracks) == 6  # crowds and slivers are left out
     first = source.tracks[0]
     assert first.category == "cat"
-    assert first.polygons[0].tolist() == [[10, 12], [40, 12], [40, 42], [10, 42]]
+    assert first.polygons[0].tolist() == [[10, 12], [39, 12], [39, 41], [10, 41]]
     assert first.others[0].tolist() == [[50, 40, 20, 22]]
     assert read_image(first.frames[0]).shape == (80, 96, 3)
     assert source.notes == ()
@@ -109,6 +110,30 @@ def test_coco_with_a_box_that_is_none(tmp_path: Path, box: object) -> None:
     (tmp_path / "annotations.json").write_text(json.dumps(content))
     with pytest.raises(UserError, match="is not a COCO annotation file"):
         read_coco(tmp_path)
+
+
+@pytest.mark.parametrize("form", ["edges", "middles", "runs"])
+def test_an_outline_ends_where_its_box_does(tmp_path: Path, form: str) -> None:
+    """COCO's polygons are of edges; those traced around a mask of the middles of pixels."""
+    content = write_coco(tmp_path, pictures=1)
+    end = 30 if form == "edges" else 29
+    square: object = [[10, 12, end, 12, end, end + 2, 10, end + 2]]
+    if form == "runs":
+        height, width = picture(0).shape[:2]
+        mask = np.zeros((height, width), np.uint8)
+        mask[12:32, 10:30] = 1
+        flat = np.concatenate([[0], mask.T.ravel(), [1 - mask.T.ravel()[-1]]])
+        starts = np.flatnonzero(np.diff(flat))
+        square = {"size": [height, width],
+                  "counts": np.diff([0, *starts]).tolist()}  # fmt: skip
+    item = {"id": 1, "image_id": 0, "category_id": 1, "bbox": [10, 12, 20, 20]}
+    content["annotations"] = [item | {"segmentation": square}]
+    (tmp_path / "annotations.json").write_text(json.dumps(content))
+    ((track,), _) = read_coco(tmp_path)
+    mask = object_mask(track, 0, picture(0).shape[:2])
+    np.testing.assert_allclose(mask_corners(mask), [10, 12, 30, 32], atol=1)
+    assert mask[:, 10:30].sum() / mask.sum() > 0.94
+    assert abs(mask.sum() - 400) < 12
 
 
 def test_coco_with_missing_pictures(tmp_path: Path) -> None:

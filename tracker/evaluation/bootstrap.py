@@ -86,7 +86,8 @@ def grouped_interval(
 ) -> Interval:
     """Interval of the mean over groups of the means within them.
 
-    Sequences are drawn within their group, since the groups are not a sample of anything.
+    Sequences are drawn within their group, since the groups are not a sample of anything. Where
+    each group has one alone, nothing is known of how much others would differ: NaN limits.
 
     Raises:
         ValueError: no values, or another number of groups.
@@ -102,6 +103,6 @@ def grouped_interval(
         means.append(float(own.mean()))
         draws += own[rng.integers(0, len(own), size=(resamples, len(own)))].mean(axis=1)
     low, high = np.quantile(draws / len(names), [(1 - level) / 2, (1 + level) / 2])
-    if len(v) == 1:
+    if len(names) == len(v):
         low = high = math.nan
     return Interval(math.fsum(means) / len(means), float(low), float(high))

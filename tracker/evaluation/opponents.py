@@ -167,7 +167,8 @@ def as_result(answer: Any, previous: Box) -> TrackResult:
     target: the previous box is kept, as the toolkits do, with score 0.
     """
     if isinstance(answer, TrackResult):
-        return answer
+        finite = all(math.isfinite(v) for v in answer.box)
+        return answer if finite else TrackResult(previous, 0.0, State.LOST)
     ok, box = True, answer
     if isinstance(answer, tuple | list) and len(answer) == 2:
         ok, box = bool(answer[0]), answer[1]

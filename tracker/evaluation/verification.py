@@ -7,6 +7,7 @@ against a patch of the same frame that does not touch the target.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -133,8 +134,7 @@ def cut_pairs(
     """Cut pairs from annotated clips: of each kind ``per_sequence`` a clip, where possible.
 
     The first patch of every pair is the clip's first box (one-shot: what a user selects).
-    The draws of a sequence depend on its name and the seed alone, so that a longer list of
-    sequences asks the same questions of the ones that it shares.
+    The draws of a sequence depend on the seed, its name and the list of the others.
     """
     names = sorted(truths)
     pairs = []
@@ -228,8 +228,9 @@ def _patch(name: str, frame: int, truth: FloatArray) -> Patch:
 
 
 def _same_clip(a: str, b: str) -> bool:
-    """Targets of one clip, as in group3_2 and group3_3, may show in each other's frames."""
-    return a.rpartition("_")[0] == b.rpartition("_")[0] != ""
+    """Targets of one clip, as in group3_2 and Jogging.1, may show in each other's frames."""
+    clips = [re.fullmatch(r"(.+)[_.]\d", name) for name in (a, b)]
+    return all(clips) and len({clip[1] for clip in clips if clip}) == 1
 
 
 def _beside(box: Box, size: tuple[int, int], rng: np.random.Generator) -> Box | None:

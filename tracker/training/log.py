@@ -37,8 +37,9 @@ class Table:
             return
         fresh = not self.path.exists()
         try:
+            columns = list(row) if fresh else self._widen(row)
             with self.path.open("a", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, row)
+                writer = csv.DictWriter(file, columns)
                 if fresh:
                     writer.writeheader()
                 writer.writerow(row)
@@ -46,6 +47,19 @@ class Table:
             raise UserError(
                 f"{self.path} cannot be written ({error.strerror}); the last checkpoint is kept"
             ) from None
+
+    def _widen(self, row: dict[str, Any]) -> list[str]:
+        """The columns of the file, with those of a row that measures more."""
+        with self.path.open(newline="", encoding="utf-8") as file:
+            columns = next(csv.reader(file), [])
+        wider = columns + [name for name in row if name not in columns]
+        if wider != columns:
+            rows = read_table(self.path)
+            with self.path.open("w", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, wider)
+                writer.writeheader()
+                writer.writerows(rows)
+        return wider
 
 
 def read_table(path: Path) -> list[dict[str, str]]:

@@ -62,7 +62,7 @@ class Track:
         boxes: (N, 4) float32 (x, y, w, h) a frame, pixels; NaN where the object is absent.
         category: class of the object, or ``None``: tracks of one category are hard
             negatives of each other.
-        polygons: outline of the object in a still: (M, 2) float32 arrays, pixels.
+        polygons: outline of the object in a still: (M, 2) float32 arrays of its outermost pixels.
         others: boxes (K, 4) of like objects in each frame, where they are known.
         cutout: the pictures show the object alone, and are transparent around it.
     """
