@@ -14,7 +14,7 @@ import cv2
 import pytest
 from app_calls import BOX, HERE, ROOT, boxes_in, finish, start
 
-from tracker.app import cli, job, sources
+from tracker.app import cli, job, video_file
 from tracker.app.window import Closed
 from tracker.assets import sample_clip
 from tracker.errors import UserError
@@ -399,7 +399,7 @@ def test_a_session_knows_whether_frames_come_at_the_pace_of_a_camera(
 ):
     opened = []
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sources.VideoFile, "live", pace)
+    monkeypatch.setattr(video_file.VideoFile, "live", pace)
     monkeypatch.setattr(job, "Prefetch", lambda source: source)
     cli.run(
         ["--video", str(clip), "--init-box", "30,60,40,40", "--no-display", "--quiet"]

@@ -17,7 +17,8 @@ import pytest
 
 from tracker.app.live import LiveSource
 from tracker.app.prefetch import Prefetch
-from tracker.app.sources import VideoFile, open_source
+from tracker.app.sources import open_source
+from tracker.app.video_file import VideoFile
 
 
 class Handler(http.server.BaseHTTPRequestHandler):

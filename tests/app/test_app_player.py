@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from tracker.app.follow import Follower
+from tracker.app.frame_source import Frame
 from tracker.app.player import Player
 from tracker.app.recorder import Recorder
 from tracker.app.results_writer import ResultsWriter
-from tracker.app.sources import Frame
 from tracker.app.window import Char, Closed, Fit, Key, KeyPress, Mouse, MouseKind, _event_of
 from tracker.geometry import iou
 

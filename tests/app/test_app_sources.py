@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from tracker.app.decoder_log import DecoderLog
+from tracker.app.frame_source import usable_fps
 from tracker.app.pixels import PixelReader
 from tracker.app.prefetch import Prefetch
-from tracker.app.sources import open_source, usable_fps
+from tracker.app.sources import open_source
 from tracker.errors import UserError
 from tracker.frames import natural_order
 

@@ -25,10 +25,11 @@ import pytest
 from tests.online.scripted import SPEC, ScriptedNetwork, response
 from tracker import Session, SiameseTracker, State
 from tracker.app.follow import Follower
+from tracker.app.frame_source import Frame
 from tracker.app.live import LiveSource
 from tracker.app.prefetch import Prefetch
 from tracker.app.results_writer import ResultsWriter
-from tracker.app.sources import Frame, VideoFile
+from tracker.app.video_file import VideoFile
 from tracker.assets import sample_clip
 from tracker.runtime import SearchOutput, open_network
 from tracker.spec import BoxPolicy

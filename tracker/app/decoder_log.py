@@ -31,10 +31,9 @@ class DecoderLog:
         early_ends: how many of them say that a file is not all there.
     """
 
-    count = early_ends = 0
-    first = ""
-
     def __init__(self) -> None:
+        self.count = self.early_ends = 0
+        self.first = ""
         self._marked = threading.Event()
         self._saved = -1
         self._thread: threading.Thread | None = None

@@ -354,6 +354,9 @@ def _wrapped(canvas: Canvas, text: str, limit: float) -> list[str]:
 def _words(canvas: Canvas, text: str, limit: float) -> Iterator[str]:
     """The words of a text; one that is wider than a line (the name of a file) in pieces."""
     for word in text.split():
+        if canvas.text_size(word)[0] <= limit:
+            yield word
+            continue
         piece = ""
         for letter in word:
             if piece and canvas.text_size(piece + letter)[0] > limit:

@@ -6,9 +6,9 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 
+from tracker.app.frame_source import Frame
 from tracker.app.interfaces import Image, TargetSession
 from tracker.app.results_writer import ResultsWriter, Row
-from tracker.app.sources import Frame
 from tracker.geometry import check_box
 from tracker.results import Box, State, TrackResult
 from tracker.session import DebugView

@@ -6,10 +6,10 @@ import time
 
 from tracker.app import draw
 from tracker.app.follow import Follower
+from tracker.app.frame_source import Frame, Source
 from tracker.app.meter import RateMeter
 from tracker.app.progress import Progress
 from tracker.app.recorder import Recorder
-from tracker.app.sources import Frame, Source
 
 
 def run_headless(

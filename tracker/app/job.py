@@ -21,6 +21,7 @@ from tracker.app.batch import (
 from tracker.app.decoder_log import DecoderLog
 from tracker.app.display import why_no_display
 from tracker.app.follow import Follower
+from tracker.app.frame_source import Frame, Source
 from tracker.app.headless import next_frame, run_headless
 from tracker.app.inputs import files_of_model, files_read
 from tracker.app.interfaces import MakeSession
@@ -31,7 +32,7 @@ from tracker.app.progress import Progress
 from tracker.app.recorder import Recorder
 from tracker.app.results_writer import ONE_TARGET, ResultsWriter, files_for, form_of
 from tracker.app.sample import load_sample
-from tracker.app.sources import Frame, Source, open_source
+from tracker.app.sources import open_source
 from tracker.app.window import Screen, Window
 from tracker.errors import UserError
 from tracker.files import keep_apart

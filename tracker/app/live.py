@@ -11,9 +11,9 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
+from tracker.app.frame_source import Frame, SteadySize, usable_fps
 from tracker.app.interfaces import Image, Say
 from tracker.app.pixels import PixelReader
-from tracker.app.sources import Frame, SteadySize, usable_fps
 from tracker.errors import UserError
 
 STREAM_TIMEOUT_MS = 10_000

@@ -10,11 +10,11 @@ import numpy as np
 
 from tracker.app import draw
 from tracker.app.follow import Follower
+from tracker.app.frame_source import Frame, Source
 from tracker.app.interfaces import Image
 from tracker.app.meter import RateMeter
 from tracker.app.recorder import Recorder
 from tracker.app.selection import Selection, Step
-from tracker.app.sources import Frame, Source
 from tracker.app.window import (
     BACKGROUND,
     Char,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 
-from tracker.app.sources import Frame, Source
+from tracker.app.frame_source import Frame, Source
 
 DEPTH = 4
 

@@ -1,0 +1,212 @@
+"""A video with an end: its frames in order, exact jumps, and a word where it is damaged."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from tracker.app.decoder_log import DecoderLog
+from tracker.app.frame_source import Frame, SteadySize, usable_fps
+from tracker.app.interfaces import Say
+from tracker.app.pixels import PixelReader
+from tracker.errors import UserError
+from tracker.frames import refuse_playlist
+from tracker.native_path import native_path
+
+WITHOUT_INDEX = frozenset((".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".vob"))
+UNPIPEABLE = "an mp4 can be piped only when it was made for streaming; send mkv, ts or avi"
+
+
+class VideoFile:
+    """A video with an end, decoded by OpenCV: every frame in order, exact seek for files.
+
+    Rotation metadata is applied by OpenCV. A file that ends before its header says raises
+    UserError after its last good frame, also when it comes through a pipe; pictures that the
+    decoder had to conceal are named at the end. A server that cannot seek is told from damage.
+    """
+
+    live = False
+
+    def __init__(self, where: str, name: str, say: Say, log: DecoderLog | None = None) -> None:
+        self.name = name
+        self.ended = False
+        self._where, self._say, self._log = where, say, log
+        self._piped = where.startswith("pipe:")
+        self._next, self._last_time = 0, 0.0
+        self._jumped = False  # then nobody has counted the frames
+        # first picture of an address, until its server has shown that it can seek
+        self._first: Any = None
+        self._first_error = 0
+        self._pixels, self._steady = PixelReader(), SteadySize(name, say)
+        self._capture = self._open()
+        self._counts = _counts_frames(where)
+        self.fps = usable_fps(self._capture.get(cv2.CAP_PROP_FPS))
+        self._promised = frame_count_of(self._capture)
+        self.frame_count = None if self._piped else self._promised
+        self.can_seek = self.frame_count is not None
+        if log:
+            log.begin()  # what opening it said is of no frame
+
+    def _open(self) -> cv2.VideoCapture:
+        if "://" in self._where or self._piped:
+            capture = cv2.VideoCapture(self._where)
+        else:
+            _check_file(Path(self._where))
+            with native_path(self._where) as name:
+                capture = cv2.VideoCapture(name)
+        if not capture.isOpened() or capture.get(cv2.CAP_PROP_FRAME_WIDTH) <= 0:
+            shown = "what comes from stdin" if self._piped else self._where
+            hint = (
+                UNPIPEABLE if self._piped else "it is no video, is damaged, or its codec is unknown"
+            )
+            raise UserError(f"{shown} cannot be read as a video: {hint}")
+        return capture
+
+    def read(self, timeout: float = 1.0) -> Frame | None:
+        if self.ended:
+            return None
+        try:
+            ok, picture = self._capture.read()
+        except cv2.error:  # a picture that the decoder cannot convert
+            ok, picture = False, None
+        if not ok or picture is None:
+            self._end()
+            return None
+        index, self._next = self._next, self._next + 1
+        if "://" in self._where and index == 0 and not self._jumped:
+            self._first = picture
+        self._last_time = self._time_of(index)
+        if self._log and not self._first_error and self._log.count:
+            self._first_error = index + 1
+        image = self._steady(self._pixels(picture), index)
+        return Frame(image, index, self._last_time, time.monotonic())
+
+    def _time_of(self, index: int) -> float:
+        seconds = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000.0
+        if not math.isfinite(seconds) or seconds < 0 or (index and seconds == 0):
+            return index / self.fps
+        return seconds
+
+    def _end(self) -> None:
+        self.ended = True
+        shown = "what comes from stdin" if self._piped else self._where
+        if not self._next:
+            hint = f"or {UNPIPEABLE}" if self._piped else "give another video"
+            raise UserError(f"{shown} holds no frame that can be read: it is damaged; {hint}")
+        if self._log:
+            self._log.catch_up()
+        reason = self._why_cut()
+        if reason:
+            raise UserError(
+                f"{shown} is damaged or cut off: it ends after frame {self._next - 1}, "
+                f"and {reason}; the frames before are kept"
+            )
+        if self._log and self._log.count:
+            self._first_error = self._first_error or self._next
+            self._say(
+                f"{shown} is damaged: the decoder reported {self._log.count} errors from about "
+                f"frame {self._first_error - 1} on ({self._log.first}); pictures may be "
+                "wrong there"
+            )
+
+    def _why_cut(self) -> str:
+        """What says that the file should go on; empty where nothing does.
+
+        Fewer frames and less time than promised; either alone is how some files are made. Where
+        the promise is the length of the whole file, its sound may last longer than its pictures.
+        """
+        trusted = self._counts or (self._log and self._log.count)
+        if self._promised is not None and trusted and not self._jumped:
+            missing = self._promised - self._next
+            seconds = (self._promised - 1) / self.fps - self._last_time
+            slack = max(2, 0.005 * self._promised)
+            if missing > slack and seconds > slack / self.fps:
+                return f"its header promises {self._promised} frames"
+        if self._log and self._log.early_ends:
+            return "the decoder found no proper end of the file"
+        return ""
+
+    def seek(self, index: int) -> None:
+        if not self.can_seek or self.frame_count is None:
+            return
+        index = min(max(index, 0), max(self.frame_count - 1, 0))
+        if index < self._next or index > self._next + 2 * self.fps or self.ended:
+            if not self._jumped and not self._server_can_seek():
+                return
+            self._next, self.ended, self._jumped = self._jump(index), False, True
+        self._skip_to(index)
+
+    def _server_can_seek(self) -> bool:
+        """Whether a jump to the first frame of an address gets there; if not, go on as before."""
+        if self._first is None:
+            return True
+        self._capture.set(cv2.CAP_PROP_POS_FRAMES, 0)
+        ok, picture = self._capture.read()
+        works = ok and picture is not None and np.array_equal(picture, self._first)
+        self._first = None
+        if not works:
+            self._say(f"{self.name} cannot seek: its server does not know how")
+            index, self._next, self.can_seek = self._next, 0, False
+            self._restart()
+            self._skip_to(index)
+            if self._log:
+                self._log.begin()  # the errors were the network's
+        return works
+
+    def _restart(self) -> None:
+        self._capture.release()
+        self._capture = self._open()
+
+    def _skip_to(self, index: int) -> None:
+        while self._next < index and self._capture.grab():
+            self._next += 1
+
+    def _jump(self, index: int) -> int:
+        """Go to a frame or to one before it; the number of the one that comes next."""
+        if Path(self._where).suffix.lower() not in WITHOUT_INDEX:
+            self._capture.set(cv2.CAP_PROP_POS_FRAMES, index)
+            return index
+        back = 1
+        while back < index:  # a jump may end at a later frame, of which only the time is right
+            self._capture.set(cv2.CAP_PROP_POS_FRAMES, index - back)
+            if self._capture.grab():
+                landed = round(self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 * self.fps)
+                if 0 <= landed < index:
+                    return landed + 1
+            back *= 4
+        self._restart()
+        return 0
+
+    def close(self) -> None:
+        self._capture.release()
+
+
+def _counts_frames(where: str) -> bool:
+    """Whether the container knows its frames, and not only its length in time: mp4, mov, avi."""
+    if "://" in where or where.startswith("pipe:"):
+        return Path(where.split("?")[0]).suffix.lower() in (".mp4", ".m4v", ".mov", ".avi")
+    with open(where, "rb") as file:
+        head = file.read(8)
+    return head[4:] in (b"ftyp", b"moov") or head[:4] == b"RIFF"
+
+
+def _check_file(path: Path) -> None:
+    try:
+        size = os.path.getsize(path)
+        refuse_playlist(path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    if size == 0:
+        raise UserError(f"{path} is an empty file; give a video")
+
+
+def frame_count_of(capture: cv2.VideoCapture) -> int | None:
+    """How many frames a video says that it has; ``None`` where it does not."""
+    count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
+    return int(count) if math.isfinite(count) and 0 < count < 1e9 else None
