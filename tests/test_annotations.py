@@ -29,6 +29,8 @@ NAN = [np.nan] * 4
         ("frame,time (s),x,y,w,h\n0,0.5,1,2,3,4\n1,0.6,,,,", [[1, 2, 3, 4], NAN]),
         ("frame;;x;y;w;h\n0;9;1;2;3;4", [[1, 2, 3, 4]]),
         ('frame,label,x,y,w,h\n0,"cup, red",1,2,3,4', [[1, 2, 3, 4]]),
+        ("frame,x,y,w,h\n1,1,2,3,4\n2,5,6,7,8", [[1, 2, 3, 4], [5, 6, 7, 8]]),
+        ("frame,x,y,w,h\n9.jpg,1,2,3,4\n11.jpg,5,6,7,8", [[1, 2, 3, 4], [5, 6, 7, 8]]),
         # a 4 x 3 mask at (10, 20): row 1 has columns 1 and 2, row 2 column 0
         ("m10,20,4,3,5,2,1,1", [[10, 21, 3, 2]]),
         ("m10,20,4,3,2,5", [[10, 20, 4, 2]]),
@@ -36,7 +38,8 @@ NAN = [np.nan] * 4
     ],
     ids=["commas", "tabs-spaces-crlf", "semicolons-cr", "number-forms", "nan", "no-size",
          "polygon", "vot-codes", "own-csv", "header-order",
-         "header-of-words", "header-without-a-name", "quoted-cells",
+         "header-of-words", "header-without-a-name", "quoted-cells", "frames-from-1",
+         "frames-by-name",
          "mask", "mask-wraps", "mask-empty"],
 )  # fmt: skip
 def test_forms(text, rows):
@@ -78,6 +81,9 @@ def test_encodings(tmp_path, raw):
         ("m0,0,2,2,9,9", "do not fit"),
         ("x,y,w,h\n", "no box below"),
         ("x,y,w,h\n1,2,3", "fewer columns"),
+        ("frame,x,y,w,h\n0,1,2,3,4\n5,1,2,3,4", "line 3: frame 5 where frame 1 is due"),
+        ("frame,id,x,y,w,h\n0,1,1,2,3,4\n0,2,9,9,3,4", "line 3: frame 0 where frame 1 is due"),
+        ("Frame;x;y;w;h\n50;1;2;3;4", "line 2: frame 50 where frame 1 is due"),
     ],
 )
 def test_refusals_name_the_line(text, words):

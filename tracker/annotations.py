@@ -1,16 +1,18 @@
 """Annotation files of one target: a tolerant reader that never runs or guesses anything.
 
 Accepted, one line a frame: ``x,y,w,h``; polygons ``x1,y1,x2,y2,x3,y3,...``; VOT masks
-``m<x>,<y>,<w>,<h>,<run lengths>``; a header row that names x, y, w and h. Numbers are parted
-by commas, semicolons, tabs or spaces; UTF-8 with or without BOM, UTF-16 with BOM, Latin-1;
-any line ends. ``nan`` in a line, a size of zero, and the single codes 0, 1, 2 of VOT mean
-that the target is absent.
+``m<x>,<y>,<w>,<h>,<run lengths>``; a header row that names x, y, w and h (where it names
+``frame`` as well, no frame may be left out or come twice). Numbers are parted by commas,
+semicolons, tabs or spaces; UTF-8 with or without BOM, UTF-16 with BOM, Latin-1; any line
+ends. ``nan`` in a line, a size of zero, and the single codes 0, 1, 2 of VOT mean that the
+target is absent.
 """
 
 from __future__ import annotations
 
 import codecs
 import csv
+import itertools
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -24,6 +26,7 @@ from tracker.results import Box
 
 MAX_BYTES = 64 * 2**20
 MAX_COORDINATE = 1e7
+FRAME_COLUMNS = ("frame", "frame_id", "frame_index", "frame_number")
 _SEPARATORS = re.compile(r"[,;\s]+")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _ABSENT: Box = (math.nan, math.nan, math.nan, math.nan)
@@ -86,6 +89,7 @@ def parse_boxes(text: str, name: str = "annotation") -> FloatArray:
     columns = _header_columns(split(lines[0]))
     below = list(enumerate(lines, 1))
     if columns:
+        _check_frames([split(line) for _, line in below], name)
         rows = [_parse_row(split(line), columns, f"{name}, line {n}") for n, line in below[1:]]
     else:
         rows = [_parse_line(line.strip(), f"{name}, line {n}") for n, line in below]
@@ -126,6 +130,31 @@ def _header_columns(cells: Sequence[str]) -> list[int] | None:
             return None
         columns.append(found[0])
     return columns
+
+
+def _check_frames(table: Sequence[list[str]], name: str) -> None:
+    """Refuse a table whose column ``frame`` has gaps, repeats or a late start: a line is a frame.
+
+    A column that holds anything but whole numbers, such as names of pictures, says nothing.
+
+    Raises:
+        UserError: the line at which it goes wrong is named.
+    """
+    words = [cell.strip().strip("\"'").lower() for cell in table[0]]
+    column = next((i for i, word in enumerate(words) if word in FRAME_COLUMNS), None)
+    if column is None:
+        return
+    cells = [row[column].strip() if column < len(row) else "" for row in table[1:]]
+    if not cells or not all(c.isascii() and c.isdigit() and len(c) < 12 for c in cells):
+        return
+    numbers = [int(c) for c in cells]
+    first = min(numbers[0], 1)
+    for line, (found, wanted) in enumerate(zip(numbers, itertools.count(first), strict=False), 2):
+        if found != wanted:
+            raise UserError(
+                f"{name}, line {line}: frame {found} where frame {wanted} is due; a line for each "
+                "frame of one target is needed, nan,nan,nan,nan where it is absent"
+            )
 
 
 def _parse_row(cells: Sequence[str], columns: Sequence[int], where: str) -> Box:
