@@ -44,7 +44,10 @@ def main() -> int:
     for path in (args.json, args.table, args.plot):
         if path and path.exists() and not args.overwrite:
             raise UserError(f"{path}: this file exists; give another name, or --overwrite")
+    opponents.check_labels(args.trackers)
     accuracy = tradeoff.read_accuracy(args.accuracy) if args.accuracy else {}
+    if args.plot and not accuracy.keys() & {opponents.label(name) for name in args.trackers}:
+        raise UserError(f"--plot: {args.accuracy} has none of these trackers; evaluate them first")
     video, box = find_clip(args)
     outputs = [("--json", args.json), ("--table", args.table), ("--plot", args.plot)]
     keep_apart(
@@ -139,6 +142,8 @@ def parse_arguments() -> argparse.Namespace:
     add("--overwrite", action="store_true", help="replace these files")
     add("--quiet", action="store_true", help="say nothing while measuring")
     args = parser.parse_args(join_boxes(sys.argv[1:]))
+    if args.plot and not args.accuracy:
+        parser.error("--plot needs --accuracy with a summary.json of tools/evaluate.py")
     if args.data is None and (args.video is None or args.init_box is None):
         parser.error("give --video with --init-box, or --data")
     return args

@@ -54,6 +54,7 @@ PROTOCOLS = {"ope": runner.ONE_PASS, "vot": runner.ANCHORS, "vot-supervised": ru
 def main() -> int:
     args = parse_arguments()
     check_folder(results_root(args), args.overwrite)
+    opponents.check_labels(args.trackers)
     sequences = datasets.load(args.data, args.kind, args.only)
     if args.protocol == VERIFICATION:
         return verify(sequences, args)
@@ -147,10 +148,6 @@ def find_trackers(args: argparse.Namespace) -> tuple[dict[str, str], list[str]]:
             found[name] = opponents.identity_of(name, given)
         except opponents.Unavailable as reason:
             problems.append(str(reason))
-    labels = [opponents.label(name) for name in found]
-    twice = {text for text in labels if labels.count(text) > 1}
-    if twice:
-        raise UserError(f"two trackers would share the name {twice.pop()!r} and its results")
     return found, problems
 
 

@@ -139,6 +139,9 @@ def test_same_object_or_not(data, tmp_path):
         (["--data", "DATA", "--trackers", "vit"], "none of the trackers can be had here"),
         (["--data", "DATA", "--trackers", "identity", "--only", "z"], "no sequence is called 'z'"),
         (["--data", "DATA", "--trackers", "identity,identity=mil"], "share the name"),
+        (["--data", "DATA", "--trackers", "a/kestrel,b/kestrel", "--protocol", "verification"],
+         "a/kestrel and b/kestrel would share the name 'kestrel'"),
+        (["--data", "DATA", "--trackers", ","], "a name is needed"),
     ],
 )
 def test_mistakes_are_one_sentence_and_status_2(data, tmp_path, arguments, words):

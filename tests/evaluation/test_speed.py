@@ -108,6 +108,49 @@ def test_a_real_measurement_in_a_fresh_process(tmp_path, monkeypatch):
     assert len(made["memory"]) == 3 and figures.memory[0] > 10
 
 
+BENCHMARK = Path(__file__).resolve().parents[2] / "tools" / "benchmark.py"
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--trackers", "a/kestrel,b/kestrel"], "a/kestrel and b/kestrel would share the name"),
+        (["--trackers", ","], "a name is needed"),
+        (["--plot", "p.svg"], "--plot needs --accuracy"),
+    ],
+)
+def test_what_cannot_be_compared_is_said_before_anything_is_measured(tmp_path, more, words):
+    clip = square_clip(tmp_path / "square.avi")
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARK), "--video", clip, "--init-box", "1,1,9,9", *more],
+        capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 2 and words in done.stderr and not done.stdout
+
+
+def test_trackers_are_looked_for_where_the_command_was_given(tmp_path, monkeypatch):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "still.py").write_text(STILL)
+    (tmp_path / "tracker").mkdir()  # of the user's own: not to be taken for ours
+    (tmp_path / "tracker" / "__init__.py").write_text("")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", "mine")
+    made = speed.measure_in_process(job("still:Still", square_clip(tmp_path / "square.avi")))
+    assert len(made["stages"]["total"]) == 12
+
+
+STILL = """
+import atexit
+atexit.register(print, "bye")  # after the figures
+class Still:
+    def init(self, image, box):
+        self.box = box
+    def update(self, image):
+        print("at it", end="")
+        return self.box
+"""
+
+
 def test_a_process_that_fails_says_why_in_one_sentence(tmp_path):
     with pytest.raises(UserError, match="cannot be opened as a video"):
         speed.measure_in_process(job("identity", str(tmp_path / "missing.avi")))

@@ -57,7 +57,9 @@ def build_embedder(name: str, options: opponents.Options) -> Embedder:
     Raises:
         Unavailable: it cannot be had, or it has no embedding.
     """
-    made: Any = Thumbnail() if name == "thumbnail" else opponents.build(name, options)
+    made: Any = (
+        Thumbnail() if opponents.target(name) == "thumbnail" else opponents.build(name, options)
+    )
     if not callable(getattr(made, "embed", None)):
         raise opponents.Unavailable(
             f"{opponents.label(name)}: it has no embed(image, box), so it cannot be judged on pairs"

@@ -18,7 +18,7 @@ import hashlib
 import importlib
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -79,7 +79,7 @@ def build(name: str, options: Options) -> Tracker:
         UserError: no tracker has this name.
     """
     try:
-        return _build(_target(name), options)
+        return _build(target(name), options)
     except UserError:
         raise
     except Exception as error:  # OpenCV, ONNX Runtime and a user's class raise what they like
@@ -118,7 +118,7 @@ def identity_of(name: str, options: Options) -> str:
     Raises:
         Unavailable, UserError: as ``build``.
     """
-    name = _target(name)
+    name = target(name)
     parts: list[str] = [name]
     if name in OPENCV:
         import cv2
@@ -149,7 +149,19 @@ def label(name: str) -> str:
     return safe.strip(".") or "tracker"
 
 
-def _target(name: str) -> str:
+def check_labels(names: Sequence[str]) -> None:
+    """Raise UserError if two trackers would stand under one name: one would hide the other."""
+    labels: dict[str, str] = {}
+    for name in names:
+        other = labels.setdefault(label(name), name)
+        if other != name:
+            raise UserError(
+                f"{other} and {name} would share the name {label(name)!r} and its results; name "
+                f"one of them, such as other={target(name)}"
+            )
+
+
+def target(name: str) -> str:
     """What stands behind a name, without the label that the user gave it."""
     return name.partition("=")[2] or name
 

@@ -15,6 +15,14 @@ def names(text: str) -> list[str]:
     return [word for word in text.split(",") if word]
 
 
+def some_names(text: str) -> list[str]:
+    """Argparse type: one word or more between commas, each once."""
+    found = list(dict.fromkeys(names(text)))
+    if not found:
+        raise argparse.ArgumentTypeError(f"a name is needed, or several between commas: {text!r}")
+    return found
+
+
 def add_data(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """``--data``, ``--kind``, ``--only``: annotated clips, as ``datasets.load`` takes them."""
     add = parser.add_argument
@@ -30,7 +38,7 @@ def add_trackers(parser: argparse.ArgumentParser, default: list[str] | None = No
     """``--trackers`` and what building them needs, but for threads; see ``tracker_options``."""
     add = parser.add_argument
     known = (*opponents.OWN_MODELS, *opponents.OPENCV, *opponents.NANOTRACK)
-    add("--trackers", default=default, required=default is None, type=names,
+    add("--trackers", default=default, required=default is None, type=some_names,
         help="names or models, comma-separated; the first is compared with the others. "
         f"Known: {', '.join(known)}, identity, a model's path, module:Class")  # fmt: skip
     add_device(parser)

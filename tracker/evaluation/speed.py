@@ -15,7 +15,14 @@ from typing import Any
 import numpy as np
 
 from tracker.errors import UserError
+from tracker.evaluation import timing
 from tracker.evaluation.timing import STAGES, TimingJob, to_argument
+
+START = (
+    "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); "
+    "runpy.run_module('tracker.evaluation.timing', run_name='__main__', alter_sys=True)"
+)
+"""Not ``python -m``: it takes the current folder first, in which users have trackers too."""
 
 Measure = Callable[[TimingJob], dict[str, Any]]
 
@@ -28,15 +35,18 @@ def measure_in_process(job: TimingJob) -> dict[str, Any]:
     """
     root = Path(__file__).resolve().parent.parent.parent
     job = replace(job, started=time.time())
-    command = [sys.executable, "-m", "tracker.evaluation.timing", to_argument(job)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=root, check=False)
-    lines = done.stdout.strip().splitlines()
-    if done.returncode != 0 or not lines:
+    command = [sys.executable, "-c", START, str(root), to_argument(job)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, errors="backslashreplace", check=False
+    )
+    _, found, figures = done.stdout.rpartition(timing.MARK)
+    if done.returncode != 0 or not found:
         said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
         reason = said.removeprefix("error: ")
         said_by = "" if reason.startswith(job.tracker) else f"{job.tracker}: "
         raise UserError(f"{said_by}{reason}")
-    answer: dict[str, Any] = json.loads(lines[-1])
+    # what the tracker itself prints may stand before it and after it
+    answer: dict[str, Any] = json.JSONDecoder().raw_decode(figures)[0]
     return answer
 
 

@@ -1,7 +1,7 @@
 """What one tracker costs, measured in a process of its own.
 
 ``python -m tracker.evaluation.timing`` reads a job as json from its arguments, runs one
-tracker over one clip, and prints one line of json. ``tools/benchmark.py`` starts such a
+tracker over one clip, and prints its figures as json. ``tools/benchmark.py`` starts such a
 process for every tracker in turn: several ONNX Runtime sessions in one process disturb each
 other, and the time to the first box is only honest in a fresh process.
 """
@@ -28,6 +28,8 @@ STAGES = ("decode", "crop", "network", "decide", "other", "draw")
 WARM_UP = 10
 """Updates left out of the figures: first runs allocate and plan."""
 MEMORY_EVERY = 100
+MARK = "figures of the run: "
+"""Stands before them, for trackers print what they like."""
 
 
 @dataclass(frozen=True)
@@ -192,7 +194,7 @@ def from_argument(text: str) -> TimingJob:
 
 def main() -> int:
     """Time one tracker in this process and print its figures as json."""
-    print(json.dumps(run(from_argument(sys.argv[1]))))
+    print(MARK + json.dumps(run(from_argument(sys.argv[1]))))
     return 0
 
 
