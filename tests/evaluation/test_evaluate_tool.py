@@ -159,6 +159,26 @@ def test_a_failing_tracker_is_reported_and_the_others_are_scored(data, tmp_path)
     assert json.loads((tmp_path / "summary.json").read_text())["datasets"]["far"]["identity"]
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_tracker_that_ends_the_program_ends_its_run_alone(data, tmp_path, jobs):
+    module = "trackers_under_test"
+    trackers = f"{module}:Leaves,{module}:LeavesWhenMade,identity"
+    done = evaluate(
+        "--data", data, "--out", tmp_path, "--trackers", trackers, "--no-report", "--jobs", jobs
+    )
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "Leaves near/a: SystemExit" in done.stderr
+    assert "LeavesWhenMade: it cannot be made (SystemExit: 2)" in done.stderr
+    assert json.loads((tmp_path / "summary.json").read_text())["datasets"]["far"]["identity"]
+
+
+def test_boxes_of_negative_size_are_reported(data, tmp_path):
+    pytest.importorskip("matplotlib")
+    done = evaluate("--data", data, "--out", tmp_path, "--trackers", "trackers_under_test:Negative")
+    assert done.returncode == 0 and "Warning" not in done.stderr, done.stderr
+    assert "Worst moments" in (tmp_path / "report.html").read_text()
+
+
 def test_a_foreign_file_is_not_replaced(data, tmp_path):
     place = tmp_path / "identity" / "near" / "a.csv"
     place.parent.mkdir(parents=True)

@@ -66,6 +66,25 @@ class CannotBeMade(Raises):
         raise RuntimeError("no licence\nfor this machine")
 
 
+class Leaves(Raises):
+    """Asks for the end of the program, as scripts do."""
+
+    def update(self, image) -> None:
+        raise SystemExit
+
+
+class LeavesWhenMade(Raises):
+    def __init__(self) -> None:
+        raise SystemExit(2)
+
+
+class Negative(Perfect):
+    """Boxes with a side below 0."""
+
+    def update(self, image) -> tuple:
+        return (5.0, 5.0, -5.0, 10.0)
+
+
 class Dies(Raises):
     """Ends its process, as a crash in native code would."""
 

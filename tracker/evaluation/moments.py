@@ -122,7 +122,8 @@ def _view(boxes: list[Box], width: int, height: int) -> tuple[int, int, int, int
     corners = np.array([(x, y, x + w, y + h) for x, y, w, h in boxes])
     x1, y1 = np.clip(corners[:, :2].min(axis=0), 0, (width, height))
     x2, y2 = np.clip(corners[:, 2:].max(axis=0), 0, (width, height))
-    sides = np.sqrt(np.prod(np.array([(w, h) for _, _, w, h in boxes]), axis=1))
+    sizes = np.clip([(w, h) for _, _, w, h in boxes], 0, None)  # a tracker may say anything
+    sides = np.sqrt(np.prod(sizes, axis=1))
     room = 1.5 * float(sides.max())
     aspect = THUMB_WIDTH / THUMB_HEIGHT
     tall = max(y2 - y1 + room, (x2 - x1 + room) / aspect, THUMB_HEIGHT / 3)

@@ -82,7 +82,7 @@ def build(name: str, options: Options) -> Tracker:
         return _build(target(name), options)
     except UserError:
         raise
-    except Exception as error:  # OpenCV, ONNX Runtime and a user's class raise what they like
+    except (Exception, SystemExit) as error:  # OpenCV, ONNX Runtime and users raise what they like
         said = " ".join(str(error).split())
         raise Unavailable(f"{name}: it cannot be made ({type(error).__name__}: {said})") from None
 

@@ -154,7 +154,7 @@ def run_job(job: Job, on_frame: Callable[[], None] | None = None, workers: int =
         track = read_track(job.path)  # as a later run will see it, rounded to the file's digits
     except UserError as error:
         return Outcome(job, None, None, str(error))
-    except Exception as error:  # a tracker under test may raise anything; the others go on
+    except (Exception, SystemExit) as error:  # a tracker may raise anything; the others go on
         return Outcome(job, None, None, f"{type(error).__name__}: {error}")
     return Outcome(job, track, size, None, False, workers)
 
