@@ -19,6 +19,7 @@ import json
 import os
 import shlex
 import sys
+from collections import Counter
 from pathlib import Path
 
 # before cv2 is imported: OpenCV's network module warns at every start of Nano
@@ -56,6 +57,8 @@ def main() -> int:
     check_folder(results_root(args), args.overwrite)
     opponents.check_labels(args.trackers)
     sequences = datasets.load(args.data, args.kind, args.only)
+    if args.protocol != "ope":
+        sequences = with_truth(sequences, args)
     if args.protocol == VERIFICATION:
         return verify(sequences, args)
     trackers, problems = find_trackers(args)
@@ -68,16 +71,31 @@ def main() -> int:
         for sequence in sequences
         for job in make_jobs(name, identity, sequence, protocol, args)
     ]
+    startless = {s.key for s in sequences} - {job.sequence.key for job in jobs}
+    problems += [f"{key}: it has no anchor to start from" for key in sorted(startless)]
     outcomes, failures = run(jobs, args)
     problems += failures
     root = results_root(args)
     if protocol == runner.ONE_PASS:
         finish_one_pass(outcomes, sequences, problems, root, args)
     else:
-        finish_vot(outcomes, problems, root, args)
+        finish_vot(outcomes, sequences, problems, root, args)
     for problem in problems:
         print(f"not scored: {problem}", file=sys.stderr)
     return 1 if failures else 0
+
+
+def with_truth(
+    sequences: list[datasets.Sequence], args: argparse.Namespace
+) -> list[datasets.Sequence]:
+    """Sequences of which more than the first box is public; UserError if there is none."""
+    judged = [s for s in sequences if s.judged]
+    if not judged:
+        raise UserError(
+            f"{args.data}: of its sequences only the first boxes are public, and --protocol "
+            f"{args.protocol} needs all; leave it out, with --formats for the data set's server"
+        )
+    return judged
 
 
 def results_root(args: argparse.Namespace) -> Path:
@@ -216,10 +234,7 @@ def finish_one_pass(
         for form in args.formats:
             for place, text in toolkit_files(form, label, sequence.name, track).items():
                 write_atomic(root / "toolkits" / form / sequence.dataset / place, text)
-    expected: dict[str, int] = {}
-    for sequence in sequences:
-        if sequence.judged:
-            expected[sequence.dataset] = expected.get(sequence.dataset, 0) + 1
+    expected = Counter(s.dataset for s in sequences if s.judged)
     summary = summarise(scores, expected, sizes, problems)
     header = describe_run(args)
     record = {"header": header, **to_json(summary)}
@@ -232,7 +247,11 @@ def finish_one_pass(
 
 
 def finish_vot(
-    outcomes: list[runner.Outcome], problems: list[str], root: Path, args: argparse.Namespace
+    outcomes: list[runner.Outcome],
+    sequences: list[datasets.Sequence],
+    problems: list[str],
+    root: Path,
+    args: argparse.Namespace,
 ) -> None:
     """Table, summary.json and the toolkit's files of VOT's short-term figures."""
     for outcome in outcomes if "vot" in args.formats else ():
@@ -250,7 +269,7 @@ def finish_vot(
         "problems": problems,
     }
     write_atomic(root / "summary.json", json.dumps(record, indent=1))
-    print(shortterm.text_table(scores))
+    print(shortterm.text_table(scores, Counter(s.dataset for s in sequences)))
     print(f"\nresults: {root / 'summary.json'}")
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
 
 from tracker.datasets import Sequence
+from tracker.errors import UserError
 from tracker.evaluation import embedders, opponents
 from tracker.frames import Pictures
+from tracker.geometry import check_box
 
 HUES = {"red": (30, 30, 220), "green": (40, 200, 40), "blue": (220, 60, 30)}
 
@@ -67,3 +71,44 @@ def test_a_tracker_without_an_embedding_cannot_be_judged():
         embedders.build_embedder("identity", opponents.Options())
     with pytest.raises(opponents.Unavailable, match="siamfc has no verification embedding"):
         embedders.build_embedder("siamfc", opponents.Options(threads=1))
+
+
+class Fails:
+    """Answers a few times."""
+
+    def __init__(self, answer) -> None:
+        self.answer, self.left = answer, 3
+
+    def embed(self, image, box):
+        self.left -= 1
+        if self.left < 0 and isinstance(self.answer, Exception):
+            raise self.answer
+        return np.ones(2) if self.left >= 0 else self.answer
+
+
+@pytest.mark.parametrize("answer", [RuntimeError("no\nmemory"), [np.nan, 1.0], []])
+def test_a_model_that_fails_is_named_with_the_frame(tmp_path, answer):
+    clips = [coloured_clip(tmp_path, name) for name in HUES]
+    with pytest.raises(UserError, match=r"mine: no vector of made/\w+, frame \d") as caught:
+        embedders.judge({"mine": Fails(answer)}, clips, per_sequence=6)
+    assert "\n" not in str(caught.value)
+
+
+def test_boxes_beyond_the_picture_are_not_asked_about(tmp_path):
+    class Checked(Colour):
+        def embed(self, image, box):
+            check_box(box, image.shape[1], image.shape[0])
+            return super().embed(image, box)
+
+    clips = [coloured_clip(tmp_path, name) for name in HUES]
+    clips[0].truth[3:] = (500, 500, 24, 24)
+    clips[1].truth[0] = (-80, 5, 24, 24)
+    score = embedders.judge({"colour": Checked()}, clips, per_sequence=6)["colour"]
+    assert score.pairs == 2 * 3 * 6
+
+
+def test_clips_of_one_frame_have_no_pairs(tmp_path):
+    clip = coloured_clip(tmp_path, "red")
+    single = dataclasses.replace(clip, truth=clip.truth[:1])
+    with pytest.raises(UserError, match="no pairs to ask about"):
+        embedders.judge({"colour": Colour()}, [single])

@@ -116,6 +116,28 @@ def test_vot_protocols(data, tmp_path):
     assert done.returncode == 0 and "failures" in done.stdout
 
 
+def test_vot_figures_say_of_how_many_sequences_they_are(data, tmp_path):
+    trackers = "identity,trackers_under_test:LeavesNear"
+    done = evaluate("--data", data, "--out", tmp_path, "--trackers", trackers, "--protocol", "vot")
+    assert done.returncode == 1
+    assert "near (2 sequences)" in done.stdout and done.stdout.count("(1 of 2)") == 1
+    figures = json.loads((tmp_path / "vot-anchors" / "summary.json").read_text())["trackers"]
+    assert figures["identity"]["near"]["sequences"] == 2
+
+
+@pytest.mark.parametrize("protocol", ["vot", "vot-supervised", "verification"])
+def test_what_has_no_public_truth_gets_no_figures(tmp_path, protocol):
+    folder = tmp_path / "GOT-10k_Test_000001"
+    folder.mkdir()
+    for i in range(12):
+        cv2.imwrite(str(folder / f"{i:08d}.png"), moving_square(i)[0])
+    (folder / "groundtruth.txt").write_text("10,20,20,20")
+    arguments = ("--data", tmp_path, "--out", tmp_path / "out", "--protocol", protocol)
+    done = evaluate(*arguments, "--trackers", "identity")
+    assert done.returncode == 2 and "only the first boxes are public" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_same_object_or_not(data, tmp_path):
     pytest.importorskip("matplotlib")
     common = ("--data", data, "--out", tmp_path, "--protocol", "verification")

@@ -73,6 +73,16 @@ class Leaves(Raises):
         raise SystemExit
 
 
+class LeavesNear(Perfect):
+    """Fails where the square is not to be seen."""
+
+    def update(self, image) -> TrackResult:
+        result = super().update(image)
+        if result.state is State.LOST:
+            raise RuntimeError("no square")
+        return result
+
+
 class LeavesWhenMade(Raises):
     def __init__(self) -> None:
         raise SystemExit(2)

@@ -15,7 +15,10 @@ import numpy as np
 from tracker.datasets import Sequence
 from tracker.errors import UserError
 from tracker.evaluation import opponents
+from tracker.evaluation.metrics import present_frames
 from tracker.evaluation.verification import (
+    SAME,
+    SAME_FRAME,
     Pair,
     Patch,
     VerificationScore,
@@ -24,7 +27,7 @@ from tracker.evaluation.verification import (
     summarise,
 )
 from tracker.frames import Image
-from tracker.geometry import FloatArray, clip_box
+from tracker.geometry import FloatArray, clip_box, xywh_to_corners
 from tracker.results import Box
 
 THUMBNAIL = 8
@@ -69,6 +72,9 @@ def build_embedder(name: str, options: opponents.Options) -> Embedder:
         embedder.embed(np.zeros((64, 64, 3), dtype=np.uint8), (16.0, 16.0, 32.0, 32.0))
     except UserError as reason:
         raise opponents.Unavailable(f"{opponents.label(name)}: {reason}") from None
+    except (Exception, SystemExit) as error:
+        said = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise opponents.Unavailable(f"{opponents.label(name)}: its embed fails ({said})") from None
     return embedder
 
 
@@ -80,13 +86,21 @@ def judge(
 ) -> dict[str, VerificationScore]:
     """Ask every embedder the same questions about pairs cut from the sequences.
 
+    Boxes beyond the picture are not asked about, nor are clips that begin with one.
+
     Raises:
-        UserError: a clip that cannot be read.
+        UserError: a clip that cannot be read, clips without pairs, or a model that fails.
     """
     clips = {s.key: s for s in sequences}
-    truths = {key: s.truth for key, s in clips.items()}
     sizes = {key: _size(s) for key, s in clips.items()}
+    truths = {key: inside(s.truth, sizes[key]) for key, s in clips.items()}
+    truths = {key: truth for key, truth in truths.items() if present_frames(truth[:1])[0]}
     pairs = cut_pairs(truths, sizes, per_sequence, seed)
+    if not {SAME, SAME_FRAME} <= {pair.kind for pair in pairs}:
+        raise UserError(
+            "there are no pairs to ask about: clips are needed in which the target is there in "
+            "two frames and leaves room beside it"
+        )
     gallery, queries, target = retrieval_sets(truths, seed=seed)
     patches = {*gallery, *queries, *(p for pair in pairs for p in (pair.first, pair.second))}
     vectors = embed_patches(embedders, clips, patches)
@@ -113,8 +127,24 @@ def embed_patches(
         for index, image in enumerate(clips[key].source.read(range(max(frames) + 1))):
             for patch in frames.get(index, []):
                 for name, embedder in embedders.items():
-                    vectors[name][patch] = _unit(embedder.embed(image, patch.box))
+                    vectors[name][patch] = _ask(name, embedder, image, patch)
     return vectors
+
+
+def _ask(name: str, embedder: Embedder, image: Image, patch: Patch) -> FloatArray:
+    """One unit vector; UserError says where there is none."""
+    try:
+        vector = _unit(embedder.embed(image, patch.box))
+    except (Exception, SystemExit) as error:  # a model under test may raise anything
+        said = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    else:
+        if np.isfinite(vector).all() and len(vector):
+            return vector
+        said = "it is not finite, or empty"
+    raise UserError(
+        f"{name}: no vector of {patch.sequence}, frame {patch.frame}, can be had ({said}); leave "
+        "this model out, or mend it"
+    )
 
 
 def text_table(scores: Mapping[str, VerificationScore]) -> str:
@@ -131,6 +161,15 @@ def text_table(scores: Mapping[str, VerificationScore]) -> str:
 
 def _of_pairs(pairs: list[Pair], vectors: Mapping[Patch, FloatArray]) -> FloatArray:
     return np.array([float(vectors[p.first] @ vectors[p.second]) for p in pairs])
+
+
+def inside(truth: FloatArray, size: tuple[int, int]) -> FloatArray:
+    """The truth with NaN where its box does not touch the picture: there is nothing to see."""
+    corners = xywh_to_corners(truth)
+    beyond = (corners[:, :2] >= size).any(axis=1) | (corners[:, 2:] <= 0).any(axis=1)
+    kept = truth.copy()
+    kept[beyond] = np.nan
+    return kept
 
 
 def _stack(patches: list[Patch], vectors: Mapping[Patch, FloatArray]) -> FloatArray:

@@ -69,14 +69,18 @@ def summarise(outcomes: SequenceOf[Outcome]) -> dict[str, dict[str, VotScore | R
     }
 
 
-def text_table(scores: Scores) -> str:
-    """The table that the command prints."""
+def text_table(scores: Scores, expected: Mapping[str, int]) -> str:
+    """The table that the command prints.
+
+    Args:
+        expected: data set -> number of its sequences; who was scored on fewer is marked.
+    """
     lines = []
     width = max([len(t) for t in scores] + [7])
     for dataset in dict.fromkeys(d for found in scores.values() for d in found):
         rows = {t: found[dataset] for t, found in scores.items() if dataset in found}
         anchored = isinstance(next(iter(rows.values())), VotScore)
-        lines.append(dataset)
+        lines.append(f"{dataset} ({expected[dataset]} sequences)")
         if anchored:
             lines.append(f"  {'tracker':<{width}}    EAO  accuracy  robustness")
         else:
@@ -87,6 +91,8 @@ def text_table(scores: Scores) -> str:
             else:
                 rest = f"{row.accuracy:8.3f}  {row.failures:8.2f}  {row.reliability:11.3f}"
             eao = "    -" if math.isnan(row.eao) else f"{row.eao:.3f}"
+            if row.sequences < expected[dataset]:
+                rest += f"  ({row.sequences} of {expected[dataset]})"
             lines.append(f"  {tracker:<{width}}  {eao}  {rest}")
         lines.append("")
     return "\n".join(lines).rstrip()

@@ -127,6 +127,7 @@ class VotScore:
     robustness: float
     eao: float
     curve: FloatArray
+    sequences: int
 
 
 def summarise_anchors(
@@ -160,6 +161,7 @@ def summarise_anchors(
         robustness=robustness / sum(lengths),
         eao=float(curve[low : high + 1].mean()),
         curve=curve,
+        sequences=len(sequences),
     )
 
 
@@ -206,6 +208,7 @@ class ResetScore:
     failures: float
     reliability: float
     eao: float
+    sequences: int
 
 
 def summarise_resets(
@@ -226,6 +229,7 @@ def summarise_resets(
         failures=mean_failures,
         reliability=math.exp(-RESET_SENSITIVITY * mean_failures / float(lengths.mean())),
         eao=_reset_eao(runs, low, high),
+        sequences=len(runs),
     )
 
 
