@@ -123,7 +123,7 @@ def test_eao_curve_agrees_with_plain_loops(seed):
     curve = vot.eao_curve(sequences, 200)
     expected = toolkit_curve(plain, 200)
     np.testing.assert_allclose(curve, expected, atol=1e-12)
-    score = vot.summarise_anchors(sequences, [100] * 4, low=30, high=200)
+    score = vot.summarise_anchors(sequences, [100] * 4, low=30, high=200, as_toolkit=True)
     assert score.eao == pytest.approx(sum(expected[30:201]) / len(expected[30:201]))
 
 
@@ -167,3 +167,17 @@ def test_reset_eao_by_loops():
     assert vot.summarise_resets([run], low=5, high=12).eao == pytest.approx(np.mean(expected))
     beyond = vot.summarise_resets([run], low=17, high=18).eao
     assert beyond == pytest.approx(np.mean([sum(first[1 : j + 1]) / j for j in (17, 18)]))
+
+
+@pytest.mark.parametrize("length", [120, 300, 754, 900])
+def test_who_never_fails_has_the_best_eao_on_clips_of_any_length(length):
+    failed = [1.0] * 60 + [0.0] * (length - 60)
+    perfect, worse = (
+        vot.summarise_anchors([[run_of(overlaps)]] * 3, [length] * 3).eao
+        for overlaps in ([1.0] * length, failed)
+    )
+    assert perfect == pytest.approx(1) and worse < 0.6
+
+
+def test_runs_that_are_too_short_have_no_eao():
+    assert np.isnan(vot.summarise_anchors([[run_of([1.0] * 115)]], [115]).eao)

@@ -5,9 +5,10 @@ section 2, and the toolkit's ``multistart`` analyses, whose arithmetic is follow
 letter. Resets: Kristan et al., "A Novel Performance Evaluation Methodology for Single-Target
 Trackers", PAMI 2016, and the toolkit's ``supervised`` analyses.
 
-Two deviations, both stated in the report: overlaps are of real-valued boxes clipped to the
-picture, where the toolkit rounds to pixels first; and the frame that starts a run is left
-out of the accuracy, where the toolkit counts it with overlap 0 (``as_toolkit`` does so too).
+Three deviations: overlaps are of real-valued boxes clipped to the picture, where the toolkit
+rounds to pixels first; the frame that starts a run is left out of the accuracy, where the
+toolkit counts it with overlap 0; and the EAO of clips that are all shorter than VOT's ends where
+they do (``as_toolkit`` does neither of the last two).
 """
 
 from __future__ import annotations
@@ -140,7 +141,9 @@ def summarise_anchors(
     """Accuracy, robustness and EAO of all runs of all sequences.
 
     Accuracy of a sequence is weighted by its frames before failure, robustness by the
-    length of the sequence (``lengths``), as the toolkit does.
+    length of the sequence (``lengths``), as the toolkit does. The EAO ends where the longest run
+    does, and is NaN where that is before ``low``: of longer runs only those that failed would
+    tell, and who never fails would have least.
 
     Raises:
         ValueError: no runs.
@@ -156,10 +159,12 @@ def summarise_anchors(
         progress = sum(run.progress for run in runs) / sum(len(run.overlaps) for run in runs)
         robustness += progress * length
     curve = eao_curve(sequences, high)
+    longest = max(len(run.overlaps) for runs in sequences for run in runs)
+    window = curve[low : high + 1 if as_toolkit else min(high + 1, longest)]
     return VotScore(
         accuracy=accuracy / tracked_total if tracked_total else 0.0,
         robustness=robustness / sum(lengths),
-        eao=float(curve[low : high + 1].mean()),
+        eao=float(window.mean()) if len(window) else math.nan,
         curve=curve,
         sequences=len(sequences),
     )
