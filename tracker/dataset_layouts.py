@@ -22,6 +22,7 @@ Attributes of sequences are read where a data set has its toolkit's ``att`` fold
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -132,7 +133,7 @@ def load_uav123(root: Path) -> list[Sequence]:
     parts = _uav_parts(root)
     attributes = AttributeFiles([root / "anno" / "UAV123" / "att"], attribute_files.UAV123)
     sequences = []
-    for annotation in sorted((root / "anno" / "UAV123").glob("*.txt")):
+    for annotation in sorted((root / "anno" / "UAV123").glob("[!.]*.txt")):
         name = annotation.stem
         truth = _truth(annotation, one_based=True)
         folder, first, last = parts.get(name, (name, 1, len(truth)))
@@ -198,8 +199,9 @@ def load_lasot(root: Path) -> list[Sequence]:
         tags = {}
         for tag, file in (("occlusion", "full_occlusion"), ("out of view", "out_of_view")):
             if (folder / f"{file}.txt").is_file():
-                tags[tag] = _flags(folder / f"{file}.txt", len(truth)) > 0
+                tags[tag] = _flags(folder / f"{file}.txt", len(truth), whole=True) > 0
                 truth[tags[tag]] = np.nan
+        check_start(truth, f"{truth_file} with the flags beside it")
         frames, stated = _pictures(folder / "img"), attributes.of(folder.name)
         sequences.append(_pictured(root.name, folder.name, frames, truth, tags, stated=stated))
     return sequences
@@ -219,11 +221,12 @@ def load_got10k(root: Path) -> list[Sequence]:
             continue
         cover, tags = None, {}
         if (folder / "cover.label").is_file():
-            cover = _flags(folder / "cover.label", len(truth))
+            cover = _flags(folder / "cover.label", len(truth), whole=True)
             # 0..8 in the files: eighths of the target that can be seen
             tags["occlusion"] = cover < 5
         if (folder / "cut_by_image.label").is_file():
-            tags["out of view"] = _flags(folder / "cut_by_image.label", len(truth)) > 0
+            cut = _flags(folder / "cut_by_image.label", len(truth), whole=True)
+            tags["out of view"] = cut > 0
         sequences.append(_pictured(root.name, folder.name, frames, truth, tags, cover))
     return sequences
 
@@ -258,7 +261,7 @@ def load_davis(root: Path) -> list[Sequence]:
     sequences = []
     for masks in _davis_folders(root / "Annotations"):
         frames = _pictures(root / "JPEGImages" / masks.relative_to(root / "Annotations"))
-        labels = [mask_labels(read_picture(p)) for p in picture_paths(masks)]
+        labels = [mask_labels(read_picture(p)) for p in _pictures(masks).paths]
         objects = [int(i) for i in np.unique(labels[0]) if i > 0]
         for number in objects:
             truth = np.array([_label_box(label, number) for label in labels])
@@ -344,13 +347,21 @@ def _truth(path: Path, one_based: bool = False) -> FloatArray:
     return truth
 
 
-def _flags(path: Path, length: int) -> FloatArray:
-    """Numbers of a file, separated by anything; short files are filled with 0, as VOT does."""
+def _flags(path: Path, length: int, whole: bool = False) -> FloatArray:
+    """Numbers of a file, separated by anything; short files are filled with 0, as VOT does.
+
+    Args:
+        whole: the data set has a number for each frame, so that a short file is a damaged one.
+    """
     words = [w for w in re.split(r"[,;\s]+", read_text(path)) if w]
     try:
         values = np.array([float(w) for w in words])
     except ValueError:
         raise UserError(f"{path}: expected one number a frame") from None
+    if whole and len(values) < length:
+        raise UserError(
+            f"{path}: {len(values)} numbers for {length} frames; the file is cut short, get it anew"
+        )
     flags = np.zeros(length)
     flags[: min(length, len(values))] = values[:length]
     return flags
@@ -362,6 +373,11 @@ def _pictures(folder: Path) -> Pictures:
     paths = picture_paths(folder)
     if not paths:
         raise UserError(f"{folder}: there is no picture in this folder")
+    for one, other in itertools.pairwise(paths):
+        if one.stem == other.stem:  # every frame twice, or masks beside the frames
+            raise UserError(
+                f"{folder}: {one.name} and {other.name} would be two frames; take one of them away"
+            )
     return Pictures(paths)
 
 
@@ -369,7 +385,8 @@ def video_pairs(folder: Path) -> list[tuple[Path, Path]]:
     """Each video of a folder that has an annotation of its name, with that annotation."""
     pairs = []
     for video in sorted(folder.iterdir()):
-        if video.suffix.lower() in VIDEO_SUFFIXES and video.is_file():
+        hidden = video.name.startswith(".")  # macOS leaves ._clip.mp4 beside clip.mp4
+        if video.suffix.lower() in VIDEO_SUFFIXES and not hidden and video.is_file():
             for suffix in (".txt", ".csv"):
                 annotation = video.with_suffix(suffix)
                 if annotation.is_file():

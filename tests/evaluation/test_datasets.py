@@ -181,6 +181,40 @@ def test_lasot_flags_mark_absence(tmp_path):
     assert cat.tags["occlusion"].tolist() == [False, True, False, False]
 
 
+def test_lasot_whose_flags_take_the_first_box(tmp_path):
+    pictures(tmp_path / "cat" / "cat-1" / "img", 2)
+    write(tmp_path / "cat" / "cat-1" / "groundtruth.txt", "5,5,4,4\n" * 2)
+    write(tmp_path / "cat" / "cat-1" / "out_of_view.txt", "1,0")
+    with pytest.raises(UserError, match="with the flags beside it: the first line has no box"):
+        datasets.load(tmp_path)
+
+
+def test_a_frame_in_two_forms_and_a_folder_without_masks_are_refused(tmp_path):
+    pictures(tmp_path / "a" / "img", 2)
+    pictures(tmp_path / "a" / "img", 2, "{:08d}.jpg")
+    write(tmp_path / "a" / "groundtruth_rect.txt", "1,1,5,5\n" * 2)
+    with pytest.raises(UserError, match=r"00000001\.jpg and 00000001\.png would be two frames"):
+        datasets.load(tmp_path)
+    davis = tmp_path / "davis"
+    pictures(davis / "JPEGImages" / "480p" / "bear", 2)
+    (davis / "Annotations" / "480p" / "bear").mkdir(parents=True)
+    with pytest.raises(UserError, match="there is no picture in this folder"):
+        datasets.load(davis)
+
+
+def test_what_macos_leaves_beside_clips_and_truth_is_passed_over(tmp_path):
+    clip(tmp_path / "a.mp4")
+    write(tmp_path / "a.txt", "1,2,3,4\n" * 5)
+    for name in ("._a.mp4", "._a.txt"):
+        (tmp_path / name).write_bytes(b"\0\5\26\7")
+    assert [s.name for s in datasets.load(tmp_path)] == ["a"]
+    root = tmp_path / "uav"
+    pictures(root / "data_seq" / "UAV123" / "bike1", 2)
+    write(root / "anno" / "UAV123" / "bike1.txt", "2,2,4,4\n" * 2)
+    (root / "anno" / "UAV123" / "._bike1.txt").write_bytes(b"\0\5\26\7")
+    assert [s.name for s in datasets.load(root)] == ["bike1"]
+
+
 def test_got10k_with_cover_and_a_test_sequence(tmp_path):
     pictures(tmp_path / "GOT-10k_Val_000001", 3)
     write(tmp_path / "GOT-10k_Val_000001" / "groundtruth.txt", "1,2,3,4\n" * 3)
@@ -190,6 +224,9 @@ def test_got10k_with_cover_and_a_test_sequence(tmp_path):
     test, val = datasets.load(tmp_path)
     assert val.truth[0].tolist() == [1, 2, 3, 4] and val.cover.tolist() == [8, 3, 0]
     assert not test.judged and len(test) == 3
+    write(tmp_path / "GOT-10k_Val_000001" / "cover.label", "8\n3\n")
+    with pytest.raises(UserError, match=r"cover\.label: 2 numbers for 3 frames"):
+        datasets.load(tmp_path)
 
 
 def test_vot_with_tags_and_anchors(tmp_path):
