@@ -256,10 +256,32 @@ def test_an_unwritable_place_is_one_sentence(tmp_path):
         ("runs/a/kestrel.search.onnx", "kestrel"),
         ("new=runs/a/kestrel", "new"),
         ("my.module:Class", "my.module.Class"),
+        ("_x=csrt", "x"),
+        ("runs/lr=0.1/kestrel", "kestrel"),
+        ("new=runs/lr=0.1/kestrel", "new"),
     ],
 )
 def test_labels(name, text):
     assert opponents.label(name) == text
+    assert opponents.target(name) == name.removeprefix(f"{text}=").removeprefix("_x=")
+
+
+def test_a_users_code_counts_with_its_package_and_the_module_that_was_named(tmp_path, monkeypatch):
+    package = tmp_path / "package_of_a_user"
+    package.mkdir()
+    (package / "__init__.py").write_text("from .parts import Tracker")
+    (package / "parts.py").write_text("class Tracker: pass")
+    (package / "numbers.py").write_text("RATE = 1")
+    made = tmp_path / "made_by_a_user.py"
+    made.write_text("import functools\nmake = functools.partial(dict, rate=1)")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    names = ("package_of_a_user:Tracker", "made_by_a_user:make")
+    before = [opponents.identity_of(name, opponents.Options()) for name in names]
+    (package / "numbers.py").write_text("RATE = 2")
+    made.write_text("import functools\nmake = functools.partial(dict, rate=2)")
+    after = [opponents.identity_of(name, opponents.Options()) for name in names]
+    assert before[0] != after[0] and before[1] != after[1]
+    assert after == [opponents.identity_of(name, opponents.Options()) for name in names]
 
 
 def test_names_that_cannot_be_had():

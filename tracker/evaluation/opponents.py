@@ -132,21 +132,20 @@ def identity_of(name: str, options: Options) -> str:
     elif _is_own(name):
         parts += _own_parts(name, options)
     elif ":" in name:
-        module = importlib.import_module(_user_class(name).__module__)
-        file = getattr(module, "__file__", None)  # what is built in has none
-        parts += [_digest(Path(file))] if file else []
+        parts += [_digest(path) for path in _user_files(name)]
     return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def label(name: str) -> str:
     """The name of a tracker's result folder and in tables: short, and safe as a file name."""
-    given, separator, target = name.partition("=")
-    text = given if separator else target or name
-    if not separator and _is_own(name):
-        text = re.split(r"[\\/]", name)[-1]
+    given = _given(name)
+    text = given or target(name)
+    if not given and _is_own(text):
+        text = re.split(r"[\\/]", text)[-1]
         text = re.sub(r"\.(exemplar|search)\.onnx$", "", text)
     safe = "".join(c if c.isalnum() or c in "._-" else "_" for c in text.replace(":", "."))
-    return safe.strip(".") or "tracker"
+    # plots keep names with a line in front out of their legends
+    return safe.strip(".").lstrip("_") or "tracker"
 
 
 def check_labels(names: Sequence[str]) -> None:
@@ -163,7 +162,13 @@ def check_labels(names: Sequence[str]) -> None:
 
 def target(name: str) -> str:
     """What stands behind a name, without the label that the user gave it."""
-    return name.partition("=")[2] or name
+    return (name.partition("=")[2] if _given(name) else name.removeprefix("=")) or name
+
+
+def _given(name: str) -> str:
+    """The label that the user gave; empty where the ``=`` belongs to a path (``runs/lr=.1/a``)."""
+    given, separator, _ = name.partition("=")
+    return given if separator and not re.search(r"[\\/]", given) else ""
 
 
 def _is_own(name: str) -> bool:
@@ -353,6 +358,23 @@ def _user_class(name: str) -> Callable[[], Any]:
             f"{name}: {error}; give module:Class with the module on PYTHONPATH"
         ) from None
     return found
+
+
+def _user_files(name: str) -> list[Path]:
+    """The code of a user's class: its module, the one that was named, and their packages.
+
+    What else it loads, such as weights, is not seen.
+    """
+    named = name.partition(":")[0]
+    modules = {named, getattr(_user_class(name), "__module__", None) or named}
+    files: set[Path] = set()
+    for module in modules:
+        top = importlib.import_module(module.partition(".")[0])
+        folders = [Path(p) for p in getattr(top, "__path__", [])]
+        files.update(path for folder in folders for path in folder.rglob("*.py"))
+        file = getattr(importlib.import_module(module), "__file__", None)  # built in: none
+        files.update([Path(file)] if file else [])
+    return sorted(files)
 
 
 def _digest(path: Path) -> str:
