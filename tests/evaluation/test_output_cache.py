@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 import numpy as np
 import pytest
 
@@ -110,6 +113,19 @@ def test_a_record_cut_short_is_dropped_and_what_follows_is_whole(tmp_path):
     third = OutputCache(path)
     assert same(third.answer(HERE, 64, b"z", never), kept)
     assert same(third.answer(THERE, 64, b"z", never), again)
+
+
+def test_a_file_that_cannot_be_begun_is_not_left_half(tmp_path, monkeypatch):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / "clip.outputs"
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(UserError, match="No space left"):
+            OutputCache(path).answer(HERE, 64, b"z", lambda: output(1))
+    assert not list(tmp_path.iterdir())
+    OutputCache(path).answer(HERE, 64, b"z", lambda: output(1))
 
 
 def test_a_foreign_file_is_refused(tmp_path):

@@ -135,6 +135,8 @@ def test_values_and_ranges(text, values):
         ("window=0:1:99", "51 values; between 1 and 50"),
         ("window=-1", "outside of 0..1000"),
         ("window=nan", "outside of 0..1000"),
+        ("patience=nan", "values are numbers"),
+        ("patience=inf", "values are numbers"),
     ],
 )
 def test_mistakes_in_a_search(text, words):

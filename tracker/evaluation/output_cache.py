@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from tracker.crop import Region
 from tracker.errors import UserError
+from tracker.files import write_atomic
 from tracker.runtime import SearchOutput
 
 Record = NDArray[np.void]
@@ -119,11 +120,7 @@ class OutputCache:
 
 def _create(path: Path, form: np.dtype[np.void]) -> None:
     header = json.dumps([[name, kind, list(*shape)] for name, kind, *shape in form.descr])
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(header.encode().ljust(HEADER))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from None
+    write_atomic(path, header.encode().ljust(HEADER))  # half of it would be refused for ever
 
 
 def _open(path: Path) -> Record:

@@ -54,13 +54,13 @@ def parse_axis(text: str, spec: ModelSpec, steps: int = 5) -> Axis:
         )
     try:
         values = _values(listed, steps)
-    except ValueError:
+        if _is_whole(spec, name):
+            values = [float(round(v)) for v in values]
+    except (ValueError, OverflowError):  # round() of nan and of infinity
         raise UserError(
             f"--search {text}: values are numbers, such as {name}=.2,.3,.4 or a range "
             f"{name}=.1:.5 or {name}=.1:.5:9 for nine values in it"
         ) from None
-    if _is_whole(spec, name):
-        values = [float(round(v)) for v in values]
     values = list(dict.fromkeys(values))
     if not 1 <= len(values) <= MOST_VALUES:
         raise UserError(f"--search {text}: {len(values)} values; between 1 and {MOST_VALUES} do")
