@@ -31,7 +31,7 @@ with plain_errors():
     from tracker import datasets
     from tracker.errors import UserError
     from tracker.evaluation import machine, opponents, options, speed, tradeoff
-    from tracker.evaluation.results_io import write_atomic
+    from tracker.evaluation.results_io import check_writable, write_atomic
     from tracker.evaluation.timing import TimingJob
     from tracker.files import keep_apart
     from tracker.frames import Video
@@ -54,6 +54,9 @@ def main() -> int:
         [(option, path) for option, path in outputs if path],
         [video, *([args.accuracy] if args.accuracy else [])],
     )
+    for _, path in outputs:
+        if path:
+            check_writable(path.parent)
     jobs = make_jobs(args, video, box)
     header = describe_run(args, video, box)
     for name, value in header.items():
@@ -142,6 +145,8 @@ def parse_arguments() -> argparse.Namespace:
     add("--overwrite", action="store_true", help="replace these files")
     add("--quiet", action="store_true", help="say nothing while measuring")
     args = parser.parse_args(join_boxes(sys.argv[1:]))
+    if args.data is not None and (args.video is not None or args.init_box is not None):
+        parser.error("give --video with --init-box, or --data, not both")
     if args.plot and not args.accuracy:
         parser.error("--plot needs --accuracy with a summary.json of tools/evaluate.py")
     if args.data is None and (args.video is None or args.init_box is None):

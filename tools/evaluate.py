@@ -36,6 +36,7 @@ with plain_errors():
     from tracker.evaluation.results_io import (
         FORMATS,
         check_folder,
+        check_writable,
         toolkit_files,
         vot_run_files,
         write_atomic,
@@ -73,9 +74,10 @@ def main() -> int:
     ]
     startless = {s.key for s in sequences} - {job.sequence.key for job in jobs}
     problems += [f"{key}: it has no anchor to start from" for key in sorted(startless)]
+    root = results_root(args)
+    check_writable(root)
     outcomes, failures = run(jobs, args)
     problems += failures
-    root = results_root(args)
     if protocol == runner.ONE_PASS:
         finish_one_pass(outcomes, sequences, problems, root, args)
     else:

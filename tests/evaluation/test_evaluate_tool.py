@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -161,8 +162,10 @@ def test_same_object_or_not(data, tmp_path):
         (["--data", "DATA", "--trackers", "vit"], "none of the trackers can be had here"),
         (["--data", "DATA", "--trackers", "identity", "--only", "z"], "no sequence is called 'z'"),
         (["--data", "DATA", "--trackers", "identity,identity=mil"], "share the name"),
-        (["--data", "DATA", "--trackers", "a/kestrel,b/kestrel", "--protocol", "verification"],
-         "a/kestrel and b/kestrel would share the name 'kestrel'"),
+        (
+            ["--data", "DATA", "--trackers", "a/kestrel,b/kestrel", "--protocol", "verification"],
+            "a/kestrel and b/kestrel would share the name 'kestrel'",
+        ),
         (["--data", "DATA", "--trackers", ","], "a name is needed"),
     ],
 )
@@ -199,6 +202,26 @@ def test_boxes_of_negative_size_are_reported(data, tmp_path):
     done = evaluate("--data", data, "--out", tmp_path, "--trackers", "trackers_under_test:Negative")
     assert done.returncode == 0 and "Warning" not in done.stderr, done.stderr
     assert "Worst moments" in (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs a folder that takes no files")
+def test_a_place_that_takes_no_files_is_said_before_anything_is_run(data):
+    done = evaluate("--data", data, "--out", "/proc/out", "--trackers", "trackers_under_test:Dies")
+    assert done.returncode == 2 and "no results can be written here" in done.stderr
+
+
+def test_names_with_dollars_are_no_formulas(data, tmp_path):
+    pytest.importorskip("matplotlib")
+    clips = tmp_path / "a$b"
+    clips.mkdir()
+    for name in ("x$^$", "y$\\no$"):
+        shutil.copy(data / "near" / "a.avi", clips / f"{name}.avi")
+        shutil.copy(data / "near" / "a.txt", clips / f"{name}.txt")
+    trackers = "identity,_other=identity"
+    done = evaluate("--data", clips, "--out", tmp_path / "out", "--trackers", trackers)
+    assert done.returncode == 0 and not re.search("Traceback|Warning", done.stderr)
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "y$\\no$" in page and "other  0." in page
 
 
 def test_a_foreign_file_is_not_replaced(data, tmp_path):

@@ -228,12 +228,17 @@ def make_figure(width: float, height: float) -> Figure:
 def to_svg(figure: Figure) -> str:
     """A figure in the report's look, as text that starts with ``<svg``."""
     from matplotlib import rc_context
+    from matplotlib.text import Text
 
     for axes in figure.axes:
         _plain_look(axes)
+    for words in figure.findobj(Text):
+        words.set_parse_math(False)  # names may hold $
     text = io.StringIO()
     # text stays text: smaller, and it can be searched and copied
-    with rc_context({"svg.fonttype": "none", "font.family": "sans-serif"}):
+    with rc_context(
+        {"svg.fonttype": "none", "font.family": "sans-serif", "text.parse_math": False}
+    ):
         figure.savefig(text, format="svg", metadata={"Date": None})
     return text.getvalue()[text.getvalue().index("<svg") :]
 
