@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Average the weights of runs that share a start: one network, often better than either.
+r"""Average the weights of runs that share a start: one network, often better than either.
 
-python tools/average.py --checkpoint runs/b/checkpoint.pt@0.65 \
-    --checkpoint runs/a/checkpoint.pt@0.35 --out runs/mean.pt
-python tools/average.py --checkpoint runs/mine/checkpoint.pt@0.65 \
-    --checkpoint runs/mine/start.pt@0.35 --out runs/mean.pt
+    python tools/average.py --checkpoint runs/b/checkpoint.pt@0.65 \
+        --checkpoint runs/a/checkpoint.pt@0.35 --out runs/mean.pt
+    python tools/average.py --checkpoint runs/mine/checkpoint.pt@0.65 \
+        --checkpoint runs/mine/start.pt@0.35 --out runs/mean.pt
 
 Every run keeps what it began with as start.pt; an average with it forgets less.
 

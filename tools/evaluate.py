@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Score trackers on annotated clips, side by side.
+r"""Score trackers on annotated clips, side by side.
 
     python tools/evaluate.py --data ../shared/data/val --trackers kestrel,siamfc,csrt,kcf,mil \
         --out results/ --jobs 2

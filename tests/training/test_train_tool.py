@@ -46,6 +46,17 @@ def test_require_names_the_first_that_is_missing() -> None:
         require("json", "no_such_thing")
 
 
+def test_the_help_tells_what_every_option_is_for_and_its_default() -> None:
+    pytest.importorskip("torch")
+    from tracker.training.train_options import build_parser
+
+    parser = build_parser()
+    assert all(action.help for action in parser._actions)
+    told = " ".join(parser.format_help().split())
+    for words in ("others beside the target (0.35)", "of the rate (cosine)", "(0: never)"):
+        assert words in told
+
+
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     pytest.importorskip("torch")

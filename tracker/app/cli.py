@@ -3,7 +3,7 @@ r"""Command line of ``demo.py`` and of the console script ``siamtrack``.
     python demo.py                                     a sample clip, annotated
     python demo.py --video clip.mp4                    draw the target with the mouse
     python demo.py --camera 0
-    python demo.py --video clip.mp4 --init-box 300,120,60,80 --no-display \\
+    python demo.py --video clip.mp4 --init-box 300,120,60,80 --no-display \
         --save out.mp4 --results out.csv
     python demo.py --batch boxes.csv --out results
 """
@@ -82,7 +82,11 @@ def build_parser() -> argparse.ArgumentParser:
         help="a target in the first frame, in pixels; "
         "may be repeated; without it the mouse draws one",
     )
-    targets.add_argument("--model", help="model name or folder (default: the flagship)")
+    targets.add_argument(
+        "--model",
+        help="name of a model, or path of an export without its endings: runs/mine/kestrel "
+        "(default: kestrel)",
+    )
     targets.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default: auto)")
     targets.add_argument("--threads", type=thread_count, help="processor threads for the network")
     outputs = parser.add_argument_group("what is written")

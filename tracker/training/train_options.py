@@ -43,23 +43,33 @@ object with pictures that are transparent around it; it has to be named).
 """
 
 
+class _WithDefaults(argparse.RawDescriptionHelpFormatter):
+    """Puts the default of an option in brackets where its help has none."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        told, default = action.help or "", action.default
+        given = isinstance(default, (int, float, str)) and not isinstance(default, bool)
+        untold = given and default != argparse.SUPPRESS and "(" not in told
+        return f"{told} (%(default)s)" if untold else action.help
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Options of the command."""
     p = argparse.ArgumentParser(
         description="Train a tracker on pairs of pictures.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_WithDefaults,
     )
     _add_run(p.add_argument_group("run"))
     _add_optimisation(p.add_argument_group("optimisation"))
     _add_losses(p.add_argument_group("losses"))
-    _add_pairs(p.add_argument_group("pairs (shares are of all pairs)"))
+    _add_pairs(p.add_argument_group("pairs (shares are of all pairs, if nothing else is said)"))
     _add_checks(p.add_argument_group("validation"))
     return p
 
 
 def _add_run(g: Any) -> None:
-    g.add_argument("--network", choices=NETWORKS, default="kestrel")
+    g.add_argument("--network", choices=NETWORKS, default="kestrel", help="what is trained")
     g.add_argument(
         "--data",
         action="append",
@@ -88,8 +98,9 @@ def _add_run(g: Any) -> None:
     g.add_argument(
         "--teacher",
         type=Path,
-        metavar="CHECKPOINT",
-        help="Kestrel: the trunk learns to answer as this network does; nothing else learns",
+        metavar="TEACHER",
+        help="a checkpoint or a model: Kestrel's trunk learns to answer as it does, "
+        "and nothing else learns",
     )
     g.add_argument(
         "--identity-only",
@@ -97,13 +108,15 @@ def _add_run(g: Any) -> None:
         help="Kestrel: nothing learns but the verification embedding; tracking stays as it is",
     )
     g.add_argument("--resume", action="store_true", help="go on where --out stopped")
-    g.add_argument("--max-minutes", type=amount, default=0.0, help="stop, resumable, after these")
+    g.add_argument(
+        "--max-minutes", type=amount, default=0.0, help="stop, resumable, after these (0: never)"
+    )
     g.add_argument("--save-every", type=positive, default=200, help="steps between checkpoints")
     g.add_argument("--log-every", type=positive, default=50, help="steps between rows of log.csv")
     g.add_argument(
         "--workers", type=whole(0, MOST_ALLOWED), default=1, help="processes that make pairs"
     )
-    g.add_argument("--seed", type=whole_amount, default=0)
+    g.add_argument("--seed", type=whole_amount, default=0, help="of weights and pairs")
     g.add_argument(
         "--autocast",
         choices=("auto", "bf16", "fp16", "none"),
@@ -111,7 +124,12 @@ def _add_run(g: Any) -> None:
         help="auto: bf16 where the processor or GPU computes in it",
     )
     g.add_argument("--channels-first", action="store_true", help="the slower memory format")
-    g.add_argument("--threads", type=whole(0, MOST_ALLOWED), default=0, help="of torch on the CPU")
+    g.add_argument(
+        "--threads",
+        type=whole(0, MOST_ALLOWED),
+        default=0,
+        help="of torch on the CPU (0: its choice)",
+    )
     g.add_argument("--quiet", action="store_true", help="no progress bar")
     g.add_argument("--overwrite", action="store_true", help="replace what --out or a sheet holds")
     g.add_argument(
@@ -123,7 +141,12 @@ def _add_run(g: Any) -> None:
 
 def _add_optimisation(g: Any) -> None:
     d = OptimOptions()
-    g.add_argument("--optimiser", choices=("adamw", "sgd"), default=d.optimiser)
+    g.add_argument(
+        "--optimiser",
+        choices=("adamw", "sgd"),
+        default=d.optimiser,
+        help="AdamW, or SGD with momentum .9",
+    )
     g.add_argument("--lr", type=amount, help=f"peak rate of new layers ({d.lr:g})")
     g.add_argument(
         "--trunk-lr",
@@ -133,18 +156,21 @@ def _add_optimisation(g: Any) -> None:
         f"({d.trunk_lr:g}; with --teacher, and for SiamFC, which starts from nothing, 1)",
     )
     g.add_argument(
-        "--schedule", choices=("cosine", "step", "exponential", "constant"), default=d.schedule
+        "--schedule",
+        choices=("cosine", "step", "exponential", "constant"),
+        default=d.schedule,
+        help="of the rate",
     )
     g.add_argument("--warmup", type=share, default=d.warmup, help="share of the run")
     g.add_argument("--final", type=share, default=d.final, help="rate at the end, of the peak")
-    g.add_argument("--weight-decay", type=amount, default=d.weight_decay)
+    g.add_argument("--weight-decay", type=amount, default=d.weight_decay, help="of kernels")
     g.add_argument("--clip", type=amount, default=d.clip, help="largest norm of the gradient")
     g.add_argument("--ema", type=share, default=d.ema, help="decay of the averaged weights")
     g.add_argument(
         "--frozen",
         type=whole_amount,
         help="parts of Kestrel's trunk that do not learn: 0 none, 1 the stem, 6 all "
-        "(3; with --teacher 0)",
+        "(3; with --teacher 0, with --identity-only 6)",
     )
     g.add_argument(
         "--unfreeze-at",
@@ -166,7 +192,9 @@ def _add_optimisation(g: Any) -> None:
 
 def _add_losses(g: Any) -> None:
     d = LossOptions()
-    g.add_argument("--score-loss", choices=("bce", "focal"), default=d.score)
+    g.add_argument(
+        "--score-loss", choices=("bce", "focal"), default=d.score, help="of Kestrel's cells"
+    )
     g.add_argument(
         "--quality",
         type=share,
@@ -180,9 +208,14 @@ def _add_losses(g: Any) -> None:
         help="share of a hidden target to be seen from which its score is to be 1 "
         f"({d.clear:g}); it falls to 0 at {GONE:g}",
     )
-    g.add_argument("--box-weight", type=amount, default=d.box)
-    g.add_argument("--contrastive-weight", type=amount, default=d.contrastive)
-    g.add_argument("--triplet-weight", type=amount, default=d.triplet)
+    g.add_argument("--box-weight", type=amount, default=d.box, help="of the GIoU loss")
+    g.add_argument(
+        "--contrastive-weight",
+        type=amount,
+        default=d.contrastive,
+        help="of the verification embedding's contrastive loss",
+    )
+    g.add_argument("--triplet-weight", type=amount, default=d.triplet, help="of its triplet loss")
     g.add_argument("--margin", type=amount, default=d.margin, help="of the triplet loss")
     g.add_argument(
         "--nce-weight",
@@ -200,18 +233,26 @@ def _add_pairs(g: Any) -> None:
     g.add_argument("--paste", type=share, default=d.paste, help="of objects with outlines")
     g.add_argument("--part", type=share, default=d.part, help="of stills: a part of the object")
     g.add_argument("--moving-part", type=share, default=d.moving_part, help="of videos: the same")
-    g.add_argument("--distractor", type=share, default=d.distractor)
+    g.add_argument(
+        "--distractor", type=share, default=d.distractor, help="others beside the target"
+    )
     g.add_argument(
         "--crossing", type=share, default=d.crossing, help="of distractors: cover the target"
     )
-    g.add_argument("--occluder", type=share, default=d.occluder)
+    g.add_argument(
+        "--occluder", type=share, default=d.occluder, help="up to half of the target is hidden"
+    )
     g.add_argument("--hidden", type=share, default=d.hidden, help="Kestrel: the target disappears")
-    g.add_argument("--grey", type=share, default=d.grey)
+    g.add_argument("--grey", type=share, default=d.grey, help="both crops without colour")
     g.add_argument("--far", type=share, default=d.far, help="both crops with few pixels")
-    g.add_argument("--flip", type=share, default=d.flip)
-    g.add_argument("--max-gap", type=whole_amount, default=d.max_gap, help="frames")
-    g.add_argument("--shift", type=amount, help="pixels (64; SiamFC 32)")
-    g.add_argument("--scale", type=number(0, 2, "scale"), default=d.scale, help="exp(+-SCALE)")
+    g.add_argument("--flip", type=share, default=d.flip, help="both crops mirrored")
+    g.add_argument(
+        "--max-gap", type=whole_amount, default=d.max_gap, help="frames from exemplar to search"
+    )
+    g.add_argument("--shift", type=amount, help="pixels off the middle (64; SiamFC 32)")
+    g.add_argument(
+        "--scale", type=number(0, 2, "scale"), default=d.scale, help="changed by exp of +-SCALE"
+    )
     g.add_argument("--zoom", type=share, default=d.zoom, help="scale changed up to two-fold")
     g.add_argument(
         "--stretch", type=share, default=d.stretch, help="aspect up to two-fold, and turned"
@@ -230,7 +271,7 @@ def _add_checks(g: Any) -> None:
         metavar="[LAYOUT:]PATH[@WEIGHT]",
         help="data for validation pairs; never trained on",
     )
-    g.add_argument("--val-pairs", type=positive, default=128)
+    g.add_argument("--val-pairs", type=positive, default=128, help="pairs of --val")
     g.add_argument(
         "--val-clip",
         action="append",
@@ -239,7 +280,13 @@ def _add_checks(g: Any) -> None:
         metavar="VIDEO",
         help="clip with .txt or .csv beside it, tracked as training goes",
     )
-    g.add_argument("--val-every", type=positive, default=1000, metavar="STEPS")
+    g.add_argument(
+        "--val-every",
+        type=positive,
+        default=1000,
+        metavar="STEPS",
+        help="steps between validations",
+    )
 
 
 def fill_defaults(args: argparse.Namespace) -> None:
