@@ -89,7 +89,7 @@ def to_int8(
     notes: dict[str, Any],
     stride: int,
 ) -> bytes:
-    """Quantise; print what each layer costs, and keep the worst in float32."""
+    """Quantise all layers but the first ones; print how far the answers are off."""
     from tqdm import tqdm
 
     from tracker.training import precision

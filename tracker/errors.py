@@ -12,7 +12,7 @@ class UserError(Exception):
     """Input that a person can mend: a wrong path, a damaged file, a missing package.
 
     The message is one sentence: what was wrong, what was found, what to do.
-    Libraries callers see it as any exception; ``tracker.cli.run_main`` prints it
+    Who calls the library sees it as any exception; ``tracker.cli.run_main`` prints it
     without a traceback and exits with status 2.
     """
 

@@ -34,7 +34,7 @@ class Parameters:
     rate: float
 
 
-# version 2's window and rates stand in its configuration file, as do version 3's
+# as in the configuration files of both versions
 PARAMETERS = {
     2: Parameters(16, 0.490, 0.150, 0.385),
     3: Parameters(15, 0.455, 0.138, 0.348),

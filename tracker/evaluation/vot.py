@@ -5,10 +5,10 @@ section 2, and the toolkit's ``multistart`` analyses, whose arithmetic is follow
 letter. Resets: Kristan et al., "A Novel Performance Evaluation Methodology for Single-Target
 Trackers", PAMI 2016, and the toolkit's ``supervised`` analyses.
 
-Three deviations: overlaps are of real-valued boxes clipped to the picture, where the toolkit
-rounds to pixels first; the frame that starts a run is left out of the accuracy, where the
-toolkit counts it with overlap 0; and the EAO of clips that are all shorter than VOT's ends where
-they do (``as_toolkit`` does neither of the last two).
+Three deviations, stated in docs/evaluation.md: overlaps are of real-valued boxes clipped to the
+picture, where the toolkit rounds to pixels first; the frame that starts a run is left out of the
+accuracy, where the toolkit counts it with overlap 0; and the EAO of clips that are all shorter
+than VOT's ends where they do (``as_toolkit`` does neither of the last two).
 """
 
 from __future__ import annotations
@@ -196,7 +196,12 @@ def eao_curve(sequences: Sequence[Sequence[AnchorRun]], high: int = EAO_HIGH) ->
 
 @dataclass(frozen=True)
 class ResetRun:
-    """A run with resets: per frame the overlap and a code (see ``reset_codes``)."""
+    """A run with resets.
+
+    Attributes:
+        overlaps: (N,) of each frame.
+        codes: (N,) ``TRACKED``, ``INITIALISED``, ``FAILED`` or ``SKIPPED``.
+    """
 
     overlaps: FloatArray
     codes: NDArray[np.int64]

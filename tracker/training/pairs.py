@@ -198,9 +198,8 @@ class PairSampler:
         corners = map_box(matrix, box)
         if track.cutout:
             image, mask = masked_picture(track, frame)
-            return paste(self._background(number, size, shared, rng), image, mask, matrix)[
-                0
-            ], corners
+            pasted, _ = paste(self._background(number, size, shared, rng), image, mask, matrix)
+            return pasted, corners
         image = read_image(track.frames[frame])
         return warp(image, matrix, size, self._fill(image, size, number, rng)), corners
 
@@ -351,7 +350,7 @@ def drawn_box(box: NDArray[np.float32], edges: Edges) -> NDArray[np.float32]:
 
 
 class PairDataset(Dataset[dict[str, torch.Tensor]]):
-    """Pairs ``start, start + 1, ...`` of a sampler as tensors, for ``DataLoader``."""
+    """The first ``count`` pairs of a sampler as tensors, for ``DataLoader``."""
 
     def __init__(self, sampler: PairSampler, count: int) -> None:
         self.sampler, self.count = sampler, count

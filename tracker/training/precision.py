@@ -56,8 +56,8 @@ def variant(files: ModelFiles, search: bytes, precision: str, notes: dict[str, A
 def to_float16(content: bytes) -> bytes:
     """The search graph in float16; inputs and outputs keep their types.
 
-    What follows the last convolutions stays in float32: at 256 pixels float16 has steps of
-    a quarter pixel, which a box would show.
+    What follows the last convolutions stays in float32: from 128 pixels on float16 has steps of
+    an eighth of a pixel, which a box would show.
     """
     from onnxruntime.quantization.onnx_model import ONNXModel
     from onnxruntime.transformers.float16 import convert_float_to_float16
