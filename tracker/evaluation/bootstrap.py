@@ -51,18 +51,12 @@ def mean_interval(
     return Interval(mean, float(low), float(high))
 
 
-def paired_difference(
-    ours: ArrayLike,
-    theirs: ArrayLike,
-    level: float = LEVEL,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> Interval:
+def paired_difference(ours: ArrayLike, theirs: ArrayLike) -> Interval:
     """Interval of the mean difference ``ours - theirs`` over the same sequences."""
     a, b = np.asarray(ours, dtype=np.float64), np.asarray(theirs, dtype=np.float64)
     if a.shape != b.shape:
         raise ValueError(f"paired values need the same sequences, found {len(a)} and {len(b)}")
-    return mean_interval(a - b, level, resamples, seed)
+    return mean_interval(a - b)
 
 
 def verdict(difference: Interval, sequences: int) -> str:
@@ -77,13 +71,7 @@ def verdict(difference: Interval, sequences: int) -> str:
     return "better" if difference.low > 0 else "worse"
 
 
-def grouped_interval(
-    values: ArrayLike,
-    groups: Sequence[str],
-    level: float = LEVEL,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> Interval:
+def grouped_interval(values: ArrayLike, groups: Sequence[str], seed: int = 0) -> Interval:
     """Interval of the mean over groups of the means within them.
 
     Sequences are drawn within their group, since the groups are not a sample of anything. Where
@@ -96,13 +84,13 @@ def grouped_interval(
     if not len(v) or len(v) != len(groups):
         raise ValueError(f"{len(v)} values in {len(groups)} groups")
     rng = np.random.default_rng(seed)
-    means, draws = [], np.zeros(resamples)
+    means, draws = [], np.zeros(RESAMPLES)
     names = sorted(set(groups))
     for name in names:
         own = v[[g == name for g in groups]]
         means.append(float(own.mean()))
-        draws += own[rng.integers(0, len(own), size=(resamples, len(own)))].mean(axis=1)
-    low, high = np.quantile(draws / len(names), [(1 - level) / 2, (1 + level) / 2])
+        draws += own[rng.integers(0, len(own), size=(RESAMPLES, len(own)))].mean(axis=1)
+    low, high = np.quantile(draws / len(names), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     if len(names) == len(v):
         low = high = math.nan
     return Interval(math.fsum(means) / len(means), float(low), float(high))

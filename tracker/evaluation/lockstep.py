@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -139,7 +139,6 @@ def follow_all(
     cache: OutputCache,
     grid: Grid,
     max_frames: int | None = None,
-    on_frame: Callable[[], None] | None = None,
 ) -> list[Track]:
     """The track of each setting over a clip, from its first box to its end without resets.
 
@@ -166,8 +165,6 @@ def follow_all(
             ]
         for recorder, result in zip(rows, results, strict=True):
             recorder.add(index, result, 0.0)
-        if on_frame:
-            on_frame()
     cache.flush()
     return [recorder.track() for recorder in rows]
 

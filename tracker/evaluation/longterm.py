@@ -47,14 +47,12 @@ def long_term_track(
 
 @dataclass(frozen=True)
 class LongTermScore:
-    """Precision, recall and F at the best threshold, with the curves over all thresholds."""
+    """Precision, recall and F at the threshold with the best F."""
 
     precision: float
     recall: float
     f: float
     threshold: float
-    precision_curve: FloatArray
-    recall_curve: FloatArray
 
 
 def score_thresholds(scores: FloatArray, resolution: int = RESOLUTION) -> FloatArray:
@@ -98,12 +96,7 @@ def long_term_score(tracks: Sequence[LongTermTrack]) -> LongTermScore:
     f = np.divide(2 * precision * recall, total, out=np.zeros_like(total), where=total > 0)
     best = int(np.argmax(f))
     return LongTermScore(
-        float(precision[best]),
-        float(recall[best]),
-        float(f[best]),
-        float(thresholds[best]),
-        precision,
-        recall,
+        float(precision[best]), float(recall[best]), float(f[best]), float(thresholds[best])
     )
 
 

@@ -176,7 +176,6 @@ class Book:
 
     Attributes:
         asked, computed: as of ``Answer``, summed up.
-        known: figures that the file had.
     """
 
     def __init__(
@@ -188,7 +187,7 @@ class Book:
         tell: Callable[[int], object] = lambda count: None,
         begin: Callable[[int], object] = lambda count: None,
     ) -> None:
-        self.asked = self.computed = self.known = 0
+        self.asked = self.computed = 0
         self._path, self._how, self._jobs = path, how, jobs
         self._tell, self._begin = tell, begin
         self._sequences = {s.key: s for s in sequences}
@@ -234,7 +233,6 @@ class Book:
         for key in keys:
             sequence = self._sequences[key]
             new = [s for s in settings if self._key(s, key) not in self._figures]
-            self.known += len(settings) - len(new)
             tasks += [
                 Task(self._how, sequence, tuple(new[i : i + TOGETHER]))
                 for i in range(0, len(new), TOGETHER)

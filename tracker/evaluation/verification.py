@@ -24,14 +24,13 @@ CURVE_POINTS = 200
 
 @dataclass(frozen=True)
 class Roc:
-    """Points of the curve, from (0, 0) to (1, 1), with the threshold of each.
+    """Points of the curve, from (0, 0) to (1, 1).
 
-    A pair is accepted when its similarity is at least the threshold.
+    A pair is accepted when its similarity is at least a threshold.
     """
 
     false_accept: FloatArray
     true_accept: FloatArray
-    thresholds: FloatArray
 
     @property
     def auc(self) -> float:
@@ -50,11 +49,6 @@ class Roc:
         share = -gap[after - 1] / (gap[after] - gap[after - 1])
         step = self.false_accept[after] - self.false_accept[after - 1]
         return float(self.false_accept[after - 1] + share * step)
-
-    def threshold_at(self, false_accept: float) -> float:
-        """Lowest threshold at which no more than this share of false pairs is accepted."""
-        allowed = np.flatnonzero(self.false_accept <= false_accept)
-        return float(self.thresholds[allowed[-1]])
 
 
 def roc(similarities: ArrayLike, same: ArrayLike) -> Roc:
@@ -83,7 +77,6 @@ def roc(similarities: ArrayLike, same: ArrayLike) -> Roc:
     return Roc(
         np.append(0.0, accepted_false / accepted_false[-1]),
         np.append(0.0, accepted_true / accepted_true[-1]),
-        np.append(np.inf, values[last_of_tie]),
     )
 
 

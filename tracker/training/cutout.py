@@ -64,9 +64,7 @@ def object_mask(track: Track, frame: int, shape: tuple[int, int]) -> Mask:
     return softened
 
 
-def paste(
-    canvas: Image, image: Image, mask: Mask, matrix: Matrix, opacity: float = 1.0
-) -> tuple[Image, Mask]:
+def paste(canvas: Image, image: Image, mask: Mask, matrix: Matrix) -> tuple[Image, Mask]:
     """Put the masked object of ``image`` onto ``canvas`` after an affine map.
 
     Returns:
@@ -76,7 +74,7 @@ def paste(
     (image, mask), matrix = averaged([image, mask], matrix)
     matrix = of_centres(matrix)
     moved = cv2.warpAffine(image, matrix, size, flags=cv2.INTER_LINEAR)
-    alpha = cv2.warpAffine(mask, matrix, size, flags=cv2.INTER_LINEAR) * opacity
+    alpha = cv2.warpAffine(mask, matrix, size, flags=cv2.INTER_LINEAR)
     blend = canvas + (moved.astype(np.float32) - canvas) * alpha[:, :, None]
     return np.clip(blend, 0, 255).astype(np.uint8), np.asarray(alpha, dtype=np.float32)
 

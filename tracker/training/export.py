@@ -64,13 +64,8 @@ def weights_hash(network: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def make_spec(
-    network: SiamFC | Kestrel,
-    training: dict[str, Any] | None = None,
-    online: BoxPolicy | ScalePolicy | None = None,
-    presence: PresencePolicy | None = None,
-) -> ModelSpec:
-    """The record for a network."""
+def make_spec(network: SiamFC | Kestrel, training: dict[str, Any] | None = None) -> ModelSpec:
+    """The record for a network, with the default parameters and thresholds."""
     box = isinstance(network, Kestrel)
     return ModelSpec(
         name=network.name,
@@ -79,8 +74,8 @@ def make_spec(
         exemplar_size=network.exemplar_size,
         search_size=network.search_size,
         stride=network.stride,
-        online=online or (BoxPolicy() if box else ScalePolicy()),
-        presence=presence or PresencePolicy(),
+        online=BoxPolicy() if box else ScalePolicy(),
+        presence=PresencePolicy(),
         training=training or {},
     )
 

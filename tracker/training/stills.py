@@ -28,13 +28,13 @@ MOST_PIXELS = 2**27
 Polygons = tuple[NDArray[np.float32], ...]
 
 
-def read_coco(folder: Path, annotations: str = "annotations.json") -> Read:
+def read_coco(folder: Path) -> Read:
     """COCO layout: ``annotations.json`` and ``images/``.
 
     Crowds and objects under ``MIN_SIDE`` pixels are left out; other objects of the same
     category in the picture become ``others``. Polygons and masks become outlines.
     """
-    path = folder if folder.suffix == ".json" else folder / annotations
+    path = folder if folder.suffix == ".json" else folder / "annotations.json"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         names = {c["id"]: str(c["name"]) for c in content.get("categories", [])}
