@@ -31,9 +31,9 @@ with plain_errors():
     from tracker import datasets
     from tracker.errors import UserError
     from tracker.evaluation import machine, opponents, options, speed, tradeoff
-    from tracker.evaluation.results_io import check_writable, write_atomic
+    from tracker.evaluation.results_io import check_writable
     from tracker.evaluation.timing import TimingJob
-    from tracker.files import keep_apart
+    from tracker.files import keep_apart, write_atomic
     from tracker.frames import Video
     from tracker.geometry import check_box
     from tracker.results import Box

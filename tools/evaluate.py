@@ -39,7 +39,6 @@ with plain_errors():
         check_writable,
         toolkit_files,
         vot_run_files,
-        write_atomic,
     )
     from tracker.evaluation.summary import (
         SequenceScore,
@@ -48,6 +47,7 @@ with plain_errors():
         text_table,
         to_json,
     )
+    from tracker.files import write_atomic
 
 VERIFICATION = "verification"
 PROTOCOLS = {"ope": runner.ONE_PASS, "vot": runner.ANCHORS, "vot-supervised": runner.RESETS}

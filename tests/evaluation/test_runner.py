@@ -18,6 +18,7 @@ from tracker.errors import UserError
 from tracker.evaluation import opponents, protocols, results_io, runner, shortterm
 from tracker.evaluation.metrics import one_pass
 from tracker.evaluation.vot import Anchor
+from tracker.files import write_atomic
 from tracker.frames import Pictures
 from tracker.results import State, TrackResult
 
@@ -192,7 +193,7 @@ def test_track_files_round_trip_and_refuse_others(tmp_path):
         ("tracking", "lost"), np.array([0.01, 0.002]),
     )  # fmt: skip
     path = tmp_path / "t.csv"
-    results_io.write_atomic(path, results_io.track_to_csv(track))
+    write_atomic(path, results_io.track_to_csv(track))
     back = results_io.read_track(path)
     assert back.boxes.tolist() == track.boxes.tolist() and back.states == track.states
     assert back.fps == pytest.approx(500)
@@ -245,7 +246,7 @@ def test_vot_runs_have_the_codes_of_its_toolkit(sequence):
 def test_an_unwritable_place_is_one_sentence(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be written"):
-        results_io.write_atomic(tmp_path / "file" / "below.csv", "x")
+        write_atomic(tmp_path / "file" / "below.csv", "x")
 
 
 @pytest.mark.parametrize(

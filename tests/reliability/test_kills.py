@@ -169,7 +169,8 @@ def test_an_evaluation_ended_between_its_two_files_is_run_again(
 ) -> None:
     """A moment of some milliseconds, which random ones seldom meet."""
     from tracker.evaluation import opponents, runner
-    from tracker.evaluation.results_io import Track, write_atomic
+    from tracker.evaluation.results_io import Track
+    from tracker.files import write_atomic
     from tracker.frames import Pictures
 
     picture = tmp_path / "a.png"

@@ -5,14 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
+from tracker.image import Image as Image
 from tracker.results import Box, TrackResult
 from tracker.session import DebugView
-
-Image = NDArray[np.uint8]
-"""(H, W, 3) uint8, BGR."""
 
 Say = Callable[[str], None]
 """Takes one sentence for the person in front of the program; may be called by any thread."""

@@ -274,10 +274,7 @@ class Job:
                 results_path.parent, clip.name, source.fps, save, source.live, True, self.say
             )
             stack.callback(recorder.close)
-            form = self.args.results_format or form_of(results_path)
-            results = stack.enter_context(
-                ResultsWriter(results_path, form, overwrite=True, rewinds=source.can_seek)
-            )
+            results = self._results(source, results_path, stack, overwrite=True)
             follower = self._follower(first, clip.boxes, results, source.live)
             frames, _ = self._follow(clip.name, source, first, follower, recorder)
             return frames

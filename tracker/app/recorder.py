@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
-
 from tracker.app.interfaces import Image, Say
 from tracker.app.outputs import unused
 from tracker.app.video_out import VideoOut
 from tracker.errors import UserError
+from tracker.files import write_picture
 
 
 class Recorder:
@@ -83,11 +82,10 @@ class Recorder:
     def snapshot(self, image: Image, frame: int) -> str:
         """Write one picture under a name that is free; says where."""
         path = unused(self._folder / f"demo_{self._stem}_{frame:06d}.png")
-        ok, data = cv2.imencode(".png", image)
         try:
-            path.write_bytes(data.tobytes() if ok else b"")
-        except OSError as error:
-            return f"{path} cannot be written: {error.strerror}"
+            write_picture(path, image)
+        except UserError as error:
+            return str(error)
         return f"saved {path}"
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ from tracker import datasets
 from tracker.cli import some_path, thread_count
 from tracker.evaluation import opponents
 from tracker.threads import usable_cores
+from tracker.weights import available_models
 
 
 def names(text: str) -> list[str]:
@@ -37,7 +38,7 @@ def add_data(parser: argparse.ArgumentParser, required: bool = True) -> None:
 def add_trackers(parser: argparse.ArgumentParser, default: list[str] | None = None) -> None:
     """``--trackers`` and what building them needs, but for threads; see ``tracker_options``."""
     add = parser.add_argument
-    known = (*opponents.OWN_MODELS, *opponents.OPENCV, *opponents.NANOTRACK)
+    known = (*available_models(), *opponents.OPENCV, *opponents.NANOTRACK)
     add("--trackers", default=default, required=default is None, type=some_names,
         help="names or models, comma-separated; the first is compared with the others. "
         f"Known: {', '.join(known)}, identity, a model's path, module:Class")  # fmt: skip

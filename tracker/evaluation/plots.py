@@ -28,6 +28,10 @@ COLOURS = (
     "#6A3D9A", "#8C510A",
 )  # fmt: skip
 STYLES = ("-", "--", "-.", ":")
+MISSING = (
+    "plots and reports need matplotlib and jinja2: pip install 'siamtrack[eval]' "
+    "(tools/evaluate.py can do without: --no-report)"
+)
 
 
 def colour(index: int) -> str:
@@ -218,10 +222,7 @@ def make_figure(width: float, height: float) -> Figure:
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise UserError(
-            "the report needs matplotlib and jinja2: pip install 'siamtrack[eval]', "
-            "or leave the report out with --no-report"
-        ) from None
+        raise UserError(MISSING) from None
     return Figure(figsize=(width, height), layout="constrained")
 
 

@@ -12,8 +12,8 @@ from tracker.errors import UserError
 from tracker.evaluation import plots
 from tracker.evaluation.bootstrap import Interval
 from tracker.evaluation.moments import Moment, worst_moments
-from tracker.evaluation.results_io import write_atomic
 from tracker.evaluation.summary import Summary, speed
+from tracker.files import write_atomic
 
 MAX_TIMELINES = 6
 
@@ -45,10 +45,7 @@ def render(summary: Summary, header: Mapping[str, str]) -> str:
     try:
         import jinja2
     except ImportError:
-        raise UserError(
-            "the report needs matplotlib and jinja2: pip install 'siamtrack[eval]', "
-            "or leave the report out with --no-report"
-        ) from None
+        raise UserError(plots.MISSING) from None
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,

@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 
 from tracker.errors import UserError
-from tracker.files import write_atomic as write_atomic
 from tracker.geometry import FloatArray
 
 HEADER = ("frame", "x", "y", "w", "h", "score", "state", "seconds")

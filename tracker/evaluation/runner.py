@@ -20,9 +20,9 @@ from pathlib import Path
 from tracker.datasets import Sequence
 from tracker.errors import UserError
 from tracker.evaluation import opponents, pool, protocols
-from tracker.evaluation.results_io import Track, read_track, track_to_csv, write_atomic
+from tracker.evaluation.results_io import Track, read_track, track_to_csv
 from tracker.evaluation.vot import Anchor, anchor_frames
-from tracker.files import hold_folder
+from tracker.files import hold_folder, write_atomic
 
 FORMAT = 1
 """Raised when the meaning of the files changes."""

@@ -23,7 +23,6 @@ from tracker.spec import METADATA_KEY, BoxPolicy, ModelSpec, PresencePolicy, Sca
 from tracker.training.deploy import deployed_graphs
 from tracker.training.simplify import simplify
 from tracker.weights import ROLES, ModelFiles
-from tracker.weights import write_model as write_model
 
 OPSET = 17
 TOLERANCE = 2e-3  # of scores 0..1 and, in crop pixels over the stride, of boxes

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from tracker.assets import sample_clip
 from tracker.cli import file_stem
 from tracker.errors import UserError
 from tracker.frames import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Video, read_picture
@@ -21,7 +22,7 @@ from tracker.network.kestrel import Kestrel
 from tracker.network.siamfc import SiamFC
 from tracker.spec import ModelSpec
 from tracker.training.checkpoint import load_checkpoint, reading
-from tracker.training.export import export, make_spec, write_model
+from tracker.training.export import export, make_spec
 from tracker.training.models import restore_network
 from tracker.training.pair_options import PairOptions
 from tracker.training.pairs import PairSampler
@@ -30,10 +31,10 @@ from tracker.training.sources import open_source
 from tracker.training.stamp import with_parameters
 from tracker.training.toy import toy_source
 from tracker.training.tracks import Image
-from tracker.weights import ROLES
+from tracker.weights import ROLES, write_model
 
 CROPS = 6
-SAMPLE = Path(__file__).resolve().parent.parent / "assets" / "sample.mp4"
+SAMPLE, _ = sample_clip()
 Crops = NDArray[np.uint8]
 
 

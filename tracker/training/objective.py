@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.distributed as dist
 import torch.distributed.nn.functional as dist_nn
 from torch import Tensor, nn
 
@@ -24,6 +23,7 @@ from tracker.network.losses import (
 from tracker.network.siamfc import SiamFC
 from tracker.training.hiding import GONE, KNOWN
 from tracker.training.imitation import ImitationObjective
+from tracker.training.processes import gather_all, process_count
 
 Batch = dict[str, Tensor]
 
@@ -277,13 +277,9 @@ def false_peak(score: Tensor, boxes: Tensor, truth: Tensor) -> Tensor:
 
 def _gather(values: Tensor) -> Tensor:
     """The values of all processes, so that mining does not depend on their number."""
-    if not (dist.is_initialized() and dist.get_world_size() > 1):
-        return values
-    if values.is_floating_point():
-        return torch.cat(dist_nn.all_gather(values))
-    parts = [torch.empty_like(values) for _ in range(dist.get_world_size())]
-    dist.all_gather(parts, values)
-    return torch.cat(parts)
+    if process_count() == 1 or not values.is_floating_point():
+        return gather_all(values)
+    return torch.cat(dist_nn.all_gather(values))  # with the gradient
 
 
 def only_identity_learns(network: Kestrel) -> None:

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.errors import UserError
-
-Image = NDArray[np.uint8]
+from tracker.image import Image as Image
 
 
 @dataclass(frozen=True, eq=False)
