@@ -11,13 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tracker.errors import UserError
+from tracker.image import Image as Image
 from tracker.native_path import native_path
-
-Image = NDArray[np.uint8]
-"""(H, W, 3) BGR."""
 
 PICTURE_SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".jp2", ".exr")

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]
+"""(H, W, 3) uint8 BGR; crops for a network are (B, S, S, 3)."""
 
 
 def check_image(image: Any) -> Image:

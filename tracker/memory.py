@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float32]
 
 RIVALS = 32
+RATE = 0.19  # how fast the later look follows what is seen
 DUPLICATE = 0.97  # cosine from which a rival is one that is already remembered
 
 
@@ -46,9 +47,11 @@ class Memory:
         first, recent, *rivals = self._known.dot(identity).tolist()
         return max(first, 0.5 * (first + recent)), max(rivals, default=-1.0)
 
-    def remember_target(self, identity: Array, rate: float = 0.19) -> None:
+    def remember_target(self, identity: Array) -> None:
         """Move the later look towards what was just seen; only to be called while sure."""
-        mixed = (1 - rate) * self._known[1] + rate * identity if self._seen_since else identity
+        mixed = identity
+        if self._seen_since:
+            mixed = (1 - RATE) * self._known[1] + RATE * identity
         self._known[1] = mixed * np.float32(1 / max(math.sqrt(float(mixed.dot(mixed))), 1e-9))
         self._seen_since = True
 

@@ -40,7 +40,7 @@ class Session:
     frame; in between their box moves on as they went, and score and state stay.
 
     Args:
-        model, device, threads, live: as of ``SiameseTracker``.
+        model, device, threads, live: as of ``SiameseTracker``; so are the errors.
 
     Attributes:
         timings: seconds of the last update by stage: ``crop``, ``network``, ``decide``.
@@ -127,11 +127,15 @@ class Session:
         return [n for n in waiting if targets[n].may_rest(spec, width, height)]
 
     def exemplar(self, target_id: int) -> Image:
-        """The picture that a target was learned from, square uint8 BGR."""
+        """The picture (E, E, 3) uint8 BGR that a target was learned from; KeyError if unknown."""
         return self._targets[target_id].exemplar.thumbnail
 
     def debug(self, target_id: int) -> DebugView | None:
-        """What was looked at in the last frame, ``None`` before the first update."""
+        """What was looked at in the last frame, ``None`` before the first update.
+
+        Raises:
+            KeyError: there is none of this id.
+        """
         target = self._targets[target_id]
         if target.response is None or not target.regions:
             return None

@@ -30,6 +30,7 @@ class SiameseTracker:
             spinning, which costs a little speed and keeps a laptop cool.
 
     Raises:
+        ValueError: a number of threads that cannot be had, or a model of no known kind.
         UserError: a model or device that cannot be used, in one sentence.
 
     Example:
@@ -85,5 +86,5 @@ class SiameseTracker:
         return self._searcher.timings
 
     def embed(self, image: Any, box: Sequence[float]) -> NDArray[np.float32]:
-        """The verification vector (D,) of what a box shows; see ``tracker.verification``."""
+        """The verification vector (D,) of what a box shows; see ``tracker.verification.embed``."""
         return embed(self.network, image, box)

@@ -93,6 +93,9 @@ def same_object(
     Args:
         patch_a, patch_b, model, device: as of ``similarity``.
         threshold: cosine similarity from which they do; ``None`` takes the model's own.
+
+    Raises:
+        ValueError, UserError: as of ``similarity``.
     """
     if threshold is None:
         threshold = _network(model, device).spec.presence.match
