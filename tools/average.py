@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tracker.cli import run_main, some_path
 from tracker.errors import UserError
-from tracker.files import keep_apart
+from tracker.files import keep_apart, refuse_existing
 from tracker.training.requirements import require
 
 
@@ -32,8 +32,7 @@ def main() -> int:
     from tracker.training.models import averaged
 
     args = build_parser().parse_args()
-    if args.out.exists() and not args.overwrite:
-        raise UserError(f"{args.out} exists; give --overwrite, or another --out")
+    refuse_existing([args.out], args.overwrite)
     parts = [(*split(text),) for text in args.checkpoint]
     keep_apart([("--out", args.out)], [path for path, _ in parts])
     contents = [(path, load_checkpoint(path), weight) for path, weight in parts]

@@ -33,7 +33,7 @@ with plain_errors():
     from tracker.evaluation import machine, opponents, options, speed, tradeoff
     from tracker.evaluation.results_io import check_writable
     from tracker.evaluation.timing import TimingJob
-    from tracker.files import keep_apart, write_atomic
+    from tracker.files import keep_apart, refuse_existing, write_atomic
     from tracker.frames import Video
     from tracker.geometry import check_box
     from tracker.results import Box
@@ -41,9 +41,7 @@ with plain_errors():
 
 def main() -> int:
     args = parse_arguments()
-    for path in (args.json, args.table, args.plot):
-        if path and path.exists() and not args.overwrite:
-            raise UserError(f"{path}: this file exists; give another name, or --overwrite")
+    refuse_existing(filter(None, (args.json, args.table, args.plot)), args.overwrite)
     opponents.check_labels(args.trackers)
     accuracy = tradeoff.read_accuracy(args.accuracy) if args.accuracy else {}
     if args.plot and not accuracy.keys() & {opponents.label(name) for name in args.trackers}:

@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tracker.cli import run_main
 from tracker.errors import UserError
+from tracker.files import refuse_existing
 from tracker.native_path import native_path
 
 try:
@@ -97,8 +98,7 @@ def main() -> int:
         raise UserError("moving pictures need Pillow: pip install pillow")
     if form not in (".gif", ".webp"):
         raise UserError(f"--out ends in .webp or .gif, found {args.out.name}")
-    if args.out.exists() and not args.overwrite:
-        raise UserError(f"{args.out} exists; add --overwrite to replace it")
+    refuse_existing([args.out], args.overwrite)
     for share, fps, quality in STEPS:
         width = round(args.width * share / 2) * 2
         frames = list(read_frames(args.video, width, fps, args.start, args.seconds))

@@ -27,7 +27,7 @@ with plain_errors():
     import torch
 
     from tracker.errors import UserError
-    from tracker.files import keep_apart
+    from tracker.files import keep_apart, refuse_existing
     from tracker.network.backbone import FULL_WIDTHS
     from tracker.network.kestrel import Kestrel
     from tracker.training.checkpoint import load_checkpoint, reading, save_checkpoint
@@ -45,8 +45,7 @@ ROUND = 16
 def main() -> int:
     args = parse_arguments()
     torch.set_num_threads(args.threads)
-    if args.out.exists() and not args.overwrite:
-        raise UserError(f"{args.out} exists; give --overwrite, or another --out")
+    refuse_existing([args.out], args.overwrite)
     keep_apart([("--out", args.out)], [args.checkpoint])
     content = load_checkpoint(args.checkpoint)
     network = restore_network(content, "average", args.checkpoint)

@@ -35,10 +35,10 @@ with plain_errors():
     from tracker import datasets
     from tracker.errors import UserError
     from tracker.evaluation.calibration import pairs
-    from tracker.files import keep_apart
+    from tracker.files import keep_apart, refuse_existing
     from tracker.runtime import open_network
     from tracker.training.requirements import require
-    from tracker.weights import ROLES, ModelFiles, read_model, write_model
+    from tracker.weights import ModelFiles, graph_files, read_model, write_model
 
 
 def main() -> int:
@@ -46,13 +46,10 @@ def main() -> int:
     require("onnx")
     from tracker.training import precision
 
-    targets = [args.out.with_name(f"{args.out.name}.{role}.onnx") for role in ROLES]
-    existing = [t for t in targets if t.exists()]
-    if existing and not args.overwrite:
-        raise UserError(f"{existing[0]} exists; give --overwrite, or another --out")
+    targets = graph_files(args.out)
+    refuse_existing(targets, args.overwrite)
     files = read_model(args.model)
-    graphs = [files.folder / f"{files.name}.{role}.onnx" for role in ROLES]
-    keep_apart([("--out", target) for target in targets], graphs)
+    keep_apart([("--out", target) for target in targets], graph_files(files.folder / files.name))
     network = open_network(args.model, "cpu", args.threads)
     if network.spec.kind != "box" or network.spec.precision != "fp32":
         raise UserError(

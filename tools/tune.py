@@ -30,23 +30,22 @@ from tracker.cli import file_stem, number, plain_errors, positive, run_main, som
 
 with plain_errors():
     from tracker import datasets
-    from tracker.errors import UserError
     from tracker.evaluation import options, tuning_report
     from tracker.evaluation.lockstep import Grid
     from tracker.evaluation.tuning_runs import How
-    from tracker.files import write_atomic
-    from tracker.weights import ROLES, read_model, write_model
+    from tracker.files import refuse_existing, write_atomic
+    from tracker.weights import graph_files, read_model, write_model
 
 
 def main() -> int:
     args = parse_arguments()
     if args.write:
-        refuse_existing(args, [args.write.with_name(f"{args.write.name}.{r}.onnx") for r in ROLES])
+        refuse_existing(graph_files(args.write), args.overwrite)
     parameters = tuning_report.read_parameters(args.start) if args.start else {}
     if not args.search:
         return write(args, parameters, {"from": str(args.start)})
     results = [args.out / name for name in ("tuned.json", "report.json")]
-    refuse_existing(args, results)
+    refuse_existing(results, args.overwrite)
     sequences = [s for s in datasets.load(args.data, args.kind, args.only) if s.judged]
     how = How(
         args.model, args.device, args.threads, tuning_report.flat(parameters),
@@ -78,14 +77,8 @@ def write(
     from tracker.training.stamp import stamp
 
     write_model(stamp(read_model(args.model), parameters, notes), args.write)
-    print(f"written: {', '.join(f'{args.write}.{role}.onnx' for role in ROLES)}")
+    print(f"written: {', '.join(map(str, graph_files(args.write)))}")
     return 0
-
-
-def refuse_existing(args: argparse.Namespace, paths: list[Path]) -> None:
-    existing = [p for p in paths if p.exists()]
-    if existing and not args.overwrite:
-        raise UserError(f"{existing[0]} exists; give --overwrite, or another name")
 
 
 def parse_arguments() -> argparse.Namespace:

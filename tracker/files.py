@@ -42,6 +42,17 @@ def write_atomic(path: Path, data: str | bytes) -> None:
         raise UserError(f"{path}: the result cannot be written ({error.strerror})") from None
 
 
+def refuse_existing(paths: Iterable[Path], overwrite: bool) -> None:
+    """Check that none of some outputs is there already, before any work is done.
+
+    Raises:
+        UserError: one is (without ``overwrite``).
+    """
+    existing = next((path for path in paths if os.path.lexists(path)), None)
+    if existing is not None and not overwrite:
+        raise UserError(f"{existing} exists; give --overwrite, or another name")
+
+
 def check_picture(path: Path, overwrite: bool) -> None:
     """Check that a picture may be written to ``path``, before any work is done.
 

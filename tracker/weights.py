@@ -29,6 +29,11 @@ def available_models() -> list[str]:
     )
 
 
+def graph_files(stem: Path) -> list[Path]:
+    """The files of a model's graphs, in the order of ``ROLES``: ``stem.exemplar.onnx``, ..."""
+    return [stem.parent / f"{stem.name}.{role}.onnx" for role in ROLES]
+
+
 @dataclass(frozen=True)
 class ModelFiles:
     """Both graphs of a model, read and checked.
@@ -60,17 +65,17 @@ def read_model(model: str | Path | None = None) -> ModelFiles:
         UserError: missing files, or a file that differs from its ``SHA256SUMS``.
     """
     stem = _stem(model)
-    contents = {role: _read_graph(stem.parent / f"{stem.name}.{role}.onnx") for role in ROLES}
-    _check_sums(stem.parent, {f"{stem.name}.{role}.onnx": c for role, c in contents.items()})
-    digest = hashlib.sha256(contents["exemplar"] + contents["search"]).hexdigest()
-    return ModelFiles(stem.name, contents["exemplar"], contents["search"], digest, stem.parent)
+    contents = {path.name: _read_graph(path) for path in graph_files(stem)}
+    _check_sums(stem.parent, contents)
+    exemplar, search = contents.values()
+    digest = hashlib.sha256(exemplar + search).hexdigest()
+    return ModelFiles(stem.name, exemplar, search, digest, stem.parent)
 
 
 def model_stamp(model: str | Path | None = None) -> tuple[tuple[int, int], ...]:
     """Changes when the files of a model do: their sizes and times; empty where they are not."""
-    stem = _stem(model)
     try:
-        facts = [os.stat(stem.parent / f"{stem.name}.{role}.onnx") for role in ROLES]
+        facts = [os.stat(path) for path in graph_files(_stem(model))]
     except (OSError, ValueError):
         return ()
     return tuple((fact.st_size, fact.st_mtime_ns) for fact in facts)
@@ -146,9 +151,7 @@ def write_model(files: ModelFiles, stem: Path) -> None:
     Raises:
         UserError: they cannot be written.
     """
-    names = []
-    for role, content in (("exemplar", files.exemplar), ("search", files.search)):
-        path = stem.with_name(f"{stem.name}.{role}.onnx")
+    paths = graph_files(stem)
+    for path, content in zip(paths, (files.exemplar, files.search), strict=True):
         write_atomic(path, content)
-        names.append(path.name)
-    write_sums(stem.parent, names)
+    write_sums(stem.parent, [path.name for path in paths])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tracker.app.outputs import at_home, located
 from tracker.frames import PICTURE_SUFFIXES
-from tracker.weights import DEFAULT_MODEL, ROLES, weights_folder
+from tracker.weights import DEFAULT_MODEL, graph_files, weights_folder
 
 
 def files_read(where: str | int) -> Iterator[Path | int]:
@@ -40,5 +40,4 @@ def files_of_model(model: str | None) -> list[Path]:
     """The files of a model, be it given by its path or by its name."""
     name = model or DEFAULT_MODEL
     stems = at_home(name), weights_folder() / name
-    graphs = [s.parent / f"{s.name}.{role}.onnx" for s in stems for role in ROLES]
-    return [*stems, *graphs]
+    return [*stems, *(graph for stem in stems for graph in graph_files(stem))]

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from tracker.assets import sample_clip
 from tracker.cli import file_stem
 from tracker.errors import UserError
+from tracker.files import refuse_existing
 from tracker.frames import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Video, read_picture
 from tracker.network.kestrel import Kestrel
 from tracker.network.siamfc import SiamFC
@@ -31,7 +32,7 @@ from tracker.training.sources import open_source
 from tracker.training.stamp import with_parameters
 from tracker.training.toy import toy_source
 from tracker.training.tracks import Image
-from tracker.weights import ROLES, write_model
+from tracker.weights import graph_files, write_model
 
 CROPS = 6
 SAMPLE, _ = sample_clip()
@@ -57,10 +58,8 @@ def build_parser() -> argparse.ArgumentParser:
 def main() -> int:
     """Run the command; returns the exit status."""
     args = build_parser().parse_args()
-    targets = [args.out.with_name(f"{args.out.name}.{role}.onnx") for role in ROLES]
-    existing = [t for t in targets if t.exists()]
-    if existing and not args.overwrite:
-        raise UserError(f"{existing[0]} exists; give --overwrite, or another --out")
+    targets = graph_files(args.out)
+    refuse_existing(targets, args.overwrite)
     content = load_checkpoint(args.checkpoint)
     network = restore_network(content, args.weights, args.checkpoint)
     with reading(args.checkpoint):
