@@ -1,5 +1,6 @@
 """Every kind of source delivers the right frames, and says what is wrong in one sentence."""
 
+import math
 import struct
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from hypothesis.extra import numpy as hnp
 
 from tracker.app.decoder_log import DecoderLog
 from tracker.app.frame_source import usable_fps
+from tracker.app.frame_times import FrameTimes
 from tracker.app.pixels import PixelReader
 from tracker.app.prefetch import Prefetch
 from tracker.app.sources import open_source
@@ -70,6 +72,57 @@ def test_seek_lands_on_the_frame_that_was_asked_for(tmp_path, wrap, suffix, code
     source.seek(-5)
     assert [f.index for f in read_all(source)] == list(range(80))
     source.close()
+
+
+def slow_down(path: Path, at: int) -> None:
+    """Make the frames of an mp4 come at half the rate from one on, as phones do in the dark."""
+    data = bytearray(path.read_bytes())
+    place = data.index(b"stts") + 4
+    count, step = struct.unpack(">II", data[place + 8 : place + 16])
+    entries = struct.pack(">5I", 2, at, step, count - at, 2 * step)
+    data[place + 4 : place + 16] = entries
+    for tag in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stts"):
+        start = data.index(tag) - 4
+        (size,) = struct.unpack(">I", data[start : start + 4])
+        data[start : start + 4] = struct.pack(">I", size + 8)
+    place = data.index(b"elst") + 12
+    (length,) = struct.unpack(">I", data[place : place + 4])
+    data[place : place + 4] = struct.pack(">I", 2 * length)
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("wrap", [lambda s: s, Prefetch], ids=["plain", "prefetched"])
+@pytest.mark.parametrize("codec", ["mp4v", "MJPG"])
+def test_seek_lands_where_frames_come_unevenly(tmp_path, wrap, codec):
+    """A decoder seeks by time, which tells nothing of how many frames came before."""
+    path = app_scene.write_clip(tmp_path / "clip.mp4", 150, codec=codec)
+    slow_down(path, 70)
+    source = wrap(open_source(str(path), pytest.fail))
+    for _ in range(8):
+        source.read()
+    for index in (110, 60, 40, 149, 100, 0, 149, 1, 0, 75, 70, 69, 120):
+        source.seek(index)
+        frame = source.read()
+        assert (frame.index, app_scene.number_of(frame.image)) == (index, index)
+    assert [f.index for f in read_all(source)] == list(range(121, 150))
+    source.close()
+
+
+def test_a_single_frame_can_be_sought(tmp_path):
+    source = open_source(str(app_scene.write_clip(tmp_path / "clip.mp4", 1)), pytest.fail)
+    for _ in range(3):
+        assert [f.index for f in read_all(source)] == [0]
+        source.seek(0)
+    source.close()
+
+
+def test_frames_without_a_time_follow_the_one_before():
+    """B-frames in an avi: the decoder states no time for the last ones."""
+    times = FrameTimes(60.0)
+    stated = [0.067, 0.1, 0.133, 0.167, 0.0, math.nan]
+    told = [times.of(index, seconds) for index, seconds in enumerate(stated)]
+    assert told[:4] == stated[:4] and (np.diff(told) > 0).all()
+    assert [FrameTimes(25.0).of(i, 0.0) for i in (0, 1, 50)] == [0.0, 0.04, 2.0]
 
 
 def test_a_folder_is_read_in_natural_order_and_may_seek(tmp_path):

@@ -13,13 +13,13 @@ import numpy as np
 
 from tracker.app.decoder_log import DecoderLog
 from tracker.app.frame_source import Frame, SteadySize, usable_fps
+from tracker.app.frame_times import FrameTimes
 from tracker.app.interfaces import Say
 from tracker.app.pixels import PixelReader
 from tracker.errors import UserError
 from tracker.frames import refuse_playlist
 from tracker.native_path import native_path
 
-WITHOUT_INDEX = frozenset((".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".vob"))
 UNPIPEABLE = "an mp4 can be piped only when it was made for streaming; send mkv, ts or avi"
 
 
@@ -47,6 +47,7 @@ class VideoFile:
         self._capture = self._open()
         self._counts = _counts_frames(where)
         self.fps = usable_fps(self._capture.get(cv2.CAP_PROP_FPS))
+        self._times = FrameTimes(self.fps)
         self._promised = frame_count_of(self._capture)
         self.frame_count = None if self._piped else self._promised
         self.can_seek = self.frame_count is not None
@@ -81,17 +82,18 @@ class VideoFile:
         index, self._next = self._next, self._next + 1
         if "://" in self._where and index == 0 and not self._jumped:
             self._first = picture
-        self._last_time = self._time_of(index)
+        self._note_time(index)
         if self._log and not self._first_error and self._log.count:
             self._first_error = index + 1
         image = self._steady(self._pixels(picture), index)
         return Frame(image, index, self._last_time, time.monotonic())
 
-    def _time_of(self, index: int) -> float:
-        seconds = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000.0
-        if not math.isfinite(seconds) or seconds < 0 or (index and seconds == 0):
-            return index / self.fps
-        return seconds
+    def _note_time(self, index: int) -> None:
+        self._last_time = self._times.of(index, self._stated_time())
+        self._times.see(index, self._last_time)
+
+    def _stated_time(self) -> float:
+        return self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000.0
 
     def _end(self) -> None:
         self.ended = True
@@ -136,7 +138,9 @@ class VideoFile:
         if not self.can_seek or self.frame_count is None:
             return
         index = min(max(index, 0), max(self.frame_count - 1, 0))
-        if index < self._next or index > self._next + 2 * self.fps or self.ended:
+        # Where frames come unevenly nobody knows which one a jump into the unseen part reaches.
+        far = index > self._next + 2 * self.fps and (self._times.even or self._times.known(index))
+        if index < self._next or far or self.ended:
             if not self._jumped and not self._server_can_seek():
                 return
             self._next, self.ended, self._jumped = self._jump(index), False, True
@@ -165,23 +169,25 @@ class VideoFile:
 
     def _skip_to(self, index: int) -> None:
         while self._next < index and self._capture.grab():
+            self._note_time(self._next)
             self._next += 1
 
     def _jump(self, index: int) -> int:
         """Go to a frame or to one before it; the number of the one that comes next."""
-        if Path(self._where).suffix.lower() not in WITHOUT_INDEX:
-            self._capture.set(cv2.CAP_PROP_POS_FRAMES, index)
-            return index
         back = 1
-        while back < index:  # a jump may end at a later frame, of which only the time is right
-            self._capture.set(cv2.CAP_PROP_POS_FRAMES, index - back)
+        while back < index and self._times.useful:
+            # a jump may end at another frame, of which only the time is right
+            self._capture.set(cv2.CAP_PROP_POS_FRAMES, self._times.step_of(index - back))
             if self._capture.grab():
-                landed = round(self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 * self.fps)
-                if 0 <= landed < index:
+                landed = self._times.index_at(self._stated_time())
+                if landed is not None and landed < index:
                     return landed + 1
             back *= 4
-        self._restart()
-        return 0
+        if self._times.useful or index <= 1:
+            self._restart()
+            return 0
+        self._capture.set(cv2.CAP_PROP_POS_FRAMES, index)
+        return index
 
     def close(self) -> None:
         self._capture.release()
