@@ -261,6 +261,45 @@ def test_a_cut_off_file_gives_its_frames_and_then_names_the_damage(tmp_path):
     source.close()
 
 
+def cut_in_front(path: Path, frames: int) -> None:
+    """Begin an mp4 at a later frame, as cutting without encoding does: the rest stays inside."""
+    data = bytearray(path.read_bytes())
+    (step,) = struct.unpack(">I", data[(at := data.index(b"stts") + 16) : at + 4])
+    at = data.index(b"elst") + 16  # version and flags, count, length, then where it begins
+    data[at : at + 4] = struct.pack(">I", frames * step)
+    path.write_bytes(data)
+
+
+def test_what_was_cut_without_encoding_it_anew_is_whole(tmp_path):
+    path = app_scene.write_clip(tmp_path / "clip.mp4", 80)
+    cut_in_front(path, 30)
+    source = open_source(str(path), pytest.fail)
+    numbers = [app_scene.number_of(f.image) for f in read_all(source)]
+    assert source.frame_count == 80 and numbers == list(range(30, 80))
+    source.close()
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
+def test_an_mp4_that_is_cut_off_is_named(tmp_path, suffix):
+    path = app_scene.write_clip(tmp_path / f"clip{suffix}", 90, codec="MJPG")
+    data = path.read_bytes()
+    at = data.index(b"moov") - 4
+    before, index = data[:at], bytearray(data[at:])
+    place = index.index(b"stco") + 8  # where the pictures are, when the index stands before them
+    (count,) = struct.unpack(">I", index[place : place + 4])
+    for chunk in range(place + 4, place + 4 + 4 * count, 4):
+        (offset,) = struct.unpack(">I", index[chunk : chunk + 4])
+        index[chunk : chunk + 4] = struct.pack(">I", offset + len(index))
+    first = int.from_bytes(data[:4], "big")
+    whole = before[:first] + index + before[first:]
+    path.write_bytes(whole)
+    assert len(read_all(open_source(str(path), pytest.fail))) == 90
+    path.write_bytes(whole[: len(whole) // 2])
+    source = open_source(str(path), pytest.fail)
+    with pytest.raises(UserError, match=r"cut off.*frame \d+.*90 frames"):
+        read_all(source)
+
+
 def test_a_file_that_is_longer_than_its_pictures_is_whole(tmp_path):
     """Its sound goes on, say: a container that counts no frames only knows its length."""
     path = app_scene.write_clip(tmp_path / "clip.mkv", 60, 30, codec="MJPG")

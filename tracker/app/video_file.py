@@ -6,7 +6,7 @@ import math
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
@@ -194,12 +194,33 @@ class VideoFile:
 
 
 def _counts_frames(where: str) -> bool:
-    """Whether the container knows its frames, and not only its length in time: mp4, mov, avi."""
+    """Whether the container's count of frames is one of pictures that should be there.
+
+    An avi's is. An mp4 or mov also counts those before the place at which it was cut without
+    encoding it anew, which are not shown: there the end of the file tells whether all is there.
+    """
     if "://" in where or where.startswith("pipe:"):
-        return Path(where.split("?")[0]).suffix.lower() in (".mp4", ".m4v", ".mov", ".avi")
+        return Path(where.split("?")[0]).suffix.lower() == ".avi"
     with open(where, "rb") as file:
         head = file.read(8)
-    return head[4:] in (b"ftyp", b"moov") or head[:4] == b"RIFF"
+        if head[:4] == b"RIFF":
+            return True
+        return head[4:] in (b"ftyp", b"moov") and _ends_inside_a_box(file)
+
+
+def _ends_inside_a_box(file: BinaryIO) -> bool:
+    """Whether an mp4 or mov is shorter than the boxes that it is made of."""
+    end, at = file.seek(0, os.SEEK_END), 0
+    while at < end:
+        file.seek(at)
+        head = file.read(16)
+        size = int.from_bytes(head[:4], "big")
+        if size == 1:  # the true one follows
+            size = int.from_bytes(head[8:], "big")
+        if size < 8:  # 0: to the end of the file
+            return False
+        at += size
+    return at > end
 
 
 def _check_file(path: Path) -> None:
