@@ -367,6 +367,45 @@ def test_flipped_bits_are_named_in_a_process_of_its_own(tmp_path):
     assert done.stderr == "to stderr\n"  # the decoder's own lines are not shown
 
 
+def test_what_a_jump_makes_the_decoder_miss_is_no_damage(tmp_path):
+    """Pictures right after the place of a jump may refer to ones before it, which were not read."""
+
+    class Log(DecoderLog):
+        def excuse(self, excused):
+            calls.append((excused, source._next))
+
+    calls = []
+    source = open_source(
+        str(app_scene.write_clip(tmp_path / "clip.mp4", 200)), pytest.fail, log=Log()
+    )
+    read_all(source)
+    calls.clear()
+    source.seek(50)
+    read_all(source)
+    source.close()
+    assert calls[0] == (True, 200)
+    assert next(at for excused, at in calls[1:] if not excused) in range(130, 150)
+
+
+def test_errors_may_be_excused_but_not_an_early_end():
+    code = (
+        "import os; from tracker.app.decoder_log import DecoderLog\n"
+        "with DecoderLog() as log:\n"
+        "    log.excuse(True)\n"
+        "    os.write(2, b'[h264 @ 0x1] mmco: unref short failure\\n')\n"
+        "    os.write(2, b'[mov @ 0x2] stream 0, offset 0x61ce: partial file\\n')\n"
+        "    log.excuse(False)\n"
+        "    os.write(2, b'[h264 @ 0x1] overread 8\\n')\n"
+        "    log.catch_up()\n"
+        "    print(log.count, log.first, log.early_ends)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120,
+        cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    assert done.stdout == "1 overread 8 1\n" and not done.stderr
+
+
 def test_the_decoder_log_leaves_stderr_as_it_was():
     before = sys.stderr
     with DecoderLog() as log:

@@ -34,6 +34,7 @@ class DecoderLog:
     def __init__(self) -> None:
         self.count = self.early_ends = 0
         self.first = ""
+        self._excused = False
         self._marked = threading.Event()
         self._saved = -1
         self._thread: threading.Thread | None = None
@@ -71,6 +72,12 @@ class DecoderLog:
         self.catch_up()
         self.count, self.early_ends, self.first = 0, 0, ""
 
+    def excuse(self, excused: bool) -> None:
+        """Whether errors from here on are no damage; early ends are counted all the same."""
+        if excused is not self._excused:
+            self.catch_up()
+            self._excused = excused
+
     def catch_up(self) -> None:
         """Wait until all that was reported before is counted."""
         if self._thread is not None:
@@ -89,10 +96,12 @@ class DecoderLog:
             with contextlib.suppress(OSError):  # nobody listens; reading must go on
                 os.write(self._saved, line + b"\n")
             return
+        self.early_ends += _EARLY_END.search(line) is not None
+        if self._excused:
+            return
         if not self.count:
             self.first = found.group(1).decode("utf-8", "replace").strip()
         self.count += 1
-        self.early_ends += _EARLY_END.search(line) is not None
 
     def __exit__(
         self,

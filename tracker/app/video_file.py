@@ -20,6 +20,8 @@ from tracker.errors import UserError
 from tracker.frames import refuse_playlist
 from tracker.native_path import native_path
 
+SETTLED = 3.0
+"""Seconds after a jump in which a decoder may miss pictures from before it."""
 UNPIPEABLE = "an mp4 can be piped only when it was made for streaming; send mkv, ts or avi"
 
 
@@ -40,6 +42,7 @@ class VideoFile:
         self._piped = where.startswith("pipe:")
         self._next, self._last_time = 0, 0.0
         self._jumped = False  # then nobody has counted the frames
+        self._settled = 0  # the frame from which on errors are damage
         # first picture of an address, until its server has shown that it can seek
         self._first: Any = None
         self._first_error = 0
@@ -83,6 +86,8 @@ class VideoFile:
         if "://" in self._where and index == 0 and not self._jumped:
             self._first = picture
         self._note_time(index)
+        if self._log and index >= self._settled:
+            self._log.excuse(False)
         if self._log and not self._first_error and self._log.count:
             self._first_error = index + 1
         image = self._steady(self._pixels(picture), index)
@@ -143,7 +148,10 @@ class VideoFile:
         if index < self._next or far or self.ended:
             if not self._jumped and not self._server_can_seek():
                 return
+            if self._log:
+                self._log.excuse(True)
             self._next, self.ended, self._jumped = self._jump(index), False, True
+            self._settled = self._next + round(SETTLED * self.fps)
         self._skip_to(index)
 
     def _server_can_seek(self) -> bool:
