@@ -210,6 +210,37 @@ def test_a_window_that_is_closed_ends_the_run_and_keeps_the_results(call, clip, 
     assert len(boxes_in(tmp_path / "o.csv")) > 1
 
 
+def test_notes_are_shown_in_the_window_too(call, tmp_path, monkeypatch, capfd):
+    """A stream that dropped, a recording that ended: stderr is behind the window, if anywhere."""
+
+    class Screen:
+        def __init__(self, title, size):
+            pass
+
+        def size(self):
+            return 640, 480
+
+        def show(self, canvas):
+            pass
+
+        def poll(self, seconds):
+            time.sleep(seconds)
+            return []
+
+        def close(self):
+            pass
+
+    shown = []
+    monkeypatch.setattr("tracker.app.draw.draw_message", lambda canvas, text: shown.append(text))
+    (tmp_path / "pictures").mkdir()
+    for index in range(20):
+        cv2.imwrite(str(tmp_path / f"pictures/{index}.png"), app_scene.picture(index))
+    (tmp_path / "pictures/12.png").write_bytes(b"none")
+    assert call("--video", "pictures", "--init-box", BOX, make_screen=Screen) == 0
+    said = "pictures/12.png is no readable image; frame 12 is left out"
+    assert said in shown and said in capfd.readouterr().err
+
+
 def wait_for_rows(path, count, process):
     deadline = time.monotonic() + 90
     while not (path.exists() and path.read_bytes().count(b'"frame"') >= count):

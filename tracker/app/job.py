@@ -24,7 +24,7 @@ from tracker.app.follow import Follower
 from tracker.app.frame_source import Frame, Source
 from tracker.app.headless import next_frame, run_headless
 from tracker.app.inputs import files_of_model, files_read
-from tracker.app.interfaces import MakeSession
+from tracker.app.interfaces import MakeSession, Say
 from tracker.app.outputs import at_home, claim, unused
 from tracker.app.player import Player
 from tracker.app.prefetch import Prefetch
@@ -58,16 +58,20 @@ class Job:
         make_session: makes the session of targets.
         make_screen: opens a window of a title and frame size; ``None``: where there is a display.
         log: what the decoder reports.
+        show: takes notes too while a window is open: who looks at that does not see stderr.
     """
 
     args: argparse.Namespace
     make_session: MakeSession
     make_screen: MakeScreen | None
     log: DecoderLog
+    show: Say | None = None
 
     def say(self, text: str) -> None:
-        """A note to the person; goes to stderr, where errors go."""
+        """A note to the person; goes to stderr, where errors go, and into the window."""
         print(text, file=sys.stderr, flush=True)
+        if self.show:
+            self.show(text)
 
     # --- one source -----------------------------------------------------------------------
 
@@ -215,9 +219,11 @@ class Job:
         size = first.image.shape[1], first.image.shape[0]
         screen = make_screen(source.name, size)
         stack.callback(screen.close)
-        Player(
+        player = Player(
             source, follower, recorder, screen, first, self.args.debug, self.args.max_frames
-        ).run()
+        )
+        self.show = player.say
+        player.run()
 
     def _follow(
         self, name: str, source: Source, first: Frame, follower: Follower, recorder: Recorder
