@@ -1,5 +1,6 @@
 """Videos have the size and rate of the source and are readable however the program ends."""
 
+import errno
 import io
 import os
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 import app_scene
 import numpy as np
 import pytest
+from app_calls import ROOT
 
 from tracker.app import encoder
 from tracker.app.recorder import Recorder
@@ -174,3 +176,44 @@ def test_the_recorder_starts_and_ends_files_of_free_names(tmp_path):
         "demo_clip_000003_2.png",
     }
     recorder.close()
+
+
+def test_a_snapshot_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    recorder = Recorder(tmp_path, "clip", 30.0)
+    monkeypatch.setattr(os, "fsync", full)
+    said = recorder.snapshot(app_scene.picture(0), 0)
+    assert "demo_clip_000000.png" in said and "No space left on device" in said
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.undo()
+    assert "saved" in recorder.snapshot(app_scene.picture(0), 0)
+
+
+def test_a_disk_that_is_full_before_the_first_frame_is_named(tmp_path, monkeypatch):
+    class Closed:
+        def isOpened(self):
+            return False
+
+    monkeypatch.setattr(encoder, "_free_bytes", lambda path: 0)
+    monkeypatch.setattr(encoder, "_writer", lambda *arguments: Closed())
+    pipe = io.BytesIO(app_scene.picture(0).tobytes())
+    assert encoder.encode(pipe, str(tmp_path / "a.mp4"), 320, 240, 30) == "the disk is full"
+
+
+def test_a_recording_of_no_frame_leaves_no_file_and_says_why(tmp_path, monkeypatch):
+    notes = []
+    recorder = Recorder(tmp_path, "clip", 30.0, tmp_path / "a.avi", go_on=notes.append)
+    usage = "shutil.disk_usage = lambda path: type('Usage', (), {'free': 0})"
+    script = tmp_path / "encoder.py"
+    lines = ("import sys, shutil", usage, f"sys.path.insert(0, {str(ROOT)!r})",
+             "from tracker.app.encoder import main", "sys.exit(main(sys.argv[1:]))")  # fmt: skip
+    script.write_text("\n".join(lines))
+    monkeypatch.setattr(encoder, "__file__", str(script))
+    for index in range(40):
+        recorder.write(app_scene.picture(index), index / 30)
+    with pytest.raises(UserError, match="the video ends after 0 frames"):
+        recorder.close()
+    assert [p.name for p in tmp_path.iterdir()] == ["encoder.py"]
+    assert len(notes) == 1 and "0 frames; tracking goes on" in notes[0]

@@ -64,6 +64,8 @@ def encode(frames: BinaryIO, path: str, width: int, height: int, fps: float) -> 
             writer.write(image)
         count += 1
     writer.release()
+    if problem and not count:
+        os.truncate(path, 0)  # a header alone is no video
     return problem
 
 
@@ -86,6 +88,8 @@ def _why_not(path: str, codec: str, size: tuple[int, int]) -> str:
     """Why ``path`` cannot be begun, as half a sentence: another size is tried."""
     small = _writer(path, codec, 25.0, (320, 240))
     if not small.isOpened():
+        if _free_bytes(path) < RESERVE_BYTES:
+            return "the disk is full"
         return "the folder cannot be written to, or the ending of its name is no known format"
     small.release()
     os.truncate(path, 0)

@@ -73,7 +73,7 @@ class Recorder:
         if self._go_on is None:
             raise error
         self._problem = self._problem or error
-        self._go_on(f"{video.path} ends after {video.frames} frames; tracking goes on without it")
+        self._go_on(f"{error}; tracking goes on without it")
         if video is self._save:
             self._save = None
         else:
