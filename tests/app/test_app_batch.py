@@ -31,6 +31,18 @@ def test_rows_become_clips_with_their_targets(tmp_path, encoding, newline, comma
     assert clips[2].where == "rtsp://host/live"
 
 
+@pytest.mark.parametrize("comma", [",", ";", "\t"])
+@pytest.mark.parametrize(
+    "label",
+    ["the 'red' one", "'red'", "dogs' toy", 'a 5" nail', "l'uomo", "one|two: three", "a - b"],
+)
+def test_names_and_labels_may_hold_quotation_marks(tmp_path, comma, label):
+    rows = ["video", *"xywh", "label", "note"], [f"{label}.mp4", *"1234", label, "left"]
+    (clip,) = read_batch(table(tmp_path, "\n".join(map(comma.join, rows))))
+    assert clip.where == str(tmp_path / f"{label}.mp4")
+    assert clip.boxes == (((1, 2, 3, 4), label),)
+
+
 @pytest.mark.parametrize(
     "text, said",
     [

@@ -48,11 +48,10 @@ def read_batch(path: Path) -> list[Clip]:
     except UnicodeDecodeError:
         raise UserError(f"{path} is no UTF-8 text; save the table as csv in UTF-8") from None
     lines = text.splitlines()
-    try:
-        dialect: type[csv.Dialect] | csv.Dialect = csv.Sniffer().sniff(text[:4096], ",;\t")
-    except csv.Error:
-        dialect = csv.excel
-    table = csv.DictReader(lines, dialect=dialect, skipinitialspace=True)
+    head = lines[0] if lines else ""
+    # told by the known columns: names and labels may hold any letter
+    comma = max(",;\t", key=head.count)
+    table = csv.DictReader(lines, delimiter=comma, skipinitialspace=True)
     try:
         names = {(n or "").strip().lower() for n in table.fieldnames or ()}
         rows = [(table.line_num, row) for row in table]
@@ -61,7 +60,7 @@ def read_batch(path: Path) -> list[Clip]:
     if not set(COLUMNS.split(",")) <= names:
         raise UserError(
             f"{path} needs a first line with the columns {COLUMNS} "
-            f"(label may follow); found {lines[0][:80] if lines else 'an empty file'}"
+            f"(label may follow); found {head[:80] or 'an empty file'}"
         )
     boxes: dict[str, list[tuple[Box, str | None]]] = {}
     for line, row in rows:
