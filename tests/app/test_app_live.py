@@ -146,6 +146,49 @@ def test_a_stream_that_begins_anew_each_time_is_a_file_and_ends():
     assert "begins anew" in notes[-1]
 
 
+def test_a_camera_server_that_begins_with_the_same_card_each_time_is_live():
+    """Such as "no signal", until the camera answers."""
+
+    class Card(FakeCamera):
+        start = 0
+
+        def retrieve(self):
+            grey = 7 if self.taken < 4 else self.start + self.taken
+            return True, np.full((8, 8, 3), grey, np.uint8)
+
+    starts = iter([40, 80, 120])
+
+    def reopen():
+        camera = Card(frames=12)
+        camera.start = next(starts, 160)
+        return camera
+
+    notes, seen = [], set()
+    source = LiveSource("http://x/cam", notes.append, reopen(), reopen, first_pause=0.02)
+    deadline = time.monotonic() + 20
+    while max(seen, default=0) < 120:
+        frame = source.read(timeout=0.1)
+        seen |= set() if frame is None else {int(frame.image[0, 0, 0])}
+        assert not source.ended and time.monotonic() < deadline
+    source.close()
+
+
+def test_a_file_of_a_still_beginning_that_begins_anew_ends():
+    class Still(FakeCamera):
+        def retrieve(self):
+            return True, np.full((8, 8, 3), max(self.taken, 4), np.uint8)
+
+    notes = []
+    source = LiveSource(
+        "http://x/a.ts", notes.append, Still(frames=9), lambda: Still(frames=9), first_pause=0.02
+    )
+    deadline = time.monotonic() + 20
+    while not source.ended:
+        source.read(timeout=0.1)
+        assert time.monotonic() < deadline
+    assert "begins anew" in notes[-1]
+
+
 def test_what_cannot_be_opened_at_the_start_is_refused():
     with pytest.raises(UserError, match="camera 7 cannot be opened"):
         LiveSource(7, quiet, None, lambda: None)

@@ -57,6 +57,42 @@ def open_camera(number: int) -> cv2.VideoCapture | None:
     return capture
 
 
+class _Opening:
+    """How a stream began; one that begins so again after a drop is a file that is sent anew.
+
+    Two pictures tell: many a camera server begins with a card, such as "no signal", every time.
+
+    Attributes:
+        repeated: it has begun anew.
+    """
+
+    def __init__(self) -> None:
+        self.repeated = False
+        self._known: list[Image] = []  # the first picture, and the first other one
+        self._same: int | None = None  # pictures like the first since the stream is back
+
+    def again(self) -> None:
+        """The next picture is the first of a new connection."""
+        self._same = 0
+
+    def held(self, image: Image) -> bool:
+        """Take a picture; whether it may be one that was seen, so that it is not handed out."""
+        if self._same is None:
+            if len(self._known) < 2 and not (self._known and _equal(image, self._known[0])):
+                self._known.append(image.copy())
+            return False
+        if self._known and _equal(image, self._known[0]):
+            self._same += 1
+            return self._same == 1
+        self.repeated = self._same > 0 and _equal(image, self._known[-1])
+        self._same = None
+        return self.repeated
+
+
+def _equal(a: Image, b: Image) -> bool:
+    return np.array_equal(a, b)
+
+
 class LiveSource:
     """The newest frame of a camera (a number) or stream (a URL).
 
@@ -109,10 +145,9 @@ class LiveSource:
         self._pixels, self._steady = PixelReader(), SteadySize(self.name, say)
         self._newest: tuple[Image, float] | None = None
         self._taken = self._handed_out = 0
-        # the first picture of what may be a file: what is sent anew is none that is live
-        self._may_repeat = isinstance(where, str) and where.lower().startswith("http")
-        self._first: Image | None = None
-        self._reopened = self._repeats = False
+        may_repeat = isinstance(where, str) and where.lower().startswith("http")
+        self._opening = _Opening() if may_repeat else None
+        self._repeats = False
         self._started = 0.0
         self._fresh, self._stop = threading.Condition(), threading.Event()
         self._failure: BaseException | None = None
@@ -175,7 +210,9 @@ class LiveSource:
             self._stop.wait(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
             if not self._stop.is_set():
-                self._capture, self._reopened = self._reopen(), True
+                self._capture = self._reopen()
+                if self._opening and self._capture is not None:
+                    self._opening.again()
 
     def _take(self) -> bool:
         assert self._capture is not None
@@ -189,21 +226,14 @@ class LiveSource:
             image = self._steady(self._pixels(np.asarray(picture)), self._taken)
         except (cv2.error, ValueError):
             return False
-        if self._may_repeat and self._is_repeated(image):
-            self._repeats = True
-            return False
+        if self._opening and self._opening.held(image):
+            self._repeats = self._opening.repeated
+            return not self._repeats
         self._taken += 1
         with self._fresh:
             self._newest = image, captured_at
             self._fresh.notify_all()
         return True
-
-    def _is_repeated(self, image: Image) -> bool:
-        """Whether a picture is the first one again, right after a connection was made again."""
-        if self._first is None:
-            self._first = image.copy()
-        reopened, self._reopened = self._reopened, False
-        return reopened and np.array_equal(image, self._first)
 
     def _release(self) -> None:
         if self._capture is not None:
