@@ -1,6 +1,7 @@
 """Every kind of source delivers the right frames, and says what is wrong in one sentence."""
 
 import math
+import os
 import struct
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from tracker.app.frame_times import FrameTimes
 from tracker.app.pixels import PixelReader
 from tracker.app.prefetch import Prefetch
 from tracker.app.sources import open_source
+from tracker.app.video_file import _instead_of
 from tracker.errors import UserError
 from tracker.frames import natural_order
 
@@ -441,6 +443,14 @@ def test_what_cannot_be_read_is_said_in_one_sentence(tmp_path, make, said):
         source = open_source(make(tmp_path), lambda text: None)
         source.read()
     assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders")
+def test_a_pipe_or_a_camera_given_as_a_file_is_named(tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / "pipe.ts")
+    with pytest.raises(UserError, match=r"pipe\.ts is no file but a pipe .*--video - < .*pipe\.ts"):
+        open_source(str(tmp_path / "pipe.ts"), pytest.fail)
+    assert "--camera 3" in _instead_of(Path("/dev/video3"))
 
 
 def test_natural_order_puts_2_before_10():

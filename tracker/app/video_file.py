@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+import re
+import stat
 import time
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -233,12 +235,22 @@ def _ends_inside_a_box(file: BinaryIO) -> bool:
 
 def _check_file(path: Path) -> None:
     try:
-        size = os.path.getsize(path)
+        facts = os.stat(path)
+        if not stat.S_ISREG(facts.st_mode):
+            raise UserError(f"{path} is no file but a pipe or a device; {_instead_of(path)}")
         refuse_playlist(path)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
-    if size == 0:
+    if facts.st_size == 0:
         raise UserError(f"{path} is an empty file; give a video")
+
+
+def _instead_of(device: Path) -> str:
+    """What to type for something that is no file."""
+    number = re.fullmatch(r"/dev/video(\d+)", str(device))
+    if number:
+        return f"give a camera by its number: --camera {number.group(1)}"
+    return f"give a file, or send a video through standard input: --video - < {device}"
 
 
 def frame_count_of(capture: cv2.VideoCapture) -> int | None:
