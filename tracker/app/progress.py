@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
+import unicodedata
 from typing import TextIO
 
 from tracker.app.meter import RateMeter
@@ -37,9 +38,10 @@ class Progress:
         self._next = now + (0.2 if self._bar else 10.0)
         line = self.line()
         if self._bar:
-            line = line[-(shutil.get_terminal_size().columns - 1) :]  # the name may be long
-            self._stream.write("\r" + line.ljust(self._width))
-            self._width = len(line)
+            line = _last_columns(line, shutil.get_terminal_size().columns - 1)
+            width = _columns(line)
+            self._stream.write("\r" + line + " " * (self._width - width))
+            self._width = width
         else:
             self._stream.write(line + "\n")
         self._stream.flush()
@@ -63,6 +65,20 @@ class Progress:
             self._stream.write("\r" + " " * self._width + "\r")
             self._stream.flush()
             self._width = 0
+
+
+def _columns(text: str) -> int:
+    """How much room a text takes on a terminal: letters of East Asia are two columns wide."""
+    wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
+    marks = sum(unicodedata.combining(letter) > 0 for letter in text)
+    return len(text) + wide - marks
+
+
+def _last_columns(text: str, columns: int) -> str:
+    """The end of a text that has room; what stands first is the name, which may be long."""
+    while text and _columns(text) > columns:
+        text = text[1:]
+    return text
 
 
 def _clock(seconds: float) -> str:
