@@ -302,6 +302,32 @@ def test_escape_and_right_click_cancel_a_selection_but_not_the_program(tmp_path)
     assert seen == [([], True, False), ([], True, False), ([1], False, False)]
 
 
+def test_a_right_click_with_nothing_to_cancel_does_not_let_the_file_go(tmp_path):
+    stage = Stage(tmp_path)
+    stage.run(Mouse(MouseKind.RIGHT_PRESS, 5, 5), *stage.idle(100))
+    assert stage.player.selecting and stage.player.frame.index == 0
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["first", "again"])
+def test_who_seeks_for_a_place_to_select_at_selects_there(tmp_path, again):
+    stage = Stage(tmp_path)
+    at = []
+    if again:
+        stage.follower.add(stage.player.frame, app_scene.blue_box(0))
+    stage.run(
+        *([key("r")] if again else []), *stage.idle(5),
+        KeyPress(Key.RIGHT), *stage.idle(60), lambda: at.append(stage.player.frame.index),
+        KeyPress(Key.UP), *stage.idle(60), lambda: at.append(stage.player.frame.index),
+        KeyPress(Key.UP), KeyPress(Key.LEFT), *stage.idle(60),
+        lambda: at.append(stage.player.frame.index), lambda: at.append(stage.player.selecting),
+        *drag(app_scene.red_box(169)), *stage.idle(20),
+    )  # fmt: skip
+    assert at == [30, 199, 169, True]
+    assert stage.ids == [1] and stage.player.frame.index > 169
+    box = stage.follower.targets[1].result.box
+    assert iou(box, app_scene.red_box(stage.player.frame.index)) > 0.8
+
+
 def test_too_small_a_box_is_refused_on_screen(tmp_path):
     stage = Stage(tmp_path)
     stage.run(*drag((100, 100, 3, 3)), *stage.idle(2))

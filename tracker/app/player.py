@@ -140,7 +140,7 @@ class Player:
             return
         frame = self._source.read(timeout=0.02)
         if frame is None:
-            if self._source.ended and self.playing:
+            if self._source.ended and self.running:
                 self.quit = True
             elif self._source.ended:
                 self.say("this is the end")
@@ -226,13 +226,14 @@ class Player:
         if not self._source.can_seek:
             self.say("this source cannot seek")
             return
-        self._cancel_selection()
+        was_running = self.running
+        self._selection.cancel()  # who looks for the place to select at goes on selecting there
         last = (self._source.frame_count or 1) - 1
         step = max(round(abs(seconds) * self._source.fps), 1)
         index = self.frame.index + (step if seconds > 0 else -step)
         self._source.seek(min(max(index, 0), last))
         self._due = self._clock()
-        if not self.playing:
+        if not was_running:
             self._wait_for_frame()
 
     def _wait_for_frame(self) -> None:
@@ -297,7 +298,7 @@ class Player:
     def _on_mouse(self, event: Mouse) -> None:
         x, y = self._fit.to_frame(event.x, event.y)
         if event.kind is MouseKind.RIGHT_PRESS:
-            if self.selecting:
+            if self._selection.dragging or self._follower.targets:
                 self._cancel_selection()
         elif event.kind is MouseKind.PRESS:
             self._press(x, y)
