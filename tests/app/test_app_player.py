@@ -328,6 +328,16 @@ def test_who_seeks_for_a_place_to_select_at_selects_there(tmp_path, again):
     assert iou(box, app_scene.red_box(stage.player.frame.index)) > 0.8
 
 
+def test_a_drag_beside_the_targets_says_how_to_select(tmp_path):
+    stage = Stage(tmp_path)
+    stage.follower.add(stage.player.frame, app_scene.red_box(0))
+    said = []
+    stage.run(
+        *stage.idle(3), *drag(app_scene.blue_box(0)), lambda: said.append(stage.player._message)
+    )
+    assert stage.ids == [1] and said[0] is not None and "r: select" in said[0].text
+
+
 def test_too_small_a_box_is_refused_on_screen(tmp_path):
     stage = Stage(tmp_path)
     stage.run(*drag((100, 100, 3, 3)), *stage.idle(2))

@@ -319,6 +319,8 @@ class Player:
             if not self.selecting:
                 self._begin_selection(None)
             self._selection.press(x, y)
+        else:
+            self.say("r: select the target again, a: add one")
 
     def _take_selection(self, box: Box) -> None:
         self.selecting = False
