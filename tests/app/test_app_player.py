@@ -12,6 +12,7 @@ from tracker.app.player import Player
 from tracker.app.recorder import Recorder
 from tracker.app.results_writer import ResultsWriter
 from tracker.app.window import Char, Closed, Fit, Key, KeyPress, Mouse, MouseKind, _event_of
+from tracker.errors import UserError
 from tracker.geometry import iou
 
 
@@ -336,6 +337,39 @@ def test_a_drag_beside_the_targets_says_how_to_select(tmp_path):
         *stage.idle(3), *drag(app_scene.blue_box(0)), lambda: said.append(stage.player._message)
     )
     assert stage.ids == [1] and said[0] is not None and "r: select" in said[0].text
+
+
+def test_damage_closes_no_window_that_stands_still_and_is_told_at_the_end(tmp_path):
+    stage = Stage(tmp_path, count=40)
+    stage.follower.add(stage.player.frame, app_scene.red_box(0))
+    read, seen = stage.source.read, []
+
+    def cut_off(timeout=1.0):
+        frame = read(timeout)
+        if frame is None:
+            raise UserError("the scene is cut off")
+        return frame
+
+    stage.source.read = cut_off
+    with pytest.raises(UserError, match="cut off"):
+        stage.run(
+            key(" "), KeyPress(Key.UP), key("n"), key("n"), *stage.idle(2),
+            lambda: seen.append((stage.player.frame.index, stage.player._message.text)),
+            KeyPress(Key.LEFT), lambda: seen.append(stage.player.frame.index), key("q"),
+        )  # fmt: skip
+    assert seen == [(39, "the scene is cut off"), 9]
+
+
+def test_damage_ends_a_player_that_plays(tmp_path):
+    stage = Stage(tmp_path, count=1)
+    stage.follower.add(stage.player.frame, app_scene.red_box(0))
+
+    def cut_off(timeout=1.0):
+        raise UserError("the scene is cut off")
+
+    stage.source.read = cut_off
+    with pytest.raises(UserError, match="cut off"):
+        stage.run(*stage.idle(50), lambda: pytest.fail("still running"))
 
 
 def test_too_small_a_box_is_refused_on_screen(tmp_path):

@@ -101,9 +101,14 @@ class Player:
         self._stale_at = 0.0
         self._fit = Fit.of(self._frame_size(), screen.size())
         self._message: _Message | None = None
+        self._damage: UserError | None = None  # of the source, found while it stood still
 
     def run(self) -> None:
-        """Play until the end of the source, q, or the closing of the window."""
+        """Play until the end of the source, q, or the closing of the window.
+
+        Raises:
+            UserError: the source is damaged, or results cannot be written.
+        """
         if not self._follower.targets:
             self._begin_selection(None)
         self._keep_frame()
@@ -114,6 +119,8 @@ class Player:
                 self._stale_at = 0.0
             if not self.quit and self.running and self._clock() >= self._due:
                 self.advance()
+        if self._damage:
+            raise self._damage
 
     def _show(self) -> None:
         """Draw when there is something new; a picture that stands still costs no processor."""
@@ -138,12 +145,12 @@ class Player:
         if self._left == 0:
             self.quit = True
             return
-        frame = self._source.read(timeout=0.02)
+        frame = self._read()
         if frame is None:
             if self._source.ended and self.running:
                 self.quit = True
             elif self._source.ended:
-                self.say("this is the end")
+                self.say(str(self._damage or "this is the end"))
             return
         self._left = None if self._left is None else self._left - 1
         self._schedule(frame)
@@ -151,6 +158,15 @@ class Player:
         self._follower.advance(frame)
         self._meter.tick()
         self._keep_frame()
+
+    def _read(self) -> Frame | None:
+        try:
+            return self._source.read(timeout=0.02)
+        except UserError as error:
+            if self.running:
+                raise
+            self._damage = error  # who stands still at the last good frame may go back from there
+            return None
 
     def _schedule(self, frame: Frame) -> None:
         if self._source.live:
