@@ -217,3 +217,18 @@ def test_a_recording_of_no_frame_leaves_no_file_and_says_why(tmp_path, monkeypat
         recorder.close()
     assert [p.name for p in tmp_path.iterdir()] == ["encoder.py"]
     assert len(notes) == 1 and "0 frames; tracking goes on" in notes[0]
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.ESTALE])
+def test_a_folder_that_cannot_be_looked_into_ends_nothing(tmp_path, monkeypatch, number):
+    """Permission that was taken away, a share whose server is gone."""
+
+    def gone(path, **options):
+        raise OSError(number, os.strerror(number), str(path))
+
+    recorder = Recorder(tmp_path, "clip", 30.0)
+    monkeypatch.setattr(Path, "exists", gone)
+    assert os.strerror(number) in recorder.snapshot(app_scene.picture(0), 0)
+    with pytest.raises(UserError, match=os.strerror(number)):  # the player shows it
+        recorder.toggle()
+    assert not recorder.wanted

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from tracker.errors import UserError
+from tracker.errors import UserError, files_told
 
 
 def claim(path: Path, overwrite: bool) -> Path:
@@ -41,9 +41,14 @@ def located(where: str) -> str:
 
 
 def unused(path: Path) -> Path:
-    """``path``, or the first of ``name_2``, ``name_3``, ... that does not exist."""
+    """``path``, or the first of ``name_2``, ``name_3``, ... that does not exist.
+
+    Raises:
+        UserError: the folder cannot be looked into: no permission, a share that is gone.
+    """
     candidate, number = path, 1
-    while candidate.exists():
-        number += 1
-        candidate = path.with_name(f"{path.stem}_{number}{path.suffix}")
+    with files_told():
+        while candidate.exists():
+            number += 1
+            candidate = path.with_name(f"{path.stem}_{number}{path.suffix}")
     return candidate

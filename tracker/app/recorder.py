@@ -81,8 +81,8 @@ class Recorder:
 
     def snapshot(self, image: Image, frame: int) -> str:
         """Write one picture under a name that is free; says where."""
-        path = unused(self._folder / f"demo_{self._stem}_{frame:06d}.png")
         try:
+            path = unused(self._folder / f"demo_{self._stem}_{frame:06d}.png")
             write_picture(path, image)
         except UserError as error:
             return str(error)
