@@ -309,6 +309,41 @@ def test_a_right_click_with_nothing_to_cancel_does_not_let_the_file_go(tmp_path)
     assert stage.player.selecting and stage.player.frame.index == 0
 
 
+def test_an_arrow_that_is_held_goes_on_though_the_decoder_is_slow(tmp_path):
+    stage = Stage(tmp_path)
+    stage.follower.add(stage.player.frame, app_scene.red_box(0))
+    read, seek, late = stage.source.read, stage.source.seek, [0]
+
+    def slow(timeout=1.0):
+        late[0] -= 1
+        return None if late[0] >= 0 else read(timeout)
+
+    def jump(index):
+        late[0] = 3
+        seek(index)
+
+    stage.source.read, stage.source.seek = slow, jump
+    at = []
+    stage.run(
+        *[KeyPress(Key.RIGHT)] * 4, *stage.idle(3), lambda: at.append(stage.player.frame.index),
+        *[KeyPress(Key.LEFT)] * 2, *stage.idle(3), lambda: at.append(stage.player.frame.index),
+    )  # fmt: skip
+    assert at[0] in range(120, 124) and at[1] in range(at[0] - 60, at[0] - 55)
+
+
+def test_a_step_back_from_behind_the_end_begins_at_the_frame_on_screen(tmp_path):
+    """Lengths are estimates where frames come unevenly."""
+    stage = Stage(tmp_path, count=40)
+    stage.follower.add(stage.player.frame, app_scene.red_box(0))
+    stage.source.frame_count, at = 400, []
+    stage.source.seek = lambda index: vars(stage.source).update(_next=index, ended=False)
+    stage.run(
+        key(" "), KeyPress(Key.RIGHT), KeyPress(Key.UP), KeyPress(Key.LEFT),
+        lambda: at.append(stage.player.frame.index), KeyPress(Key.LEFT),
+    )  # fmt: skip
+    assert at == [0]
+
+
 @pytest.mark.parametrize("again", [False, True], ids=["first", "again"])
 def test_who_seeks_for_a_place_to_select_at_selects_there(tmp_path, again):
     stage = Stage(tmp_path)

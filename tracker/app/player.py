@@ -101,6 +101,7 @@ class Player:
         self._stale_at = 0.0
         self._fit = Fit.of(self._frame_size(), screen.size())
         self._message: _Message | None = None
+        self._sought: int | None = None  # where a jump leads that gave no frame yet
         self._damage: UserError | None = None  # of the source, found while it stood still
 
     def run(self) -> None:
@@ -147,17 +148,23 @@ class Player:
             return
         frame = self._read()
         if frame is None:
-            if self._source.ended and self.running:
-                self.quit = True
-            elif self._source.ended:
-                self.say(str(self._damage or "this is the end"))
+            if self._source.ended:
+                self._at_end()
             return
+        self._sought = None
         self._left = None if self._left is None else self._left - 1
         self._schedule(frame)
         self.frame = frame
         self._follower.advance(frame)
         self._meter.tick()
         self._keep_frame()
+
+    def _at_end(self) -> None:
+        self._sought = None
+        if self.running:
+            self.quit = True
+        else:
+            self.say(str(self._damage or "this is the end"))
 
     def _read(self) -> Frame | None:
         try:
@@ -246,8 +253,10 @@ class Player:
         self._selection.cancel()  # who looks for the place to select at goes on selecting there
         last = (self._source.frame_count or 1) - 1
         step = max(round(abs(seconds) * self._source.fps), 1)
-        index = self.frame.index + (step if seconds > 0 else -step)
-        self._source.seek(min(max(index, 0), last))
+        # a key that is held comes again before a slow decoder has given the frame
+        at = self.frame.index if self._sought is None else self._sought
+        self._sought = min(max(at + (step if seconds > 0 else -step), 0), last)
+        self._source.seek(self._sought)
         self._due = self._clock()
         if not was_running:
             self._wait_for_frame()
