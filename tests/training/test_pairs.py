@@ -276,8 +276,9 @@ def test_what_stands_beside_the_target_is_named_in_the_crop() -> None:
         x1, y1, x2, y2 = pair.beside_box
         middle = pair.search[int((y1 + y2) / 2), int((x1 + x2) / 2)]
         assert middle.min() > 200  # the near one, not the far one
-    negatives = PairSampler([source], replace(options, negative=1), 3)
-    assert all(np.isnan(negatives.pair(number).beside_box).all() for number in range(10))
+    sampler = PairSampler([source, tiny_source(1)], replace(options, negative=1), 3)
+    negatives = [pair for pair in map(sampler.pair, range(10)) if not pair.positive]
+    assert negatives and all(np.isnan(pair.beside_box).all() for pair in negatives)
     assert all(np.isnan(p.beside_box).all() for p in pairs if p.track == 1)  # none are known
 
 

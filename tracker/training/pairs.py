@@ -32,6 +32,7 @@ from tracker.training.cutout import beside, mask_corners, masked_picture, paste
 from tracker.training.hiding import elsewhere, hide_behind_object, hide_behind_pillar, part_of
 from tracker.training.neighbours import NOTHING, nearest_beside
 from tracker.training.pair_options import PairOptions
+from tracker.training.sharing import box_in, meets_surroundings, without_box
 from tracker.training.tracks import EncodedFrame, Image, Source, Track, read_image
 
 Edges = NDArray[np.float64]
@@ -39,6 +40,8 @@ WHOLE: Edges = np.zeros(4)  # the object as it is annotated
 ZOOM = math.log(2)
 STRETCH = (math.log(2), 30.0)  # largest change of aspect, as a logarithm, and of direction
 LATER_GAP = 30  # frames between a later exemplar and what is searched next
+TRIES = 8  # to draw a picture that does not show the target, where few are without it
+TURNED = 1.2  # how much farther a turned and stretched crop reaches
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,8 @@ class Pair:
     Attributes:
         exemplar: uint8 BGR (E, E, 3); search: uint8 BGR (S, S, 3).
         exemplar_box, search_box: corners in crop pixels. The search box is the target's in
-            a positive pair, and of the object that is shown instead in a negative one.
+            a positive pair, and of the object that is shown instead in a negative one, in which
+            the target itself is not to be seen.
         positive: the two show the same object.
         track: number of the exemplar's track; shown: of the object in the search crop.
         beside_box: corners of another object that stood beside the target in the searched frame,
@@ -109,6 +113,9 @@ class PairSampler:
                 "views show objects alone: add pictures that they can stand before, with another "
                 "--data"
             )
+        # how far from its middle a search crop can show something, in sides of the exemplar crop
+        wide = math.exp(max(options.scale, ZOOM if options.zoom else 0.0)) * TURNED
+        self._reach = wide * (options.search_size / 2 + options.shift) / options.exemplar_size
         # number of the track that the network confused with each one last, or -1 (see mining.py)
         self.confused = torch.full((len(self.tracks),), -1, dtype=torch.int64)
 
@@ -123,10 +130,10 @@ class PairSampler:
         flip = bool(rng.random() < self.options.flip)
         shared = Shared(self._draw_part(track, rng), flip, self._draw_scene(number, rng))
         exemplar, exemplar_box = self._exemplar(number, first, shared, rng)
-        shown = self._draw_negative(number, rng) if negative else number
+        shown = number
         if negative:
-            track = self.tracks[shown]
-            second = int(rng.choice(track.present))
+            shown, second = self._draw_shown(number, second, rng)
+            negative = shown != number
         search, search_box, beside_box, visible = self._search(number, shown, second, shared, rng)
         later, later_box = None, NOTHING
         if math.floor((index + 1) * self.options.later) > math.floor(index * self.options.later):
@@ -173,6 +180,23 @@ class PairSampler:
         if not self.tracks[number].cutout or rng.random() < 0.5:
             return None
         return self._other_picture(number, rng)
+
+    def _draw_shown(self, number: int, own: int, rng: Generator) -> tuple[int, int]:
+        """Another track and its frame, whose surroundings do not show the target of ``number``.
+
+        Where all do, as in a crowd of which there is one picture, it is the track with its frame
+        ``own`` after all.
+        """
+        for _ in range(TRIES):
+            shown = self._draw_negative(number, rng)
+            track = self.tracks[shown]
+            frame = int(rng.choice(track.present))
+            box = box_in(self.tracks[number], track, frame)
+            if box is None or not meets_surroundings(
+                box, track.boxes[frame], self._reach * exemplar_side(track.boxes[frame])
+            ):
+                return shown, frame
+        return number, own
 
     def _draw_negative(self, number: int, rng: Generator) -> int:
         """Another track: confused before, of the same category, or any."""
@@ -237,7 +261,7 @@ class PairSampler:
         else:
             image = read_image(track.frames[frame])
         if mask is not None and (track.cutout or rng.random() < self.options.paste):
-            background = self._background(shown, size, shared, rng)
+            background = self._background(exemplar, size, shared, rng)
             canvas, alpha = paste(background, image, mask, matrix)
             tight = mask_corners(alpha)
             if tight is not None and (tight[2:] - tight[:2] > 6).all():
@@ -246,7 +270,7 @@ class PairSampler:
             elif not track.cutout:
                 canvas = warp(image, matrix, size, background)
         else:
-            canvas = warp(image, matrix, size, self._fill(image, size, shown, rng))
+            canvas = warp(image, matrix, size, self._fill(image, size, exemplar, rng))
         if rng.random() < self.options.distractor:
             canvas, covered = self._add_distractors(canvas, corners, exemplar, rng)
             if covered and mask is not None and rng.random() < 0.5:  # the target is before them
@@ -287,15 +311,22 @@ class PairSampler:
         return square_fill(self._other_picture(number, rng), size, rng)
 
     def _other_picture(self, number: int, rng: Generator) -> Image:
-        """A picture of another track: the target itself must not stand in its surroundings."""
-        other = self._draw_track(rng)
-        track = self.tracks[other if other != number else (number + 1) % len(self.tracks)]
-        if track.cutout:  # it shows no surroundings
-            track = self.tracks[self._whole[int(rng.integers(len(self._whole)))]]
-        frame = track.frames[int(rng.integers(len(track.frames)))]
-        if isinstance(frame, EncodedFrame) and not frame.data.size:  # absent: nothing was kept
-            frame = track.frames[int(rng.choice(track.present))]
-        return read_image(frame)
+        """A picture without the target, which must not stand in its own surroundings."""
+        for _ in range(TRIES):
+            other = self._draw_track(rng)
+            other = other if other != number else (number + 1) % len(self.tracks)
+            if self.tracks[other].cutout:  # it shows no surroundings
+                other = self._whole[int(rng.integers(len(self._whole)))]
+            track = self.tracks[other]
+            frame = int(rng.integers(len(track.frames)))
+            picture = track.frames[frame]
+            if isinstance(picture, EncodedFrame) and not picture.data.size:  # absent: nothing kept
+                frame = int(rng.choice(track.present))
+            box = box_in(self.tracks[number], track, frame)
+            if box is None:
+                return read_image(track.frames[frame])
+        assert box is not None
+        return without_box(read_image(track.frames[frame]), box)
 
     def _add_distractors(
         self, canvas: Image, target: NDArray[np.float32], number: int, rng: Generator

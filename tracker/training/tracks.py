@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,12 @@ class Track:
         """Indices of the frames in which the object has a box of positive size."""
         usable = np.isfinite(self.boxes).all(1) & (self.boxes[:, 2:] > 1).all(1)
         return np.flatnonzero(usable).astype(np.int64)
+
+    @cached_property
+    def place(self) -> object:
+        """The folder of the frames, or what holds them in memory: tracks of two share nothing."""
+        first = self.frames[0]
+        return first.parent if isinstance(first, Path) else self.frames
 
 
 @dataclass(frozen=True)

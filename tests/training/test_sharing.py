@@ -1,0 +1,107 @@
+"""Where a target must not be seen: in its own surroundings, and in negative pairs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+from tracker.training.pair_options import PairOptions
+from tracker.training.pairs import Pair, PairSampler
+from tracker.training.sharing import box_in, without_box
+from tracker.training.tracks import EncodedFrames, Source, Track
+
+COLOURS = ((0, 0, 255), (0, 255, 0), (255, 0, 0))
+PLAIN = PairOptions(
+    128, 224, negative=0.5, appearance=0, grey=0, distractor=0, occluder=0, hidden=0
+)
+
+
+def scene(boxes: list[tuple[int, int]], width: int = 90, height: int = 90) -> np.ndarray:
+    """Squares of 30 pixels before grey, each of its colour."""
+    image = np.full((height, width, 3), 128, np.uint8)
+    for (x, y), colour in zip(boxes, COLOURS, strict=False):
+        image[y : y + 30, x : x + 30] = colour
+    return image
+
+
+def clip(colour: int, frames: int = 4) -> Track:
+    parts = []
+    for index in range(frames):
+        image = np.full((90, 90, 3), 128, np.uint8)
+        image[30 + index : 60 + index, 30:60] = COLOURS[colour]
+        parts.append(cv2.imencode(".png", image)[1].ravel())
+    boxes = np.array([[30, 30 + index, 30, 30] for index in range(frames)], np.float32)
+    return Track(EncodedFrames(parts, "clip"), boxes)
+
+
+def still(path: Path, place: tuple[int, int], others: tuple[np.ndarray, ...] = ()) -> Track:
+    return Track([path], np.array([[*place, 30, 30]], np.float32), "kind", (), others)
+
+
+def pairs(tracks: list[Track], count: int = 200) -> list[Pair]:
+    sampler = PairSampler([Source("made", tuple(tracks))], PLAIN, 0)
+    return [sampler.pair(index) for index in range(count)]
+
+
+def shows_target_elsewhere(pair: Pair) -> bool:
+    """Whether the target's colour is in the search crop where the label says that it is not."""
+    like = np.abs(pair.search.astype(int) - COLOURS[pair.track]).max(2) < 40
+    if pair.positive:
+        x1, y1, x2, y2 = np.clip(pair.search_box.round().astype(int) + [-4, -4, 4, 4], 0, None)
+        like[y1:y2, x1:x2] = False
+    return bool(like.mean() > 0.005)
+
+
+@pytest.mark.parametrize("clips", [1, 2, 3])
+def test_few_clips_do_not_show_the_target_where_it_is_not(clips: int) -> None:
+    found = pairs([clip(number) for number in range(clips)])
+    assert [shows_target_elsewhere(pair) for pair in found].count(True) == 0
+    assert all(pair.positive for pair in found) == (clips == 1)
+
+
+def test_objects_of_one_picture(tmp_path: Path) -> None:
+    """Neighbours are no negatives of each other; what stands far away in the picture is."""
+    places = [(20, 40), (70, 40), (400, 40)]
+    cv2.imwrite(str(tmp_path / "a.png"), scene(places, 450, 120))
+    found = pairs([still(tmp_path / "a.png", place) for place in places])
+    assert [shows_target_elsewhere(pair) for pair in found].count(True) == 0
+    assert {(p.track, p.shown) for p in found if not p.positive} == {(0, 2), (1, 2), (2, 0), (2, 1)}
+
+
+def test_a_crowd_whose_pictures_are_copies(tmp_path: Path) -> None:
+    """Each individual has a folder of its own, and the boxes of the others in each frame."""
+    places = [(20, 40), (70, 40)]
+    tracks = []
+    for number, place in enumerate(places):
+        (tmp_path / str(number)).mkdir()
+        path = tmp_path / str(number) / "1.png"
+        cv2.imwrite(str(path), scene(places, 120, 120))
+        others = np.array([[*places[1 - number], 30, 30]], np.float32)
+        tracks.append(still(path, place, (others,)))
+    found = pairs([*tracks, clip(2)])
+    assert [shows_target_elsewhere(pair) for pair in found].count(True) == 0
+    assert {(p.track, p.shown) for p in found if not p.positive} == {(0, 2), (1, 2), (2, 0), (2, 1)}
+
+
+def test_box_in_a_frame_of_another_track() -> None:
+    memory = clip(0)
+    absent = memory.boxes.copy()
+    absent[2] = np.nan
+    beside = Track(memory.frames, absent)
+    assert box_in(memory, beside, 1).tolist() == [30, 31, 30, 30]  # type: ignore[union-attr]
+    assert box_in(beside, memory, 2) is None
+    assert box_in(memory, clip(0), 1) is None
+
+
+def test_a_picture_without_its_target() -> None:
+    image = scene([(50, 10)], 200, 100)
+    rest = without_box(image, np.array([50, 10, 30, 30], np.float32))
+    assert rest.shape == (100, 120, 3)
+    assert (rest == 128).all()
+    whole = without_box(image, np.array([-5, -5, 300, 300], np.float32))
+    assert whole.shape == image.shape and (whole == whole[0, 0]).all()
