@@ -16,14 +16,22 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from tests.training.data import tiny_kestrel, tiny_sampler, write_clip  # noqa: E402
+from tests.training.data import (  # noqa: E402
+    tiny_kestrel,
+    tiny_sampler,
+    tiny_source,
+    write_clip,
+)
 from tracker.errors import UserError  # noqa: E402
 from tracker.training import train_cli  # noqa: E402
 from tracker.training.checkpoint import load_checkpoint  # noqa: E402
 from tracker.training.log import read_table  # noqa: E402
 from tracker.training.loop import RunOptions, Trainer  # noqa: E402
 from tracker.training.optimise import OptimOptions  # noqa: E402
+from tracker.training.pair_options import PairOptions  # noqa: E402
+from tracker.training.pairs import PairSampler  # noqa: E402
 from tracker.training.processes import fast_autocast  # noqa: E402
+from tracker.training.record import make_record  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = RunOptions(
@@ -205,6 +213,38 @@ def test_changed_options_are_told(tmp_path: Path) -> None:
         "pairs was 2 and is 16: not an exact continuation",
     ]
     assert {g["peak"] for g in again.optimiser.param_groups} == {1e-4}
+
+
+def test_changed_pairs_and_data_are_told(tmp_path: Path) -> None:
+    def run(negative: float, tracks: int, weight: float) -> Trainer:
+        source = dataclasses.replace(tiny_source(tracks), weight=weight)
+        pairs = PairOptions(128, 256, shift=24, negative=negative)
+        record = make_record([source], ["train.py"], ["tiny"], {})
+        sampler = PairSampler([source], pairs, 0)
+        device = torch.device("cpu")
+        return Trainer(tiny_kestrel(), sampler, QUICK, tmp_path, device, record)
+
+    def notes(other: Trainer) -> list[str]:
+        found = other.resume(tmp_path / "checkpoint.pt")
+        return [note for note in found if "moments" not in note]  # no step was made
+
+    run(0.2, 3, 1.0).save()
+    assert notes(run(0.2, 3, 1.0)) == []
+    assert notes(run(0.4, 3, 1.0)) == [
+        "pair negative was 0.2 and is 0.4: not an exact continuation"
+    ]
+    assert notes(run(0.2, 2, 0.5)) == [
+        "the data were tiny (weight 1, 3 objects, 12 pictures) and are tiny (weight 0.5, "
+        "2 objects, 8 pictures): not an exact continuation"
+    ]
+    # a teacher that is forgotten
+    taught = Trainer(
+        tiny_kestrel(), tiny_sampler(), dataclasses.replace(QUICK, frozen=5), tmp_path,
+        torch.device("cpu"), teacher=tiny_kestrel(1),
+    )  # fmt: skip
+    taught.save()
+    alone = trainer(tmp_path, dataclasses.replace(QUICK, frozen=5))
+    assert "teacher was True and is False: not an exact continuation" in notes(alone)
 
 
 def test_unfrozen_stages_learn_from_their_step_on(tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from tracker.errors import UserError
 from tracker.network.kestrel import Kestrel
 from tracker.network.siamfc import SiamFC
 from tracker.training.checkpoint import load_checkpoint, save_checkpoint
-from tracker.training.imitation import only_trunk_learns
+from tracker.training.continuation import changed_data, changed_options
+from tracker.training.imitation import ImitationObjective, only_trunk_learns
 from tracker.training.loader import PairLoader
 from tracker.training.log import RunningMeans, Table
 from tracker.training.mining import ConfusionMiner
@@ -165,6 +166,9 @@ class Trainer:
         load_weights(self.average.network, content["average"], path)
         self.step, self.seconds = int(content["step"]), float(content["seconds"])
         notes = changed_options(content["options"], dataclasses.asdict(self.options))
+        notes += changed_options(content.get("making", {}), self._making())
+        moved = changed_data(content["record"].get("data", []), self.record.get("data", []))
+        notes += moved
         for step in range(self.step + 1):  # what learned once stays with the optimiser
             self._follow_freezing(step)
         fresh = restore_optimiser(self.optimiser, content["optimiser"])
@@ -172,7 +176,7 @@ class Trainer:
             notes.append(f"{len(fresh)} parameters begin without moments of the optimiser")
         if len(content["confused"]) == len(self.sampler.confused):
             self.sampler.confused.copy_(content["confused"])
-        else:
+        elif not moved:
             notes.append("the data have another number of objects than before")
         if (
             self.miner
@@ -191,6 +195,11 @@ class Trainer:
         torch.set_rng_state(content["rng"])
         return notes
 
+    def _making(self) -> dict[str, Any]:
+        """What decides on pairs and losses beside the options of the run."""
+        taught = isinstance(self.bare, ImitationObjective)
+        return {"pair": dataclasses.asdict(self.sampler.options), "teacher": taught}
+
     def save(self) -> None:
         """Write ``checkpoint.pt``."""
         if process_rank() != 0:
@@ -208,6 +217,7 @@ class Trainer:
             "seconds": self.seconds,
             "rng": torch.get_rng_state(),
             "options": dataclasses.asdict(self.options),
+            "making": self._making(),
             "record": self.record,
         }
         save_checkpoint(self.out / "checkpoint.pt", content)
@@ -339,16 +349,3 @@ class Trainer:
         kinds = {"bf16": torch.bfloat16, "fp16": torch.float16}
         dtype = kinds.get(self.options.autocast)
         return torch.autocast(self.device.type, dtype, enabled=dtype is not None)
-
-
-def changed_options(before: dict[str, Any], now: dict[str, Any], inside: str = "") -> list[str]:
-    """Sentences on options that a resumed run has otherwise."""
-    harmless = {"workers", "max_minutes", "save_every", "log_every", "quiet", "validate_every"}
-    notes = []
-    for name in before.keys() & now.keys() - harmless:
-        a, b = before[name], now[name]
-        if isinstance(a, dict) and isinstance(b, dict):
-            notes += changed_options(a, b, f"{name} ")
-        elif a != b:
-            notes.append(f"{inside}{name} was {a} and is {b}: not an exact continuation")
-    return sorted(notes)

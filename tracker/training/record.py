@@ -28,6 +28,7 @@ def make_record(
             {
                 "name": public_path(text), "weight": source.weight,
                 "tracks": len(source.tracks), "pictures": source.pictures,
+                **({"rough": True} if source.rough else {}),
             }
             for text, source in zip(data, sources, strict=True)
         ],
