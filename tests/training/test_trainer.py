@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import os
 import signal
@@ -137,20 +138,70 @@ def test_an_error_inside_of_a_step_leaves_the_last_checkpoint(tmp_path: Path) ->
 
 def test_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:
     run = trainer(tmp_path, dataclasses.replace(QUICK, save_every=1, log_every=1))
-    inner = run._train_step
-
-    def poisoned(batch: dict[str, torch.Tensor]) -> None:
-        if run.step == 2:
-            with torch.no_grad():
-                run.network.head.score.weight.fill_(float("nan"))  # type: ignore[union-attr]
-        inner(batch)
-
-    run._train_step = poisoned  # type: ignore[method-assign]
+    poison(run, 2)
     with pytest.raises(UserError, match="not a number any more at step 3"):
         run.run()
     content = load_checkpoint(tmp_path / "checkpoint.pt")
     assert content["step"] == 2
     assert all(torch.isfinite(v).all() for v in content["model"].values())
+
+
+def poison(run: Trainer, step: int) -> None:
+    """Make the weights no numbers before a step."""
+    inner = run._train_step
+
+    def poisoned(batch: dict[str, torch.Tensor]) -> None:
+        if run.step == step:
+            with torch.no_grad():
+                run.network.head.score.weight.fill_(float("nan"))  # type: ignore[union-attr]
+        inner(batch)
+
+    run._train_step = poisoned  # type: ignore[method-assign]
+
+
+def test_ctrl_c_does_not_keep_weights_that_are_no_numbers(tmp_path: Path) -> None:
+    """Between two rows of the log nobody has looked at the loss."""
+    run = trainer(tmp_path, dataclasses.replace(QUICK, save_every=2, log_every=100))
+    poison(run, 2)
+    stop_after(run, 3)
+    with pytest.raises(UserError, match="not a number any more at step 3"):
+        run.run()
+    content = load_checkpoint(tmp_path / "checkpoint.pt")
+    assert content["step"] == 2
+    assert all(torch.isfinite(v).all() for v in content["model"].values())
+
+
+def test_a_run_replaces_an_earlier_one_from_its_start(tmp_path: Path) -> None:
+    """Else --resume after an early failure would go on with the run that was overwritten."""
+    assert trainer(tmp_path).run()
+    run = trainer(tmp_path)
+    poison(run, 0)
+    with pytest.raises(UserError, match="the last checkpoint is kept: resume it"):
+        run.run()
+    assert load_checkpoint(tmp_path / "checkpoint.pt")["step"] == 0
+
+
+def test_ctrl_c_in_the_last_step_is_a_complete_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = trainer(tmp_path)
+    stop_after(run, QUICK.steps, signal.SIGINT)
+    assert train_cli.train(run, argparse.Namespace(toy=False, out=tmp_path)) == 0
+    assert "complete: " in capsys.readouterr().out
+
+
+def test_ctrl_c_while_the_last_checkpoint_is_written(tmp_path: Path) -> None:
+    run = trainer(tmp_path)
+    inner = run.save
+
+    def save() -> None:
+        if run.step == QUICK.steps:
+            os.kill(os.getpid(), signal.SIGINT)
+        inner()
+
+    run.save = save  # type: ignore[method-assign]
+    assert run.run()
+    assert load_checkpoint(tmp_path / "checkpoint.pt")["step"] == QUICK.steps
 
 
 def test_seeds_repeat(tmp_path: Path) -> None:
@@ -284,7 +335,12 @@ def test_kill_leaves_a_checkpoint_that_loads(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pt"
     try:
         deadline = time.monotonic() + 300
-        while not path.exists() and time.monotonic() < deadline and process.poll() is None:
+        log = tmp_path / "log.csv"  # its second row: a step is in the checkpoint
+        while (
+            not (log.exists() and log.read_text().count("\n") > 2)
+            and time.monotonic() < deadline
+            and process.poll() is None
+        ):
             time.sleep(0.05)
         partial = tmp_path / "checkpoint.pt.partial"
         while not partial.exists() and time.monotonic() < deadline and process.poll() is None:

@@ -231,9 +231,11 @@ class Trainer:
             total=options.steps * options.batch, initial=self.step * options.batch,
             unit="pair", disable=options.quiet or process_rank() != 0, mininterval=5,
         )  # fmt: skip
-        self.objective = self._spread(self.bare)
-        try:
-            with StopRequest() as stop:
+        with StopRequest() as stop:  # around the last checkpoint, too
+            try:
+                self.objective = self._spread(self.bare)
+                if not self.step:
+                    self.save()  # what is there before the first step can be resumed, too
                 while self.step < options.steps:
                     for batch in self.loader.batches(self.step, self._round_end()):
                         self._whole = False
@@ -249,13 +251,14 @@ class Trainer:
                         )
                         self.interrupted = stop.wanted
                         if any_process(stop.wanted or bool(late), self.device):
+                            self._refuse_nonsense()
                             return self.step >= options.steps
-        finally:
-            bar.close()
-            # What spreads gradients must not outlive the process group: see leave_processes.
-            self.objective = self.bare
-            if self._whole:
-                self.save()
+            finally:
+                bar.close()
+                # What spreads gradients must not outlive the process group: see leave_processes.
+                self.objective = self.bare
+                if self._whole and self._sound():
+                    self.save()
         return True
 
     def waiting_report(self, spent: float) -> str:
@@ -295,8 +298,13 @@ class Trainer:
             self._refuse_nonsense()
             self.save()
 
+    def _sound(self) -> bool:
+        """Whether losses and weights are numbers."""
+        state = self.network.state_dict().values()
+        return self.means.finite() and all(bool(v.isfinite().all()) for v in state)
+
     def _refuse_nonsense(self) -> None:
-        if not self.means.finite():
+        if not self._sound():
             self._whole = False  # these weights are worth nothing: keep the last checkpoint
             raise UserError(
                 f"the loss is not a number any more at step {self.step}; the last checkpoint is "

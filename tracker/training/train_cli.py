@@ -124,7 +124,7 @@ def train(trainer: Trainer, args: argparse.Namespace) -> int:
         print(f"complete: {where}; next: python tools/export.py --checkpoint {where} --out ...")
     else:
         print(f"stopped after step {trainer.step}; go on with --resume")
-    return 130 if trainer.interrupted else 0
+    return 130 if trainer.interrupted and not complete else 0
 
 
 def open_sources(args: argparse.Namespace) -> list[Source]:
@@ -172,15 +172,15 @@ def prepare_folder(args: argparse.Namespace) -> Path:
         UserError: there is one already, or none to go on from.
     """
     checkpoint: Path = args.out / "checkpoint.pt"
-    if checkpoint.exists() and not (args.resume or args.overwrite):
+    # the first process makes them, while others may still be on their way here
+    new = process_rank() == 0 and not (args.resume or args.overwrite)
+    if new and checkpoint.exists():
         raise UserError(
             f"{checkpoint} exists; go on with --resume, start anew with --overwrite, or choose "
             "another --out"
         )
-    # the first process makes them, while others may still be on their way here
-    made = [args.out / name for name in MADE] if process_rank() == 0 else []
-    strangers = [path for path in made if os.path.lexists(path)]
-    if strangers and not (args.resume or args.overwrite):
+    strangers = [path for name in MADE if os.path.lexists(path := args.out / name)]
+    if new and strangers:
         raise UserError(
             f"{strangers[0]} exists and there is no checkpoint to go on from; replace it with "
             "--overwrite, or choose another --out"
