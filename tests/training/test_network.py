@@ -163,8 +163,9 @@ def two_norms(rank: int, port: int, x: torch.Tensor, result: str) -> None:
     half = x[2 * rank : 2 * rank + 2].clone().requires_grad_()
     out = norm(half)
     (out * weighting(x)[2 * rank : 2 * rank + 2]).sum().backward()
-    content = {"out": out.detach(), "grad": half.grad, "mean": norm.running_mean}
-    torch.save(content | {"var": norm.running_var}, f"{result}.{rank}")
+    content = {"out": out.detach(), "grad": half.grad, "mean": norm.running_mean.clone()}
+    content |= {"var": norm.running_var.clone(), "bf16": norm(half.detach().bfloat16())}
+    torch.save(content, f"{result}.{rank}")
     dist.destroy_process_group()
 
 
@@ -193,6 +194,8 @@ def test_shared_norm_of_two_processes_is_batch_norm_of_the_union(tmp_path) -> No
     for half in halves:
         assert torch.allclose(half["mean"], oracle.running_mean, atol=1e-6)
         assert torch.allclose(half["var"], oracle.running_var, atol=1e-5)
+    found, expected = torch.cat([h["bf16"] for h in halves]).float(), oracle(x.bfloat16()).float()
+    assert torch.allclose(found, expected, atol=0.02)  # a step of bfloat16
 
 
 def test_cells_look_at_their_own_middle() -> None:

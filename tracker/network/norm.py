@@ -84,7 +84,8 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
         self._update_running(mean.detach(), var.detach() * count / max(count - 1, 1))
         scale = self.weight * torch.rsqrt(var + self.eps)
         shift = self.bias - mean * scale
-        return x * scale[:, None, None].to(x.dtype) + shift[:, None, None].to(x.dtype)
+        # in float32: a mean far from 0 leaves bfloat16 no digits for what remains
+        return (x.float() * scale[:, None, None] + shift[:, None, None]).to(x.dtype)
 
     @torch.no_grad()
     def _update_running(self, mean: Tensor, var: Tensor) -> None:
