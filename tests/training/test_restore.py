@@ -23,7 +23,7 @@ from tracker.geometry import iou  # noqa: E402
 from tracker.network.kestrel import Kestrel  # noqa: E402
 from tracker.network.norm import FrozenNormConv2d  # noqa: E402
 from tracker.runtime import OnnxNetwork, SearchOutput, open_network  # noqa: E402
-from tracker.training import export_cli  # noqa: E402
+from tracker.training import export_cli, loader, processes, train_cli  # noqa: E402
 from tracker.training.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
 from tracker.training.export import export, make_spec  # noqa: E402
 from tracker.training.loader import PairLoader  # noqa: E402
@@ -189,8 +189,8 @@ def test_torch_gives_the_same_track_as_the_export() -> None:
 def test_norms_get_the_statistics_of_data_and_change_nothing(files: ModelFiles) -> None:
     network, _ = restore_kestrel(files)
     before = copy.deepcopy(network)
-    loader = PairLoader(tiny_sampler(search=224), 4, 0, torch.device("cpu"))
-    batches = list(loader.batches(0, 2))
+    made = PairLoader(tiny_sampler(search=224), 4, 0, torch.device("cpu"))
+    batches = list(made.batches(0, 2))
     seen = []
     hook = network.fuse_norm.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     spread_norms(network, batches)
@@ -204,6 +204,21 @@ def test_norms_get_the_statistics_of_data_and_change_nothing(files: ModelFiles) 
     np.testing.assert_allclose(var.numpy(), values.var(1), rtol=1e-3, atol=1e-5)
     # neck and identity look at both branches, and their norms at the mean of the two
     assert float((network.neck[1].running_var - 1).abs().max()) > 1e-3
+
+
+def test_norms_are_the_same_in_all_processes(
+    files: ModelFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that are frozen tell the second process what the first one's tell it."""
+    found = []
+    for rank, count in ((0, 1), (1, 2)):
+        for module in (loader, processes):
+            monkeypatch.setattr(module, "process_rank", lambda rank=rank: rank)
+            monkeypatch.setattr(module, "process_count", lambda count=count: count)
+        network, _ = restore_kestrel(files)
+        train_cli.settle(network, tiny_sampler(search=224), 2)
+        found.append(network.state_dict())
+    assert all(torch.equal(value, found[1][name]) for name, value in found[0].items())
 
 
 def test_training_starts_from_a_model(

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.utils.data import default_collate
 
 from tracker.errors import UserError
 from tracker.files import hold_folder
 from tracker.network.kestrel import Kestrel
 from tracker.network.siamfc import SiamFC
 from tracker.training.checkpoint import beginning, load_checkpoint, reading, save_checkpoint
-from tracker.training.loader import PairLoader
 from tracker.training.log import plot_run
 from tracker.training.loop import Trainer, Validation
 from tracker.training.models import (
@@ -30,7 +30,7 @@ from tracker.training.models import (
 )
 from tracker.training.objective import LossOptions
 from tracker.training.pair_options import PairOptions
-from tracker.training.pairs import PairSampler
+from tracker.training.pairs import PairDataset, PairSampler
 from tracker.training.processes import (
     choose_training_device,
     fast_autocast,
@@ -249,11 +249,20 @@ def read_start(name: str) -> dict[str, Any]:
 
 
 def settle(network: SiamFC | Kestrel, sampler: PairSampler, batch: int) -> None:
-    """Give the norms of a network that was an exported model the statistics of these pairs."""
+    """Give the norms of a network that was an exported model the statistics of these pairs.
+
+    Each process looks at all of them: frozen norms have to be the same in all.
+    """
     from tracker.training.restore import spread_norms
 
-    batches = PairLoader(sampler, batch, 0, torch.device("cpu")).batches(0, NORM_STEPS)
-    spread_norms(network.eval(), batches)
+    pairs = PairDataset(sampler, NORM_STEPS * batch)
+    spread_norms(
+        network.eval(),
+        (
+            default_collate([pairs[i] for i in range(first, first + batch)])
+            for first in range(0, len(pairs), batch)
+        ),
+    )
 
 
 def read_teacher(args: argparse.Namespace) -> Kestrel | None:
