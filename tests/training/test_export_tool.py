@@ -14,7 +14,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
-from tests.training.data import picture, tiny_sampler  # noqa: E402
+from tests.training.data import picture, tiny_sampler, write_clip, write_view  # noqa: E402
 from tracker.errors import UserError  # noqa: E402
 from tracker.runtime import OnnxNetwork, open_network  # noqa: E402
 from tracker.training import export as export_module  # noqa: E402
@@ -78,6 +78,17 @@ def test_export_answers_as_torch_does(
     assert run(monkeypatch, *given, "--overwrite", "--weights", "model") == 0
     again = open_network(str(stem), "cpu", 1)
     assert again.spec.pair == saved(runs[name], "model").spec.pair != found.spec.pair
+
+
+def test_crops_of_the_first_data_that_can_give_some(tmp_path: Path) -> None:
+    """Objects alone need other pictures, and a folder may be elsewhere by now."""
+    write_view(tmp_path / "views" / "cup" / "0.png", (20, 20, 30, 30), (0, 0, 255))
+    clip = write_clip(tmp_path / "clips" / "a")
+    names = [str(tmp_path / "gone"), f"views:{tmp_path / 'views'}", str(clip.parent)]
+    network = make_network("kestrel", **SMALL)
+    crops = export_cli.comparison_crops(network, {"record": {"sources": names}}, None)
+    alone = export_cli.comparison_crops(network, {"record": {"sources": names[2:]}}, None)
+    assert np.array_equal(crops, alone)
 
 
 def saved(path: Path, weights: str) -> TorchNetwork:

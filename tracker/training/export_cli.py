@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import warnings
 from collections.abc import Iterator
@@ -130,14 +131,12 @@ def comparison_crops(
         return _squares(_pictures(given), size)
     sources = content.get("record", {}).get("sources", [])
     known = [s for s in sources if isinstance(s, str)] if isinstance(sources, list) else []
-    try:
-        opened = [toy_source(2) if s == "toy" else open_source(s) for s in known[:1]]
-    except UserError:  # the data are elsewhere now
-        opened = []
-    if opened:
-        options = PairOptions(network.exemplar_size, size).plain()
-        sampler = PairSampler(opened, options, seed=0)
-        return np.stack([sampler.pair(i).search for i in range(CROPS)])
+    options = PairOptions(network.exemplar_size, size).plain()
+    for name in known:
+        with contextlib.suppress(UserError):  # elsewhere now, or objects alone
+            source = toy_source(2) if name == "toy" else open_source(name)
+            sampler = PairSampler([source], options, seed=0)
+            return np.stack([sampler.pair(i).search for i in range(CROPS)])
     if SAMPLE.is_file():
         return _squares(_pictures(SAMPLE), size)
     raise UserError("there are no crops to compare on; give --crops with pictures or a video")
