@@ -13,7 +13,14 @@ pytest.importorskip("torch")
 from tests.training.data import picture, tiny_sampler, tiny_source
 from tracker.crop import Region, cut
 from tracker.errors import UserError
-from tracker.training.crops import Jitter, crop_matrix, exemplar_side, map_box, warp
+from tracker.training.crops import (
+    Jitter,
+    crop_matrix,
+    exemplar_side,
+    map_box,
+    square_fill,
+    warp,
+)
 from tracker.training.cutout import beside, mask_corners, object_mask, paste
 from tracker.training.pair_options import PairOptions
 from tracker.training.pairs import PairSampler
@@ -85,6 +92,12 @@ def test_outside_of_the_picture_shows_the_background() -> None:
     # the picture's corner lies at (48, 48) of the crop
     assert np.array_equal(crop[:46, :46], background[:46, :46])
     assert (crop[52:100, 52:100] == 200).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 30), (30, 1), (1, 1), (2, 30)])
+def test_a_thin_picture_fills_a_square(shape: tuple[int, int]) -> None:
+    image = np.full((*shape, 3), 7, np.uint8)
+    assert (square_fill(image, 16, rng()) == 7).all()
 
 
 def test_pair_is_a_function_of_its_number() -> None:

@@ -109,7 +109,7 @@ def square_fill(image: Image, size: int, rng: Generator) -> Image:
     """A size x size piece of another picture, to stand where a picture ends."""
     height, width = image.shape[:2]
     side = int(min(height, width) * rng.uniform(0.5, 1.0))
-    side = max(side, 2)
+    side = min(max(side, 2), height, width)
     top, left = rng.integers(0, height - side + 1), rng.integers(0, width - side + 1)
     piece = image[top : top + side, left : left + side]
     return np.asarray(cv2.resize(piece, (size, size)), dtype=np.uint8)
