@@ -112,6 +112,32 @@ def test_coco_with_a_box_that_is_none(tmp_path: Path, box: object) -> None:
         read_coco(tmp_path)
 
 
+def test_boxes_outside_of_their_pictures(tmp_path: Path) -> None:
+    """Where the annotation states how large pictures are, nothing is learned from them."""
+    content = write_coco(tmp_path)
+    content["images"][0] |= {"width": 96, "height": 80}  # type: ignore[index]
+    content["annotations"][0]["bbox"] = [500, 12, 30, 30]  # type: ignore[index]
+    content["annotations"][1]["bbox"] = [80, 60, 30, 30]  # type: ignore[index]
+    (tmp_path / "annotations.json").write_text(json.dumps(content))
+    source = open_source(str(tmp_path))
+    assert len(source.tracks) == 5
+    assert source.notes == (
+        f"1 boxes of {tmp_path / 'annotations.json'} lie outside of their pictures; left out",
+    )
+    write_voc(tmp_path / "voc")
+    file = sorted((tmp_path / "voc").rglob("*.xml"))[0]
+    size = "<size><width>96</width><height>15</height></size>"
+    file.write_text(file.read_text().replace("<object>", size + "<object>", 1))
+    source = open_source(str(tmp_path / "voc"))
+    assert "1 boxes of" in source.notes[-1]
+
+
+def test_coco_as_windows_writes_it(tmp_path: Path) -> None:
+    content = write_coco(tmp_path)
+    (tmp_path / "annotations.json").write_text(json.dumps(content), encoding="utf-8-sig")
+    assert len(open_source(str(tmp_path)).tracks) == 6
+
+
 @pytest.mark.parametrize("form", ["edges", "middles", "runs"])
 def test_an_outline_ends_where_its_box_does(tmp_path: Path, form: str) -> None:
     """COCO's polygons are of edges; those traced around a mask of the middles of pixels."""

@@ -36,13 +36,17 @@ def read_coco(folder: Path) -> Read:
     """
     path = folder if folder.suffix == ".json" else folder / "annotations.json"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
         names = {c["id"]: str(c["name"]) for c in content.get("categories", [])}
         files = {i["id"]: str(i["file_name"]) for i in content["images"]}
+        sizes = {i["id"]: (i.get("width"), i.get("height")) for i in content["images"]}
+        outside = 0
         by_image: dict[int, list[dict[str, Any]]] = {}
         for item in content["annotations"]:
-            _, _, w, h = _coco_box(item)
-            if not item.get("iscrowd") and min(w, h) >= MIN_SIDE:
+            box = _coco_box(item)
+            if not is_inside(box, *sizes.get(item["image_id"], (None, None))):
+                outside += 1
+            elif not item.get("iscrowd") and min(box[2:]) >= MIN_SIDE:
                 by_image.setdefault(item["image_id"], []).append(item)
         root = path.parent / "images" if (path.parent / "images").is_dir() else path.parent
         there = _Folder(root)
@@ -65,7 +69,14 @@ def read_coco(folder: Path) -> Read:
     ) as error:  # fmt: skip
         raise UserError(f"{path} is not a COCO annotation file ({error!r:.200})") from None
     missing = sum(name not in there for name in files.values())
-    return tracks, _missing_note(missing, len(files), root)
+    return tracks, _missing_note(missing, len(files), root) + _outside_note(outside, path)
+
+
+def is_inside(box: list[float], width: Any, height: Any) -> bool:
+    """Whether a box (x, y, w, h) lies in its picture, if only in part; sizes may be missing."""
+    x, y, w, h = box
+    sized = all(isinstance(v, (int, float)) and v > 0 for v in (width, height))
+    return not sized or (x < width and y < height and x + w > 0 and y + h > 0)
 
 
 def _coco_box(item: dict[str, Any]) -> list[float]:
@@ -158,13 +169,14 @@ def read_voc(folder: Path) -> Read:
         folder.glob("*.xml")
     )
     tracks: list[Track] = []
-    missing = 0
+    missing = outside = 0
     folders: dict[Path, _Folder] = {}
     for file in files:
         root = file.parent.parent / "JPEGImages" if file.parent.name == "Annotations" else None
         root = root if root is not None and root.is_dir() else file.parent
         there = folders.setdefault(root, _Folder(root))
-        name, objects = _read_voc_file(file)
+        name, objects, beyond = _read_voc_file(file)
+        outside += beyond
         if name not in there:
             name = next(
                 (file.stem + s for s in (".jpg", ".png", ".webp") if file.stem + s in there), ""
@@ -173,7 +185,7 @@ def read_voc(folder: Path) -> Read:
             tracks += _voc_tracks(root / name, objects)
         else:
             missing += 1
-    return tracks, _missing_note(missing, len(files), folder)
+    return tracks, _missing_note(missing, len(files), folder) + _outside_note(outside, folder)
 
 
 def _voc_tracks(path: Path, objects: list[tuple[str, list[float]]]) -> list[Track]:
@@ -186,11 +198,12 @@ def _voc_tracks(path: Path, objects: list[tuple[str, list[float]]]) -> list[Trac
     return tracks
 
 
-def _read_voc_file(path: Path) -> tuple[str, list[tuple[str, list[float]]]]:
-    """Picture name, and category and box (x, y, w, h) of each object."""
+def _read_voc_file(path: Path) -> tuple[str, list[tuple[str, list[float]]], int]:
+    """Picture name, category and box (x, y, w, h) of each object, and how many lie outside."""
     try:
         root = parse_xml(path.read_bytes())
-        objects = []
+        size = [float(root.findtext(f"size/{k}") or 0) for k in ("width", "height")]
+        objects, outside = [], 0
         for item in root.iter("object"):
             corners = [
                 float(item.findtext(f"bndbox/{k}", "")) for k in ("xmin", "ymin", "xmax", "ymax")
@@ -200,12 +213,15 @@ def _read_voc_file(path: Path) -> tuple[str, list[tuple[str, list[float]]]]:
             x1, y1, x2, y2 = corners
             # VOC counts pixels from 1, and its last pixel belongs to the box
             box = [x1 - 1, y1 - 1, x2 - x1 + 1, y2 - y1 + 1]
-            objects.append((item.findtext("name", "").strip(), box))
+            if is_inside(box, *size):
+                objects.append((item.findtext("name", "").strip(), box))
+            else:
+                outside += 1
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror})") from None
     except (ValueError, expat.ExpatError) as error:
         raise UserError(f"{path} is not a Pascal VOC annotation ({error})") from None
-    return Path(root.findtext("filename", "").strip()).name, objects
+    return Path(root.findtext("filename", "").strip()).name, objects, outside
 
 
 def parse_xml(content: bytes) -> ElementTree.Element:
@@ -245,6 +261,10 @@ def is_below(name: str) -> bool:
     """Whether a path that a file states stays in the folder it is meant for."""
     path = Path(name)
     return not path.anchor and ".." not in path.parts
+
+
+def _outside_note(outside: int, path: Path) -> list[str]:
+    return [f"{outside} boxes of {path} lie outside of their pictures; left out"] if outside else []
 
 
 def _missing_note(missing: int, total: int, root: Path) -> list[str]:
