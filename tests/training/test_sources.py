@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from pathlib import Path
 
 import cv2
@@ -306,6 +307,32 @@ def test_video_file(tmp_path: Path, suffix: str) -> None:
         assert (abs(inside.astype(int) - (40, 220, 240)) < 30).all()
         assert (w, h) == (20, 16)
     assert len(open_source(str(tmp_path)).tracks) == 1  # and the folder as a whole
+
+
+def test_videos_whose_object_comes_later(tmp_path: Path) -> None:
+    """A tracker could not start in the first frame; a training needs it in any."""
+    for name, absent in (("a", 1), ("b", 0), ("c", 6)):
+        boxes = write_video(tmp_path / f"{name}.avi")
+        boxes[:absent] = np.nan
+        write_boxes(tmp_path / f"{name}.txt", boxes)
+    source = open_source(str(tmp_path))
+    assert [track.present[0] for track in source.tracks] == [1, 0]
+    assert "1 objects of" in source.notes[0] and "never have a box" in source.notes[0]
+
+
+def test_a_picture_of_too_many_pixels(tmp_path: Path) -> None:
+    """OpenCV refuses its header with an exception."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        code = zlib.crc32(kind + data).to_bytes(4, "big")
+        return len(data).to_bytes(4, "big") + kind + data + code
+
+    header = (60000).to_bytes(4, "big") * 2 + bytes([8, 0, 0, 0, 0])
+    pixels = chunk(b"IDAT", zlib.compress(bytes(100)))
+    content = chunk(b"IHDR", header) + pixels + chunk(b"IEND", b"")
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + content)
+    with pytest.raises(UserError, match=r"a\.png cannot be read as a picture"):
+        read_image(tmp_path / "a.png")
 
 
 def test_video_without_annotation_or_too_short(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tracker import datasets
 from tracker.annotations import read_boxes, read_text
+from tracker.dataset_layouts import subfolders, video_pairs
 from tracker.errors import UserError
 from tracker.frames import VIDEO_SUFFIXES, Pictures, Video, picture_paths
 from tracker.geometry import FloatArray, context_side
@@ -84,16 +85,24 @@ def _read_views(place: Path) -> Track:
     return Track(frames, boxes, place.parent.name, cutout=True)
 
 
+def read_videos(folder: Path) -> Read:
+    """Videos with annotations beside them, in a folder and in the folders in it.
+
+    The evaluation reads them, too, and needs a box in the first frame; here any frame will do.
+    """
+    root = folder.resolve()
+    pairs = [pair for place in (root, *subfolders(root)) for pair in video_pairs(place)]
+    pairs.sort(key=lambda pair: f"{pair[0].parent.name}/{pair[0].stem}")
+    return [video_track(video, read_boxes(annotation)) for video, annotation in pairs], []
+
+
 def read_public(folder: Path, kind: str) -> Read:
-    """A layout that the evaluation also reads: OTB, LaSOT, UAV123, VOT, DAVIS, video pairs.
+    """A layout that the evaluation also reads: OTB, LaSOT, UAV123, VOT, DAVIS.
 
     The category is the folder above the clip in LaSOT, which is sorted by class.
     """
     tracks = []
     for sequence in datasets.load(folder, kind):
-        if isinstance(sequence.source, Video):
-            tracks.append(video_track(sequence.source.path, sequence.truth))
-            continue
         assert isinstance(sequence.source, Pictures)
         frames = sequence.source.paths[: len(sequence.truth)]
         category = frames[0].parents[2].name if kind == "lasot" else None

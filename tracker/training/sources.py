@@ -13,6 +13,7 @@ from tracker.training.layouts import (
     read_got10k,
     read_public,
     read_video,
+    read_videos,
     read_views,
 )
 from tracker.training.stills import read_coco, read_voc
@@ -24,7 +25,7 @@ READERS: dict[str, Callable[[Path], Read]] = {
     "coco": read_coco,
     "voc": read_voc,
     "video": read_video,
-    "videos": partial(read_public, kind="pairs"),
+    "videos": read_videos,
     "lasot": partial(read_public, kind="lasot"),
     "otb": partial(read_public, kind="otb"),
     "uav123": partial(read_public, kind="uav123"),

@@ -150,13 +150,21 @@ def read_cutout(frame: Frame) -> Image:
 
 def _decode(frame: Frame, flags: int) -> Image:
     if isinstance(frame, EncodedFrame):
-        decoded = cv2.imdecode(frame.data, flags) if frame.data.size else None
+        decoded = _decode_bytes(frame.data, flags)
         if decoded is None:
             raise UserError(f"{frame.name} cannot be decoded as a picture")
-        return np.asarray(decoded)
+        return decoded
     data = np.fromfile(frame, dtype=np.uint8) if frame.is_file() else None
-    image = cv2.imdecode(data, flags) if data is not None and data.size else None
+    image = _decode_bytes(data, flags) if data is not None else None
     if image is None:
         what = "is missing" if data is None else "cannot be read as a picture"
         raise UserError(f"the training picture {frame} {what}; mend or remove its annotation")
-    return np.asarray(image)
+    return image
+
+
+def _decode_bytes(data: NDArray[np.uint8], flags: int) -> Image | None:
+    try:
+        image = cv2.imdecode(data, flags) if data.size else None
+    except cv2.error:  # of more pixels than OpenCV takes
+        return None
+    return None if image is None else np.asarray(image)
