@@ -57,6 +57,28 @@ def test_the_help_tells_what_every_option_is_for_and_its_default() -> None:
         assert words in told
 
 
+@pytest.mark.parametrize("name", ["train", "export", "prune", "average"])
+def test_ctrl_c_while_numpy_is_imported(name: str) -> None:
+    """torch passes over what happens in there."""
+    code = (
+        "import runpy, sys\n"
+        "class Interrupt:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'numpy.exceptions':\n"
+        "            sys.meta_path.remove(self)\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+        f"sys.argv = ['{name}', '--help']\n"
+        f"runpy.run_path('tools/{name}.py', run_name='__main__')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, cwd=ROOT,
+        env={**os.environ, "MALLOC_TOP_PAD_": "1"},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "interrupted; what was written so far is kept\n"
+
+
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     pytest.importorskip("torch")
