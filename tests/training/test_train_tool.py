@@ -6,6 +6,7 @@ import os
 import runpy
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -127,6 +128,27 @@ def test_run_validate_stop_and_go_on(
     assert len(record["commands"]) == 2
     assert str(tmp_path) not in str(record)  # nothing of this machine's folders
     assert record["settings"] == {"channels": 8, "tower_depth": 1}
+
+
+def test_two_runs_that_start_at_once(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The second waits for the folder, and must not replace what the first one has made."""
+    import contextlib
+
+    from tracker.training import train_cli
+
+    @contextlib.contextmanager
+    def waited(folder: Path, *_: object) -> Iterator[None]:
+        (folder / "checkpoint.pt").write_bytes(b"of the first")
+        yield
+
+    monkeypatch.setattr(train_cli, "hold_folder", waited)
+    given = ("--data", data, "--out", tmp_path / "run", *SMALL, "--pairs", "2")
+    status, said = tool(monkeypatch, capsys, "train", *given)
+    assert status == 2
+    assert "exists; go on with --resume" in said
+    assert (tmp_path / "run" / "checkpoint.pt").read_bytes() == b"of the first"
 
 
 @pytest.mark.parametrize("workers", [0, 1])

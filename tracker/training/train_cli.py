@@ -79,6 +79,7 @@ def main() -> int:
     try:
         checkpoint = prepare_folder(args)
         with hold(args.out):
+            prepare_folder(args)  # another run may have used it while this one waited
             tuned: dict[str, Any] = {}
             if not args.resume:
                 tuned = initialise(network, args.init)
