@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracker.app import draw, window
+from tracker.app.canvas import Canvas
 from tracker.app.follow import Followed
 from tracker.app.meter import RateMeter
 from tracker.app.window import Fit, start_size
@@ -38,7 +39,7 @@ def blank(size):
 
 
 def draw_all(image, targets, chosen=1):
-    canvas = draw.Canvas(image)
+    canvas = Canvas(image)
     draw.draw_debug(canvas, View)
     draw.draw_targets(canvas, targets, chosen)
     draw.draw_numbers(canvas, draw.Numbers("1/9", 30, 0.004, 0.02, ("paused",), 12))
@@ -89,7 +90,7 @@ def test_the_box_lies_where_the_result_says(state, scale):
     box = 400 / scale, 300 / scale, 200 / scale, 150 / scale
     followed = target(1, box, state)
     followed.trail.clear()
-    draw._box(draw.Canvas(image, scale), followed, False)
+    draw._box(Canvas(image, scale), followed, False)
     points = coloured(image, state)
     points = points[points[:, 0] > 296]  # without the label's bar above
     (y1, x1), (y2, x2) = points.min(axis=0), points.max(axis=0)
@@ -99,7 +100,7 @@ def test_the_box_lies_where_the_result_says(state, scale):
 def test_a_lost_target_has_no_box_but_stays_in_the_list():
     image = blank((1280, 720))
     followed = target(1, (600, 400, 200, 150), State.LOST)
-    draw.draw_targets(draw.Canvas(image), [followed], 1)
+    draw.draw_targets(Canvas(image), [followed], 1)
     assert (image[200:, 200:] == 90).all()
     assert (image[:120, :160] != 90).any()
 
@@ -108,22 +109,20 @@ def test_the_dashes_of_uncertainty_differ_from_a_full_line():
     filled = []
     for state in (State.TRACKING, State.UNCERTAIN):
         image = blank((1280, 720))
-        draw._box(draw.Canvas(image), target(1, (600, 400, 200, 150), state), False)
+        draw._box(Canvas(image), target(1, (600, 400, 200, 150), state), False)
         filled.append(len(coloured(image, state)))
     assert filled[1] < 0.75 * filled[0]
 
 
 def test_text_grows_with_the_picture():
-    heights = [draw.Canvas(blank(s)).text_size("tracking")[1] for s in SIZES[2:]]
+    heights = [Canvas(blank(s)).text_size("tracking")[1] for s in SIZES[2:]]
     small, full_hd, large = heights[0], heights[3], heights[4]
     assert 6 <= small < full_hd < large and large > 2 * full_hd
 
 
 def test_many_targets_do_not_cover_the_picture():
     image = blank((320, 240))
-    draw.draw_targets(
-        draw.Canvas(image), [target(i, (5, 5, 5, 5), State.LOST) for i in range(1, 21)], 1
-    )
+    draw.draw_targets(Canvas(image), [target(i, (5, 5, 5, 5), State.LOST) for i in range(1, 21)], 1)
     assert (image[200:] == 90).all() and (image[:, 160:] == 90).all()
 
 
@@ -134,7 +133,7 @@ def test_the_heat_of_the_response_lies_where_its_peak_is():
 
     Peak.response[4, 12] = 1.0  # row 4, column 12: (100 + 12.5 * 10, 50 + 4.5 * 10)
     image = blank((320, 240))
-    draw.draw_debug(draw.Canvas(image), Peak)
+    draw.draw_debug(Canvas(image), Peak)
     warmth = image[:, :, 2].astype(int) - image[:, :, 0]
     hottest = np.unravel_index(warmth.argmax(), warmth.shape)
     assert abs(hottest[1] - 225) <= 2 and abs(hottest[0] - 95) <= 2
@@ -184,7 +183,7 @@ def test_the_rate_is_frames_over_time_and_not_a_mean_of_rates():
 
 def test_a_name_that_is_no_text_is_drawn_with_question_marks():
     """OpenCV crashes on what is not UTF-8, such as the folder of a snapshot may be."""
-    odd, plain = (draw.Canvas(np.zeros((120, 400, 3), np.uint8)) for _ in range(2))
+    odd, plain = (Canvas(np.zeros((120, 400, 3), np.uint8)) for _ in range(2))
     odd.text("saved v\udce9/a.png", 5, 20)
     plain.text("saved v?/a.png", 5, 20)
     assert plain.image.any()
@@ -201,19 +200,19 @@ def test_so_is_the_title_of_a_window(monkeypatch):
 
 def texts(monkeypatch):
     """What is written on a canvas, with the place of its right end."""
-    written, text = [], draw.Canvas.text
+    written, text = [], Canvas.text
 
     def note(canvas, words, x, y, *rest):
         written.append((words, x + canvas.text_size(words, *rest[1:])[0]))
         return text(canvas, words, x, y, *rest)
 
-    monkeypatch.setattr(draw.Canvas, "text", note)
+    monkeypatch.setattr(Canvas, "text", note)
     return written
 
 
 @pytest.mark.parametrize("size", [(128, 96), (180, 320), (320, 240)])
 def test_long_names_and_many_figures_are_cut_where_they_say_least(monkeypatch, size):
-    written, canvas = texts(monkeypatch), draw.Canvas(blank(size))
+    written, canvas = texts(monkeypatch), Canvas(blank(size))
     draw.draw_targets(canvas, [target(1, (60, 50, 60, 40), label="cup " * 20)], 1)
     draw.draw_numbers(canvas, draw.Numbers("412/1200", 30, 0.004, 0.02, ("paused",), None))
     draw.draw_message(canvas, f"written: /home/{'somewhere_' * 12}.png")
@@ -224,12 +223,12 @@ def test_long_names_and_many_figures_are_cut_where_they_say_least(monkeypatch, s
 
 
 def test_the_list_shows_the_chosen_one_and_hides_no_target(monkeypatch):
-    written, canvas = texts(monkeypatch), draw.Canvas(blank((320, 240)))
+    written, canvas = texts(monkeypatch), Canvas(blank((320, 240)))
     boxes = [(5 + 20 * i, 180, 15, 15) for i in range(14)]
     draw.draw_targets(canvas, [target(i + 1, box) for i, box in enumerate(boxes)], 14)
     listed = [text for text, _ in written if text.isdigit()]
     assert "14" in listed and len(listed) < 14 and any("more" in text for text, _ in written)
     image = blank((320, 240))
-    draw.draw_targets(draw.Canvas(image), [target(1, (8, 8, 40, 60))], 1)
+    draw.draw_targets(Canvas(image), [target(1, (8, 8, 40, 60))], 1)
     green = draw.COLOURS[State.TRACKING]
     assert np.abs(image[30, 6:11].astype(int) - green).sum(1).min() < 60

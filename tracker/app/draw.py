@@ -7,33 +7,32 @@ place on (H, W, 3) uint8 BGR.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
+from tracker.app.canvas import (
+    ACCENT,
+    DARK,
+    GREY,
+    RED,
+    WHITE,
+    Canvas,
+    Colour,
+    short_text,
+    wrapped,
+)
 from tracker.app.follow import Followed
-from tracker.app.interfaces import Image
-from tracker.native_path import native_text
 from tracker.results import Box, State
 from tracker.session import DebugView
-
-Colour = tuple[int, int, int]
 
 COLOURS: dict[State, Colour] = {
     State.TRACKING: (128, 222, 74),
     State.UNCERTAIN: (36, 191, 251),
     State.LOST: (113, 113, 248),
 }
-WHITE, GREY, DARK, ACCENT, RED = (
-    (245, 245, 245),
-    (178, 178, 178),
-    (26, 22, 20),
-    (250, 165, 96),
-    (70, 70, 240),
-)
-FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 @dataclass(frozen=True)
@@ -55,64 +54,6 @@ class Numbers:
     age: float | None = None
     notes: Sequence[str] = ()
     recording: float | None = None
-
-
-class Canvas:
-    """A picture with the sizes of text and lines that suit it.
-
-    Args:
-        image: (H, W, 3) uint8 BGR, drawn on in place.
-        scale: canvas pixels for one pixel of the frame whose boxes are drawn.
-    """
-
-    def __init__(self, image: Image, scale: float = 1.0) -> None:
-        self.image, self.scale = image, scale
-        self.height, self.width = int(image.shape[0]), int(image.shape[1])
-        short = min(self.height, self.width)
-        self.font: float = max(8.0, 6.0 + 0.0135 * short)
-        """Height of a line of text in pixels."""
-        self.line: int = max(1, round(short / 500))
-        self.pad: int = round(0.55 * self.font)
-
-    def text_size(self, text: str, size: float = 1.0) -> tuple[int, int]:
-        """(width, height of capitals) in pixels."""
-        found = cv2.getTextSize(native_text(text), FONT, self._font_scale(size), self._weight(size))
-        return int(found[0][0]), int(found[0][1])
-
-    def text(self, text: str, x: float, y: float, colour: Colour = WHITE, size: float = 1.0) -> int:
-        """Write with the top of the capitals at ``y``; returns the width."""
-        width, height = self.text_size(text, size)
-        cv2.putText(
-            self.image,
-            native_text(text),
-            (round(x), round(y) + height),
-            FONT,
-            self._font_scale(size),
-            colour,
-            self._weight(size),
-            cv2.LINE_AA,
-        )
-        return width
-
-    def _font_scale(self, size: float) -> float:
-        return 0.047 * self.font * size
-
-    def _weight(self, size: float) -> int:
-        return max(1, round(self.font * size / 18))
-
-    def panel(self, x: float, y: float, w: float, h: float, alpha: float = 0.66) -> None:
-        """A dark, half transparent rectangle that text can be read on."""
-        x1, y1 = max(round(x), 0), max(round(y), 0)
-        x2, y2 = min(round(x + w), self.width), min(round(y + h), self.height)
-        if x2 > x1 and y2 > y1:
-            part = self.image[y1:y2, x1:x2]
-            shade = np.full_like(part, DARK)
-            cv2.addWeighted(shade, alpha, part, 1 - alpha, 0, dst=part)
-
-    def corners(self, box: Box) -> tuple[tuple[int, int], tuple[int, int]]:
-        """A box of the frame as two corners on the canvas."""
-        x, y, w, h = (v * self.scale for v in box)
-        return (round(x), round(y)), (round(x + w), round(y + h))
 
 
 def draw_targets(canvas: Canvas, targets: Iterable[Followed], chosen: int | None) -> None:
@@ -171,7 +112,7 @@ def _label(
     pad, bar = round(0.5 * canvas.pad) + 1, max(2, 2 * canvas.line)
     score, longest = f"{target.result.score:.2f}", 18
     while True:
-        text = f"{_short(target.label, longest)}  {score}"
+        text = f"{short_text(target.label, longest)}  {score}"
         width, height = canvas.text_size(text, 0.9)
         if width + 2 * pad <= canvas.width or longest <= 2:
             break
@@ -224,7 +165,7 @@ def _list(canvas: Canvas, targets: Sequence[Followed], chosen: int | None) -> No
     at = next((number for number, t in enumerate(targets) if t.id == chosen), 0)
     first = max(at - fitting + 1, 0)
     shown = targets[first : first + fitting]
-    names = max(canvas.text_size(_short(t.label), 0.95)[0] for t in shown)
+    names = max(canvas.text_size(short_text(t.label), 0.95)[0] for t in shown)
     words = max(names, canvas.text_size(str(State.UNCERTAIN), 0.8)[0])
     width = side + words + 3 * pad
     more = len(targets) - len(shown)
@@ -242,14 +183,10 @@ def _list(canvas: Canvas, targets: Sequence[Followed], chosen: int | None) -> No
         canvas.text(f"and {more} more", left + pad, left + height - 1.4 * canvas.font, GREY, 0.8)
 
 
-def _short(label: str, longest: int = 18) -> str:
-    return label if len(label) <= longest else label[: longest - 1] + "~"
-
-
 def _row_text(canvas: Canvas, target: Followed, x: int, y: int, side: int, width: int) -> None:
     colour = COLOURS[target.result.state]
     bar = max(2, round(side * 0.08))
-    canvas.text(_short(target.label), x, y, WHITE, 0.95)
+    canvas.text(short_text(target.label), x, y, WHITE, 0.95)
     canvas.text(str(target.result.state), x, y + 0.46 * side, colour, 0.8)
     _bar(canvas, x, y + side - bar, width, bar, target.result.score, colour)
 
@@ -329,7 +266,7 @@ def draw_selection(canvas: Canvas, box: Box, large_enough: bool) -> None:
 
 def draw_message(canvas: Canvas, text: str) -> None:
     """One or more centred lines above the bottom; lines that are too long are broken."""
-    lines = _wrapped(canvas, text, 0.86 * canvas.width)
+    lines = wrapped(canvas, text, 0.86 * canvas.width)
     sizes = [canvas.text_size(line) for line in lines]
     pad = canvas.pad
     step = round(1.5 * canvas.font)
@@ -338,32 +275,6 @@ def draw_message(canvas: Canvas, text: str) -> None:
     canvas.panel(x, y, w, h, 0.78)
     for number, (line, size) in enumerate(zip(lines, sizes, strict=True)):
         canvas.text(line, (canvas.width - size[0]) / 2, y + 1.5 * pad + number * step)
-
-
-def _wrapped(canvas: Canvas, text: str, limit: float) -> list[str]:
-    lines: list[str] = [""]
-    for word in _words(canvas, text, limit):
-        longer = f"{lines[-1]} {word}".strip()
-        if lines[-1] and canvas.text_size(longer)[0] > limit:
-            lines.append(word)
-        else:
-            lines[-1] = longer
-    return lines
-
-
-def _words(canvas: Canvas, text: str, limit: float) -> Iterator[str]:
-    """The words of a text; one that is wider than a line (the name of a file) in pieces."""
-    for word in text.split():
-        if canvas.text_size(word)[0] <= limit:
-            yield word
-            continue
-        piece = ""
-        for letter in word:
-            if piece and canvas.text_size(piece + letter)[0] > limit:
-                yield piece
-                piece = ""
-            piece += letter
-        yield piece
 
 
 def draw_help(canvas: Canvas, rows: Sequence[tuple[str, str]]) -> None:

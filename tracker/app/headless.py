@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from tracker.app import draw
+from tracker.app.canvas import Canvas
 from tracker.app.follow import Follower
 from tracker.app.frame_source import Frame, Source
 from tracker.app.meter import RateMeter
@@ -59,7 +60,7 @@ def _record(
     recorder: Recorder, follower: Follower, frame: Frame, source: Source, fps: float, debug: bool
 ) -> None:
     image = frame.image.copy()
-    canvas = draw.Canvas(image)
+    canvas = Canvas(image)
     view = follower.debug() if debug else None
     if view is not None:
         draw.draw_debug(canvas, view)

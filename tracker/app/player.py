@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tracker.app import draw
+from tracker.app.canvas import Canvas
 from tracker.app.follow import Follower
 from tracker.app.frame_source import Frame, Source
 from tracker.app.interfaces import Image
@@ -370,7 +371,7 @@ class Player:
         width, height = self._screen.size()
         self._fit = Fit.of(self._frame_size(), (width, height))
         picture = self._fit.resize(self.frame.image)
-        canvas = draw.Canvas(picture, self._fit.scale)
+        canvas = Canvas(picture, self._fit.scale)
         self._draw(canvas)
         self._draw_interaction(canvas)
         if picture.shape[:2] == (height, width):
@@ -380,14 +381,14 @@ class Player:
         full[fit.top : fit.top + fit.height, fit.left : fit.left + fit.width] = picture
         return full
 
-    def _draw(self, canvas: draw.Canvas) -> None:
+    def _draw(self, canvas: Canvas) -> None:
         view = self._follower.debug() if self._debug else None
         if view is not None:
             draw.draw_debug(canvas, view)
         draw.draw_targets(canvas, self._follower.targets.values(), self._follower.chosen)
         draw.draw_numbers(canvas, self._numbers())
 
-    def _draw_interaction(self, canvas: draw.Canvas) -> None:
+    def _draw_interaction(self, canvas: Canvas) -> None:
         if self._selection.dragging and self._selection.box:
             draw.draw_selection(canvas, self._selection.box, self._selection.large_enough)
         if self.help:
@@ -416,7 +417,7 @@ class Player:
     def _annotated(self) -> Image:
         """The frame at its own size as it goes into files."""
         image = self.frame.image.copy()
-        self._draw(draw.Canvas(image))
+        self._draw(Canvas(image))
         return image
 
     def _keep_frame(self) -> None:

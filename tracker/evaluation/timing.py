@@ -173,7 +173,8 @@ class Drawing:
         self._target = Followed(1, 1, "target", nothing)
 
     def __call__(self, image: Image, result: TrackResult) -> None:
-        from tracker.app.draw import Canvas, draw_targets
+        from tracker.app.canvas import Canvas
+        from tracker.app.draw import draw_targets
 
         self._target.take(result)
         draw_targets(Canvas(image), [self._target], None)
