@@ -137,3 +137,13 @@ class ColourSession:
         response = np.zeros((16, 16), np.float32)
         response[8, 8] = 1
         return View((x - w, y - h, 3 * w, 3 * h), response)
+
+
+def read_all(source):
+    frames = []
+    while True:
+        frame = source.read()
+        if frame is not None:
+            frames.append(frame)
+        elif source.ended:
+            return frames

@@ -5,172 +5,12 @@ from pathlib import Path
 import app_scene
 import numpy as np
 import pytest
+from app_stage import Stage, drag, key
 
-from tracker.app.follow import Follower
-from tracker.app.frame_source import Frame
-from tracker.app.player import Player
-from tracker.app.recorder import Recorder
 from tracker.app.results_writer import ResultsWriter
-from tracker.app.window import Char, Closed, Fit, Key, KeyPress, Mouse, MouseKind, _event_of
+from tracker.app.window import Char, Closed, Key, KeyPress, _event_of
 from tracker.errors import UserError
 from tracker.geometry import iou
-
-
-class Clock:
-    def __init__(self):
-        self.now = 100.0
-
-    def __call__(self):
-        self.now += 1e-4
-        return self.now
-
-
-class Scene:
-    """A source of rendered frames."""
-
-    def __init__(self, clock, count=200, live=False):
-        self.name, self.fps, self.live, self.ended = "scene", 30.0, live, False
-        self.frame_count = None if live else count
-        self.can_seek = not live
-        self._next, self._count, self._clock = 0, count, clock
-
-    def read(self, timeout=1.0):
-        if self._next >= self._count:
-            self.ended = True
-            return None
-        self._next += 1
-        index = self._next - 1
-        return Frame(app_scene.picture(index), index, index / self.fps, self._clock.now - 0.02)
-
-    def seek(self, index):
-        self._next, self.ended = min(max(index, 0), self._count - 1), False
-
-    def close(self):
-        pass
-
-
-class Script:
-    """A window that plays a list of steps: events, numbers of idle frames, or callables."""
-
-    def __init__(self, clock, size=(640, 480)):
-        self._clock, self._size = clock, size
-        self.canvases, self.steps = [], []
-
-    def size(self):
-        return self._size
-
-    def show(self, canvas):
-        assert canvas.shape == (self._size[1], self._size[0], 3) and canvas.dtype == np.uint8
-        self.canvases.append(canvas)
-
-    def poll(self, seconds):
-        self._clock.now += max(seconds, 1e-3)
-        while self.steps:
-            step = self.steps.pop(0)
-            if callable(step):
-                step()
-                continue
-            return [step] if step is not None else []
-        return [Closed()]
-
-    def close(self):
-        pass
-
-
-class Stage:
-    """A player with everything around it."""
-
-    def __init__(self, tmp_path, live=False, count=200, size=(640, 480), results=None, **options):
-        self.clock = Clock()
-        self.screen = Script(self.clock, size)
-        self.source = Scene(self.clock, count, live)
-        self.session = app_scene.ColourSession()
-        self.follower, first = Follower(self.session), self.source.read()
-        self.follower.write_to(results, first)
-        self.recorder = Recorder(tmp_path, "scene", 30.0, live=live)
-        self.player = Player(
-            self.source,
-            self.follower,
-            self.recorder,
-            self.screen,
-            first,
-            clock=self.clock,
-            **options,
-        )
-
-    def run(self, *steps):
-        self.screen.steps += list(steps)
-        self.player.run()
-        self.recorder.close()
-
-    @property
-    def ids(self):
-        return list(self.follower.targets)
-
-    def idle(self, polls):
-        return [None] * polls
-
-
-def key(char):
-    return Char(char)
-
-
-def drag(box, size=(640, 480), to=None):
-    """Mouse events that draw a box of the frame in a window of ``size``."""
-    fit = Fit.of((app_scene.WIDTH, app_scene.HEIGHT), size)
-    x, y, w, h = box
-
-    def at(kind, fx, fy):
-        return Mouse(kind, fx * fit.scale + fit.left, fy * fit.scale + fit.top)
-
-    return [
-        at(MouseKind.PRESS, x, y),
-        at(MouseKind.MOVE, x + w / 2, y + h / 2),
-        at(MouseKind.RELEASE, x + w, y + h),
-    ]
-
-
-@pytest.mark.parametrize("size", [(640, 480), (900, 480), (333, 777), (1280, 720)])
-def test_select_and_follow_in_a_window_of_any_shape(tmp_path, size):
-    stage = Stage(tmp_path, size=size)
-    stage.run(*drag(app_scene.red_box(0), size), *stage.idle(400))
-    (target,) = stage.follower.targets.values()
-    assert stage.player.frame.index > 20
-    assert iou(target.result.box, app_scene.red_box(stage.player.frame.index)) > 0.8
-
-
-def test_the_file_waits_while_nothing_is_selected_and_space_lets_it_go_on(tmp_path):
-    stage = Stage(tmp_path)
-    at = []
-    stage.run(
-        *stage.idle(100),
-        lambda: at.append(stage.player.frame.index),
-        key(" "),
-        *stage.idle(100),
-        lambda: at.append(stage.player.frame.index),
-    )
-    assert at[0] == 0 and at[1] > 10
-
-
-def test_a_live_picture_moves_until_the_press_and_freezes_while_drawing(tmp_path):
-    stage = Stage(tmp_path, live=True)
-    press, move, release = drag((100, 100, 60, 60))
-    at = []
-    note = lambda: at.append(stage.player.frame.index)  # noqa: E731
-    stage.run(
-        *stage.idle(20),
-        note,
-        press,
-        *stage.idle(20),
-        note,
-        move,
-        note,
-        release,
-        *stage.idle(20),
-        note,
-    )
-    assert at[0] > 10 and at[1] - at[0] <= 1 and at[2] == at[1] and at[3] > at[2] + 10
-    assert stage.ids == [1]
 
 
 def test_pause_step_and_go_on(tmp_path):
@@ -232,83 +72,6 @@ def test_speed_changes_how_fast_frames_come(tmp_path):
     assert seen[1] > 2 * seen[0] and seen[2] < 0.75 * seen[0]
 
 
-def test_add_choose_drop_and_clear(tmp_path):
-    stage = Stage(tmp_path)
-    seen = []
-    note = lambda: seen.append((stage.ids, stage.follower.chosen))  # noqa: E731
-    click = drag((*app_scene.red_box(0)[:2], 10, 10))[1]
-    stage.run(
-        key("n"),
-        lambda: stage.source.seek(0),
-        key("n"),
-        *drag(app_scene.red_box(0)),
-        key(" "),
-        note,
-        key("a"),
-        *drag(app_scene.blue_box(stage.player.frame.index)),
-        note,
-        KeyPress(Key.TAB),
-        note,
-        KeyPress(Key.TAB),
-        note,
-        Mouse(MouseKind.PRESS, click.x + 40, click.y + 40),
-        note,
-        key("d"),
-        note,
-        key("c"),
-        note,
-    )
-    assert seen == [
-        ([1], 1),
-        ([1, 2], 2),
-        ([1, 2], 1),
-        ([1, 2], 2),
-        ([1, 2], 1),
-        ([2], 2),
-        ([], None),
-    ]
-    assert stage.player.selecting
-
-
-def test_selecting_again_keeps_id_and_gives_the_session_a_new_target(tmp_path):
-    stage = Stage(tmp_path)
-    stage.run(*drag(app_scene.red_box(0)), key("r"), *drag(app_scene.blue_box(0)), *stage.idle(200))
-    (target,) = stage.follower.targets.values()
-    assert (target.id, target.session_id) == (1, 13)
-    assert list(stage.session.update(app_scene.picture(0))) == [13]
-    assert iou(target.result.box, app_scene.blue_box(stage.player.frame.index)) > 0.8
-
-
-def test_escape_and_right_click_cancel_a_selection_but_not_the_program(tmp_path):
-    stage = Stage(tmp_path)
-    press, move, _ = drag((100, 100, 60, 60))
-    seen = []
-    note = lambda: seen.append((stage.ids, stage.player.selecting, stage.player.quit))  # noqa: E731
-    stage.run(
-        press,
-        move,
-        KeyPress(Key.ESCAPE),
-        note,
-        press,
-        move,
-        Mouse(MouseKind.RIGHT_PRESS, 5, 5),
-        note,
-        *drag(app_scene.red_box(0)),
-        key("r"),
-        KeyPress(Key.ESCAPE),
-        note,
-        KeyPress(Key.ESCAPE),
-        lambda: pytest.fail("Esc outside a selection quits"),
-    )
-    assert seen == [([], True, False), ([], True, False), ([1], False, False)]
-
-
-def test_a_right_click_with_nothing_to_cancel_does_not_let_the_file_go(tmp_path):
-    stage = Stage(tmp_path)
-    stage.run(Mouse(MouseKind.RIGHT_PRESS, 5, 5), *stage.idle(100))
-    assert stage.player.selecting and stage.player.frame.index == 0
-
-
 def test_an_arrow_that_is_held_goes_on_though_the_decoder_is_slow(tmp_path):
     stage = Stage(tmp_path)
     stage.follower.add(stage.player.frame, app_scene.red_box(0))
@@ -344,36 +107,6 @@ def test_a_step_back_from_behind_the_end_begins_at_the_frame_on_screen(tmp_path)
     assert at == [0]
 
 
-@pytest.mark.parametrize("again", [False, True], ids=["first", "again"])
-def test_who_seeks_for_a_place_to_select_at_selects_there(tmp_path, again):
-    stage = Stage(tmp_path)
-    at = []
-    if again:
-        stage.follower.add(stage.player.frame, app_scene.blue_box(0))
-    stage.run(
-        *([key("r")] if again else []), *stage.idle(5),
-        KeyPress(Key.RIGHT), *stage.idle(60), lambda: at.append(stage.player.frame.index),
-        KeyPress(Key.UP), *stage.idle(60), lambda: at.append(stage.player.frame.index),
-        KeyPress(Key.UP), KeyPress(Key.LEFT), *stage.idle(60),
-        lambda: at.append(stage.player.frame.index), lambda: at.append(stage.player.selecting),
-        *drag(app_scene.red_box(169)), *stage.idle(20),
-    )  # fmt: skip
-    assert at == [30, 199, 169, True]
-    assert stage.ids == [1] and stage.player.frame.index > 169
-    box = stage.follower.targets[1].result.box
-    assert iou(box, app_scene.red_box(stage.player.frame.index)) > 0.8
-
-
-def test_a_drag_beside_the_targets_says_how_to_select(tmp_path):
-    stage = Stage(tmp_path)
-    stage.follower.add(stage.player.frame, app_scene.red_box(0))
-    said = []
-    stage.run(
-        *stage.idle(3), *drag(app_scene.blue_box(0)), lambda: said.append(stage.player._message)
-    )
-    assert stage.ids == [1] and said[0] is not None and "r: select" in said[0].text
-
-
 def test_damage_closes_no_window_that_stands_still_and_is_told_at_the_end(tmp_path):
     stage = Stage(tmp_path, count=40)
     stage.follower.add(stage.player.frame, app_scene.red_box(0))
@@ -405,15 +138,6 @@ def test_damage_ends_a_player_that_plays(tmp_path):
     stage.source.read = cut_off
     with pytest.raises(UserError, match="cut off"):
         stage.run(*stage.idle(50), lambda: pytest.fail("still running"))
-
-
-def test_too_small_a_box_is_refused_on_screen(tmp_path):
-    stage = Stage(tmp_path)
-    stage.run(*drag((100, 100, 3, 3)), *stage.idle(2))
-    assert stage.ids == [] and stage.player.selecting
-    assert "too small" in stage.player._message.text
-    before, after = stage.screen.canvases[0], stage.screen.canvases[-1]
-    assert (before != after).any()
 
 
 @pytest.mark.parametrize("event", [Char("q"), KeyPress(Key.ESCAPE), Closed()])
@@ -454,20 +178,6 @@ def test_arrows_move_where_frames_are_seconds_apart(tmp_path):
         KeyPress(Key.UP), lambda: seen.append(stage.player.frame.index),
     )  # fmt: skip
     assert seen == [1, 3]
-
-
-def test_a_target_whose_results_have_no_place_is_refused_on_screen(tmp_path):
-    (tmp_path / "r_2.txt").write_text("somebody's")
-    with ResultsWriter(tmp_path / "r.txt") as results:
-        stage = Stage(tmp_path, results=results)
-        stage.run(
-            *drag(app_scene.red_box(0)), *stage.idle(20),
-            key("a"), *drag(app_scene.blue_box(0)), *stage.idle(20),
-        )  # fmt: skip
-        assert stage.ids == [1]
-        assert stage.player.frame.index > 5
-    assert (tmp_path / "r_2.txt").read_text() == "somebody's"
-    assert len((tmp_path / "r.txt").read_text().splitlines()) == stage.player.frame.index + 1
 
 
 def test_the_trail_begins_anew_after_a_jump(tmp_path):

@@ -1,0 +1,182 @@
+"""Selecting, adding, choosing and dropping targets in the player, by scripted events."""
+
+import app_scene
+import pytest
+from app_stage import Stage, drag, key
+
+from tracker.app.results_writer import ResultsWriter
+from tracker.app.window import Key, KeyPress, Mouse, MouseKind
+from tracker.geometry import iou
+
+
+@pytest.mark.parametrize("size", [(640, 480), (900, 480), (333, 777), (1280, 720)])
+def test_select_and_follow_in_a_window_of_any_shape(tmp_path, size):
+    stage = Stage(tmp_path, size=size)
+    stage.run(*drag(app_scene.red_box(0), size), *stage.idle(400))
+    (target,) = stage.follower.targets.values()
+    assert stage.player.frame.index > 20
+    assert iou(target.result.box, app_scene.red_box(stage.player.frame.index)) > 0.8
+
+
+def test_the_file_waits_while_nothing_is_selected_and_space_lets_it_go_on(tmp_path):
+    stage = Stage(tmp_path)
+    at = []
+    stage.run(
+        *stage.idle(100),
+        lambda: at.append(stage.player.frame.index),
+        key(" "),
+        *stage.idle(100),
+        lambda: at.append(stage.player.frame.index),
+    )
+    assert at[0] == 0 and at[1] > 10
+
+
+def test_a_live_picture_moves_until_the_press_and_freezes_while_drawing(tmp_path):
+    stage = Stage(tmp_path, live=True)
+    press, move, release = drag((100, 100, 60, 60))
+    at = []
+    note = lambda: at.append(stage.player.frame.index)  # noqa: E731
+    stage.run(
+        *stage.idle(20),
+        note,
+        press,
+        *stage.idle(20),
+        note,
+        move,
+        note,
+        release,
+        *stage.idle(20),
+        note,
+    )
+    assert at[0] > 10 and at[1] - at[0] <= 1 and at[2] == at[1] and at[3] > at[2] + 10
+    assert stage.ids == [1]
+
+
+def test_add_choose_drop_and_clear(tmp_path):
+    stage = Stage(tmp_path)
+    seen = []
+    note = lambda: seen.append((stage.ids, stage.follower.chosen))  # noqa: E731
+    click = drag((*app_scene.red_box(0)[:2], 10, 10))[1]
+    stage.run(
+        key("n"),
+        lambda: stage.source.seek(0),
+        key("n"),
+        *drag(app_scene.red_box(0)),
+        key(" "),
+        note,
+        key("a"),
+        *drag(app_scene.blue_box(stage.player.frame.index)),
+        note,
+        KeyPress(Key.TAB),
+        note,
+        KeyPress(Key.TAB),
+        note,
+        Mouse(MouseKind.PRESS, click.x + 40, click.y + 40),
+        note,
+        key("d"),
+        note,
+        key("c"),
+        note,
+    )
+    assert seen == [
+        ([1], 1),
+        ([1, 2], 2),
+        ([1, 2], 1),
+        ([1, 2], 2),
+        ([1, 2], 1),
+        ([2], 2),
+        ([], None),
+    ]
+    assert stage.player.selecting
+
+
+def test_selecting_again_keeps_id_and_gives_the_session_a_new_target(tmp_path):
+    stage = Stage(tmp_path)
+    stage.run(*drag(app_scene.red_box(0)), key("r"), *drag(app_scene.blue_box(0)), *stage.idle(200))
+    (target,) = stage.follower.targets.values()
+    assert (target.id, target.session_id) == (1, 13)
+    assert list(stage.session.update(app_scene.picture(0))) == [13]
+    assert iou(target.result.box, app_scene.blue_box(stage.player.frame.index)) > 0.8
+
+
+def test_escape_and_right_click_cancel_a_selection_but_not_the_program(tmp_path):
+    stage = Stage(tmp_path)
+    press, move, _ = drag((100, 100, 60, 60))
+    seen = []
+    note = lambda: seen.append((stage.ids, stage.player.selecting, stage.player.quit))  # noqa: E731
+    stage.run(
+        press,
+        move,
+        KeyPress(Key.ESCAPE),
+        note,
+        press,
+        move,
+        Mouse(MouseKind.RIGHT_PRESS, 5, 5),
+        note,
+        *drag(app_scene.red_box(0)),
+        key("r"),
+        KeyPress(Key.ESCAPE),
+        note,
+        KeyPress(Key.ESCAPE),
+        lambda: pytest.fail("Esc outside a selection quits"),
+    )
+    assert seen == [([], True, False), ([], True, False), ([1], False, False)]
+
+
+def test_a_right_click_with_nothing_to_cancel_does_not_let_the_file_go(tmp_path):
+    stage = Stage(tmp_path)
+    stage.run(Mouse(MouseKind.RIGHT_PRESS, 5, 5), *stage.idle(100))
+    assert stage.player.selecting and stage.player.frame.index == 0
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["first", "again"])
+def test_who_seeks_for_a_place_to_select_at_selects_there(tmp_path, again):
+    stage = Stage(tmp_path)
+    at = []
+    if again:
+        stage.follower.add(stage.player.frame, app_scene.blue_box(0))
+    stage.run(
+        *([key("r")] if again else []), *stage.idle(5),
+        KeyPress(Key.RIGHT), *stage.idle(60), lambda: at.append(stage.player.frame.index),
+        KeyPress(Key.UP), *stage.idle(60), lambda: at.append(stage.player.frame.index),
+        KeyPress(Key.UP), KeyPress(Key.LEFT), *stage.idle(60),
+        lambda: at.append(stage.player.frame.index), lambda: at.append(stage.player.selecting),
+        *drag(app_scene.red_box(169)), *stage.idle(20),
+    )  # fmt: skip
+    assert at == [30, 199, 169, True]
+    assert stage.ids == [1] and stage.player.frame.index > 169
+    box = stage.follower.targets[1].result.box
+    assert iou(box, app_scene.red_box(stage.player.frame.index)) > 0.8
+
+
+def test_a_drag_beside_the_targets_says_how_to_select(tmp_path):
+    stage = Stage(tmp_path)
+    stage.follower.add(stage.player.frame, app_scene.red_box(0))
+    said = []
+    stage.run(
+        *stage.idle(3), *drag(app_scene.blue_box(0)), lambda: said.append(stage.player._message)
+    )
+    assert stage.ids == [1] and said[0] is not None and "r: select" in said[0].text
+
+
+def test_too_small_a_box_is_refused_on_screen(tmp_path):
+    stage = Stage(tmp_path)
+    stage.run(*drag((100, 100, 3, 3)), *stage.idle(2))
+    assert stage.ids == [] and stage.player.selecting
+    assert "too small" in stage.player._message.text
+    before, after = stage.screen.canvases[0], stage.screen.canvases[-1]
+    assert (before != after).any()
+
+
+def test_a_target_whose_results_have_no_place_is_refused_on_screen(tmp_path):
+    (tmp_path / "r_2.txt").write_text("somebody's")
+    with ResultsWriter(tmp_path / "r.txt") as results:
+        stage = Stage(tmp_path, results=results)
+        stage.run(
+            *drag(app_scene.red_box(0)), *stage.idle(20),
+            key("a"), *drag(app_scene.blue_box(0)), *stage.idle(20),
+        )  # fmt: skip
+        assert stage.ids == [1]
+        assert stage.player.frame.index > 5
+    assert (tmp_path / "r_2.txt").read_text() == "somebody's"
+    assert len((tmp_path / "r.txt").read_text().splitlines()) == stage.player.frame.index + 1

@@ -1,0 +1,119 @@
+"""A run with a display, without one, and with one that does not answer."""
+
+import re
+import sys
+import time
+from pathlib import Path
+
+import app_scene
+import cv2
+import pytest
+from app_calls import BOX, boxes_in, finish, start
+
+from tracker.app.window import Closed
+
+HEADLESS = re.search(r"GUI:\s+NONE", cv2.getBuildInformation()) is not None
+
+
+def test_a_window_that_is_closed_ends_the_run_and_keeps_the_results(call, clip, tmp_path):
+    class Screen:
+        polls = 0
+
+        def __init__(self, title, size):
+            assert title == "clip" and size == (320, 240)
+
+        def size(self):
+            return 640, 480
+
+        def show(self, canvas):
+            pass
+
+        def poll(self, seconds):
+            Screen.polls += 1
+            time.sleep(seconds)
+            return [Closed()] if Screen.polls > 30 else []
+
+        def close(self):
+            pass
+
+    assert call("--video", clip, "--init-box", BOX, "--results", "o.csv", make_screen=Screen) == 0
+    assert len(boxes_in(tmp_path / "o.csv")) > 1
+
+
+def test_notes_are_shown_in_the_window_too(call, tmp_path, monkeypatch, capfd):
+    """A stream that dropped, a recording that ended: stderr is behind the window, if anywhere."""
+
+    class Screen:
+        def __init__(self, title, size):
+            pass
+
+        def size(self):
+            return 640, 480
+
+        def show(self, canvas):
+            pass
+
+        def poll(self, seconds):
+            time.sleep(seconds)
+            return []
+
+        def close(self):
+            pass
+
+    shown = []
+    monkeypatch.setattr("tracker.app.draw.draw_message", lambda canvas, text: shown.append(text))
+    (tmp_path / "pictures").mkdir()
+    for index in range(20):
+        cv2.imwrite(str(tmp_path / f"pictures/{index}.png"), app_scene.picture(index))
+    (tmp_path / "pictures/12.png").write_bytes(b"none")
+    assert call("--video", "pictures", "--init-box", BOX, make_screen=Screen) == 0
+    said = "pictures/12.png is no readable image; frame 12 is left out"
+    assert said in shown and said in capfd.readouterr().err
+
+
+def test_no_display_is_said_in_one_line_and_the_run_goes_on(tmp_path, clip):
+    status, _, err = finish(
+        start(
+            "--video",
+            clip,
+            "--init-box",
+            BOX,
+            "--results",
+            "o.csv",
+            "--max-frames",
+            5,
+            cwd=tmp_path,
+        )
+    )
+    assert status == 0
+    missing = "there is no display (DISPLAY is not set)"
+    if HEADLESS:
+        missing = "this OpenCV is built without windows (opencv-python has them, -headless has not)"
+    assert err == f"no window: {missing}\n"
+
+
+def test_a_display_that_does_not_answer_is_no_display(tmp_path, clip, monkeypatch):
+    if not sys.platform.startswith("linux"):
+        pytest.skip("X11 only")
+    if HEADLESS:
+        pytest.skip("this OpenCV has no windows, whatever the display")
+    from tracker.app.display import why_no_display
+
+    monkeypatch.delenv("QT_QPA_PLATFORM", raising=False)
+    monkeypatch.setenv("DISPLAY", ":9876")
+    assert why_no_display() == "the display :9876 does not answer"
+
+
+@pytest.mark.parametrize("platform", ["wayland", "offscreen"])
+def test_a_window_system_that_opencv_lacks_is_no_display(monkeypatch, platform):
+    """Qt would abort the process."""
+    from tracker.app.display import why_no_display
+
+    plugins = Path(cv2.__file__).parent / "qt" / "plugins" / "platforms"
+    if not plugins.is_dir() or (plugins / f"libq{platform}.so").exists():
+        pytest.skip("this OpenCV brings no Qt, or more of it")
+    monkeypatch.setenv("QT_QPA_PLATFORM", platform)
+    monkeypatch.setenv("DISPLAY", ":9876")
+    assert f"no windows for QT_QPA_PLATFORM={platform}" in (why_no_display() or "")
+    monkeypatch.setenv("QT_QPA_PLATFORM", f"{platform};xcb")
+    assert "does not answer" in (why_no_display() or "")
