@@ -8,8 +8,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tracker.camera import Camera
 from tracker.crop import Region, cut
 from tracker.image import Image
+from tracker.motion import Step
 from tracker.runtime import Array, Network, SearchOutput
 from tracker.target import Target
 
@@ -25,12 +27,14 @@ class Searcher:
         network: that looks.
 
     Attributes:
+        camera: what it did, for all targets of a frame.
         timings: seconds of the last frame by stage: ``crop``, ``network`` (both graphs),
             ``decide``.
     """
 
     def __init__(self, network: Network) -> None:
         self.network = network
+        self.camera = Camera()
         self.timings: dict[str, float] = {}
         self._buffers: dict[int, Image] = {}
         self._joined: dict[int, tuple[list[Array], Array]] = {}
@@ -44,6 +48,13 @@ class Searcher:
         """Stop the clock: what was neither crop nor network is decision."""
         spent = self.timings["crop"] + self.timings["network"]
         self.timings["decide"] = time.perf_counter() - self._began - spent
+
+    def camera_step(self, image: Image, targets: Sequence[Target]) -> Step | None:
+        """The step of the scene in the picture, if a target asks for it and it can be told."""
+        if any(target.asks_camera(self.network.spec) for target in targets):
+            return self.camera.step(image)
+        self.camera.forget()
+        return None
 
     def search(self, image: Image, requests: Sequence[Request]) -> SearchOutput:
         """Look at the regions of all requests; the output's batch is in their order.

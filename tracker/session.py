@@ -94,6 +94,7 @@ class Session:
             ValueError: an image or box that cannot be used.
         """
         target = Target.start(self.network, check_image(image), box)
+        self._searcher.camera.see(image)
         number, self._next_id = self._next_id, self._next_id + 1
         self._targets[number], self._labels[number] = target, label
         return number
@@ -160,6 +161,7 @@ def follow(
     if not targets:
         return []
     spec, (height, width) = searcher.network.spec, image.shape[:2]
+    camera = searcher.camera_step(image, targets)
     results: dict[int, TrackResult] = {}
     requests: dict[int, Request] = {}
     batches: dict[int, list[int]] = {}  # numbers of the targets that want crops of one size
@@ -167,7 +169,7 @@ def follow(
         if number in resting:
             results[number] = target.rest(spec)
         else:
-            requests[number] = target, target.plan(spec, width, height)
+            requests[number] = target, target.plan(spec, width, height, camera)
             batches.setdefault(target.crop_size, []).append(number)
     looks: list[tuple[int, Target, list[Region]]] = []
     for numbers in batches.values():

@@ -65,6 +65,7 @@ class SiameseTracker:
             ValueError: an image or box that cannot be used; the message names what was found.
         """
         self._target = Target.start(self.network, check_image(image), box)
+        self._searcher.camera.see(image)
 
     def update(self, image: Any) -> TrackResult:
         """Find the target in the next frame.

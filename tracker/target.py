@@ -14,11 +14,11 @@ from tracker.box_policy import Candidate
 from tracker.colours import ColourModel
 from tracker.crop import Colour, Region, mean_colour
 from tracker.exemplar import Exemplar
-from tracker.geometry import check_box, clip_box, overlap
+from tracker.geometry import check_box, clip_box, context_side, overlap
 from tracker.image import Image
 from tracker.look_alikes import Look, unless_exchanged
 from tracker.memory import Memory
-from tracker.motion import Motion
+from tracker.motion import Motion, Step
 from tracker.presence import Evidence, Presence
 from tracker.redetection import Rescan
 from tracker.results import Box, State, TrackResult
@@ -32,6 +32,7 @@ Array = NDArray[np.float32]
 MISS_DECAY = 0.9  # how fast a target that was not where it was expected is trusted again
 LONG_LOST = 100  # frames; then the usual size may be a mistake, and colours in another light
 ASK_EVERY = 2  # sure frames: who it is changes slowly, and asking is a fifth of the decision
+CAMERA_TELLS = 0.25  # of the context's side: nearer guesses of a step are as good as one
 LEARN_EVERY = 2 * ASK_EVERY  # sure frames: the next ones look alike
 
 
@@ -100,8 +101,34 @@ class Target:
         """Whether the target is believed to be gone."""
         return self.presence.state is State.LOST
 
-    def plan(self, spec: ModelSpec, width: int, height: int) -> list[Region]:
-        """The regions that a search of this frame needs."""
+    def asks_camera(self, spec: ModelSpec) -> bool:
+        """Whether the camera's step is worth a look: a whole crop is due, or the target leaps.
+
+        Where a smaller crop does without, what the camera does is as small.
+        """
+        if not isinstance(spec.online, BoxPolicy) or spec.online.motion == 0 or self.lost:
+            return False
+        whole = self._search_size(spec) == spec.search_size
+        return whole or self._motion.leaps(self._tolerance(spec))
+
+    def _tolerance(self, spec: ModelSpec) -> float:
+        _, _, w, h = self.box
+        return CAMERA_TELLS * context_side(w, h, spec.online.context)
+
+    def _search_size(self, spec: ModelSpec) -> int:
+        if self.presence.state is not State.TRACKING or self._miss is None:
+            return spec.search_size
+        return box_policy.search_size(spec, self.box, self._miss)
+
+    def plan(
+        self, spec: ModelSpec, width: int, height: int, camera: Step | None = None
+    ) -> list[Region]:
+        """The regions that a search of this frame needs.
+
+        Args:
+            camera: the step of the scene in the picture since the last frame, in pixels; ``None``
+                where it is not known.
+        """
         if self.frame_size != (width, height):
             self.frame_size, self._rescan, self._look = (width, height), None, None
             self.box = self._inside(self.box)
@@ -123,17 +150,16 @@ class Target:
                 self._usual_size.forget()
         else:
             self._rescan, self._lost_for = None, 0
-            if self.presence.state is State.TRACKING and self._miss is not None:
-                self.crop_size = box_policy.search_size(spec, self.box, self._miss)
-            region = box_policy.search_region(spec, self._expected(spec), self.crop_size)
+            self.crop_size = self._search_size(spec)
+            region = box_policy.search_region(spec, self._expected(spec, camera), self.crop_size)
             self.regions = [region.aligned(self.crop_size)]
         return self.regions
 
-    def _expected(self, spec: ModelSpec) -> Box:
+    def _expected(self, spec: ModelSpec, camera: Step | None = None) -> Box:
         """Where the target is if it goes on as it went."""
         x, y, w, h = self.box
         lead = spec.online.motion if isinstance(spec.online, BoxPolicy) else 0.0
-        dx, dy = self._motion.expected_step()
+        dx, dy = self._motion.expected_step(camera, self._tolerance(spec))
         return x + lead * dx, y + lead * dy, w, h
 
     def may_rest(self, spec: ModelSpec, width: int, height: int) -> bool:

@@ -157,6 +157,8 @@ def follow_all(
         if index == 0:
             started = [Target.start(searcher.network, image, box) for searcher in searchers]
             targets = [GridTarget.of(target, grid) for target in started]
+            for searcher in searchers:
+                searcher.camera.see(image)
             results = [TrackResult(box, 1.0, State.TRACKING)] * len(specs)
         else:
             results = [

@@ -1,0 +1,141 @@
+"""The step of the scene between two frames, and what it is good for."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.online.scripted import SPEC, ScriptedNetwork, see_green
+from tracker import Session, SiameseTracker, State
+from tracker.camera import Camera
+from tracker.geometry import iou
+from tracker.motion import Motion
+from tracker.results import Box
+from tracker.spec import BoxPolicy
+
+ONLINE = BoxPolicy(window=0.3, penalty=0.05, size_rate=1.0, motion=1.0, narrow=128, blend=0.0)
+
+
+def landscape(width: int, height: int, seed: int = 0) -> np.ndarray:
+    """Hills of grey without an end in sight, (height, width, 3) uint8."""
+    noise = np.random.default_rng(seed).normal(size=(height, width)).astype(np.float32)
+    smooth = cv2.GaussianBlur(noise, (0, 0), height / 30)
+    grey = 100 + 40 * smooth / smooth.std()
+    return cv2.cvtColor(grey.clip(0, 200).astype(np.uint8), cv2.COLOR_GRAY2BGR)
+
+
+def view(scene: np.ndarray, x: float, y: float, width: int, height: int) -> np.ndarray:
+    """What a camera shows that looks at a part of the landscape."""
+    middle = (x + (width - 1) / 2, y + (height - 1) / 2)
+    return cv2.getRectSubPix(scene, (width, height), middle)
+
+
+@pytest.mark.parametrize(("width", "height"), [(320, 240), (1280, 720), (360, 640), (40, 30)])
+@pytest.mark.parametrize("share", [(0.0, 0.0), (0.11, -0.05), (-0.013, 0.15)])
+def test_the_step_of_the_scene(width: int, height: int, share: tuple[float, float]) -> None:
+    scene = landscape(2 * width, 2 * height)
+    dx, dy = share[0] * width, share[1] * height
+    camera = Camera()
+    camera.see(view(scene, width / 2, height / 2, width, height))
+    found = camera.step(view(scene, width / 2 - dx, height / 2 - dy, width, height))
+    assert found == pytest.approx((dx, dy), abs=0.006 * max(width, height))
+
+
+def test_steps_start_from_the_frame_before() -> None:
+    scene, camera = landscape(900, 700), Camera()
+    camera.see(view(scene, 200, 200, 320, 240))
+    camera.step(view(scene, 180, 200, 320, 240))
+    assert camera.step(view(scene, 170, 205, 320, 240)) == pytest.approx((10, -5), abs=2)
+
+
+def test_what_cannot_be_told_is_no_step() -> None:
+    hills, flat = landscape(320, 240), np.full((240, 320, 3), 90, np.uint8)
+    for before, now in (
+        (None, hills),
+        (flat, flat),
+        (hills, flat),
+        (landscape(320, 240, seed=1), hills),  # another scene
+        (landscape(640, 240), hills),  # another form
+        (np.roll(hills, 160, axis=1), hills),  # half of the picture: further than is looked
+    ):
+        camera = Camera()
+        if before is not None:
+            camera.see(before)
+        assert camera.step(now) is None
+    camera.forget()
+    assert camera.step(hills) is None
+
+
+def test_the_guess_that_was_right_of_late_is_taken() -> None:
+    passed, followed = Motion(), Motion()
+    shakes = np.random.default_rng(0).normal(0, 30, (30, 2)).tolist()
+    for dx, dy in shakes:
+        passed.expected_step((dx, dy), 5)
+        passed.observe(dx, dy)  # goes with the scene
+        followed.expected_step((dx, dy), 5)
+        followed.observe(1, 0)  # stays in the picture
+    assert passed.expected_step((40, -20), 5) == pytest.approx((40, -20), abs=1)
+    assert followed.expected_step((40, -20), 5) == pytest.approx((1, 0), abs=0.2)
+
+
+def test_a_camera_that_hardly_moves_is_not_asked_for_its_opinion() -> None:
+    assert Motion().expected_step((3, 2), tolerance=5) == (0, 0)
+    assert Motion().expected_step((6, 2), tolerance=5) == (6, 2)
+
+
+def found_in_a_shaken_picture(motion: float) -> float:
+    """Share of 20 frames with the target, which the camera jerks out of its search region."""
+    scene, rng = landscape(1500, 1200), np.random.default_rng(3)
+    online = dataclasses.replace(ONLINE, motion=motion)
+    tracker = SiameseTracker(
+        ScriptedNetwork(see_green, spec=dataclasses.replace(SPEC, online=online))
+    )
+    found = []
+    for n in range(21):
+        x, y = 500 + rng.uniform(-55, 55), 500 + rng.uniform(-35, 35)  # the region reaches 48
+        frame = view(scene, x, y, 640, 480)
+        box: Box = (300 + 500 - x, 220 + 500 - y, 24.0, 24.0)
+        cv2.rectangle(frame, [round(v) for v in box], (0, 255, 0), cv2.FILLED)
+        if n == 0:
+            tracker.init(frame, box)
+        else:
+            result = tracker.update(frame)
+            found.append(result.state is not State.LOST and float(iou(result.box, box)) > 0.5)
+    return float(np.mean(found))
+
+
+def test_a_target_in_a_shaken_picture_is_followed() -> None:
+    assert found_in_a_shaken_picture(motion=1.0) == 1
+    assert found_in_a_shaken_picture(motion=0.0) < 0.7  # which leaves the camera out as well
+
+
+def test_calm_and_lost_targets_do_not_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    step = Camera.step
+    monkeypatch.setattr(Camera, "step", lambda self, image: (asked.append(1), step(self, image))[1])
+    scene = landscape(640, 480)
+    network = ScriptedNetwork(see_green, spec=dataclasses.replace(SPEC, online=ONLINE))
+    session = Session(network)
+
+    def frame(there: bool) -> np.ndarray:
+        picture = scene.copy()
+        if there:
+            cv2.rectangle(picture, (300, 220, 24, 24), (0, 255, 0), cv2.FILLED)
+        return picture
+
+    number = session.add(frame(there=True), (300, 220, 24, 24))
+    for _ in range(30):
+        session.update(frame(there=True))
+    assert 1 <= len(asked) < 30  # until it is known to be calm
+    before = len(asked)
+    session.update(frame(there=True))
+    assert len(asked) == before
+    for _ in range(10):
+        result = session.update(frame(there=False))[number]
+    assert result.state is State.LOST
+    before = len(asked)
+    session.update(frame(there=False))
+    assert len(asked) == before
