@@ -14,6 +14,7 @@ OVERLAP = 0.3  # of the search side, about that of a target: at the rim of one i
 COARSE_OVERLAP = 0.2  # in a coarse region it is smaller
 NEAR = 16  # frames in each of which the last position is looked at; later in every second one
 TILES_BETWEEN = 2  # coarse regions from one of the usual scale to the next, after one round beside
+MOST_IN_A_ROW = 64  # coarse regions: for a tiny target there would be ten thousands of them
 FARTHEST = 16  # steps: the walk at the usual scale goes no farther, to come round again
 
 
@@ -59,7 +60,8 @@ class Rescan:
 
     def _tiles(self, width: int, height: int) -> list[Region]:
         """Coarse regions that cover the frame, nearest to the last position first."""
-        side = min(self._home.side * COARSE, 2.0 * max(width, height))
+        longer = max(width, height)
+        side = min(max(self._home.side * COARSE, longer / MOST_IN_A_ROW), 2.0 * longer)
         step = side * (1 - COARSE_OVERLAP)
         return self._nearest_first(_places(width, side, step), _places(height, side, step), side)
 

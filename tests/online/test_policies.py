@@ -25,7 +25,7 @@ from tracker.box_policy import (
 from tracker.crop import Region
 from tracker.memory import RIVALS, Memory
 from tracker.presence import MOST_EXCUSED, Evidence, Presence
-from tracker.redetection import CROPS_A_FRAME, FARTHEST, NEAR, Rescan
+from tracker.redetection import CROPS_A_FRAME, FARTHEST, MOST_IN_A_ROW, NEAR, Rescan
 from tracker.results import State
 from tracker.runtime import SearchOutput
 from tracker.scale_policy import decide as decide_scale
@@ -137,7 +137,8 @@ def seen(score: float, similarity: float | None = None, rival: float = -1.0) -> 
         ([seen(s) for s in (0.1, 0.1, 0.1, 0.3, 0.55, 0.6)], [U, U, L, L, L, T]),  # hysteresis
         ([seen(0.9), seen(0.01), seen(0.15)], [T, U, L]),  # gone counts twice
         ([Evidence(0.9, sharpness=0.3), Evidence(0.9, sharpness=0.5)], [U, T]),  # a flat response
-        ([Evidence(0.9, visible=0.3)] * 3 + [Evidence(0.9, visible=0.6)], [U, U, L, T]),  # leaves
+        ([Evidence(0.9, visible=0.3)] * 4 + [Evidence(0.9, visible=0.6)], [U, U, L, L, T]),
+        ([seen(s) for s in (0.1, 0.1, 0.1, 0.9, 0.1, 0.1, 0.1)], [U, U, L, T, U, U, L]),  # anew
         ([seen(0.9, 0.9)] + [seen(0.9, 0.6)] * 3 + [seen(0.9, 0.7)], [T, U, U, L, T]),  # unusual
         ([seen(0.9, 0.9)] + [seen(0.9, 0.7)] * 3, [T, T, T, T]),
         ([seen(0.9, 0.1)] * 3 + [seen(0.9, 0.6), seen(0.9, 0.7)], [U, U, L, L, T]),  # another
@@ -191,6 +192,14 @@ def test_colours_excuse_a_low_score_for_some_frames_only() -> None:
     assert presence.update(faint) is State.UNCERTAIN, "what is found again is excused anew"
 
 
+def test_what_scores_well_in_between_is_excused_anew() -> None:
+    presence = Presence(dataclasses.replace(POLICY, doubt=0.4, patience=2))
+    faint = seen(0.3, 0.9)._replace(coloured=True)
+    for _ in range(3):
+        assert {presence.update(faint) for _ in range(MOST_EXCUSED)} == {State.UNCERTAIN}
+        assert presence.update(seen(0.9, 0.9)) is State.TRACKING
+
+
 @pytest.mark.parametrize("size", [(640, 480), (1920, 1080), (100, 2000), (64, 48)])
 @pytest.mark.parametrize("home", [(100, 100, 80), (10, 10, 300), (600, 400, 900)])
 def test_a_rescan_sees_every_place_of_the_frame(
@@ -228,7 +237,9 @@ def test_the_walk_at_the_usual_scale_ends_somewhere() -> None:
     """A frame in which a tiny target is lost must not wait for a list of 50,000 places."""
     home = Region(2000.0, 1000.0, 17.0)
     rescan = Rescan(home, 3840, 2160)
-    usual = {r for _ in range(8000) for r in rescan.next() if r.side == home.side}
+    walk = {r for _ in range(8000) for r in rescan.next()}
+    usual = {r for r in walk if r.side == home.side}
+    assert len(walk - usual) < MOST_IN_A_ROW**2
     assert 900 < len(usual) <= (2 * FARTHEST + 1) ** 2 + 9
 
 
@@ -298,6 +309,14 @@ def test_memory_keeps_rivals_but_not_the_target_itself() -> None:
     memory.remember_rivals([unit(1.0), unit(0.1)], target=unit(0.2))
     assert memory.rival_similarity(unit(1.0)) == pytest.approx(1)
     assert memory.rival_similarity(unit(0.1)) < 0.9, "nearer to the exemplar than the target was"
+
+
+def test_a_rival_that_is_seen_again_and_again_displaces_no_other() -> None:
+    memory = Memory(unit(0.0))
+    memory.remember_rivals([unit(1.5)], target=unit(0.2))
+    for number in range(2 * RIVALS):
+        memory.remember_rivals([unit(0.8 + 0.001 * (number % 2))], target=unit(0.2))
+    assert memory.rival_similarity(unit(1.5)) == pytest.approx(1)
 
 
 def test_siamfc_searches_three_scales() -> None:
