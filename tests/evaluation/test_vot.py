@@ -157,6 +157,17 @@ def test_resets_by_hand():
     assert score.reliability == pytest.approx(math.exp(-30 / 40))
 
 
+def test_long_clips_weigh_more_in_the_means_over_resets():
+    short, long = np.full(20, TRACKED), np.full(60, TRACKED)
+    short[0] = INITIALISED
+    long[[0, 25, 45]], long[[20, 40]], long[21:25] = INITIALISED, FAILED, SKIPPED
+    runs = [vot.ResetRun(np.full(20, 0.5), short), vot.ResetRun(np.full(60, 0.8), long)]
+    score = vot.summarise_resets(runs, low=5, high=12)
+    assert score.accuracy == pytest.approx((20 * 0.5 + 60 * 0.8) / 80)
+    assert score.failures == pytest.approx((20 * 0 + 60 * 2) / 80)
+    assert score.reliability == pytest.approx(math.exp(-30 * 1.5 / 40))
+
+
 def test_reset_eao_by_loops():
     run = reset_example()
     first, second = run.overlaps[0:20], run.overlaps[25:40]

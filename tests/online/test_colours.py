@@ -154,3 +154,15 @@ def test_a_model_that_asks_for_no_colours_looks_at_none() -> None:
     tracker = SiameseTracker(ScriptedNetwork(see_green))
     tracker.init(scene(BOX), BOX)
     assert tracker._target is not None and tracker._target.colours is None
+
+
+def test_colours_are_learned_with_every_second_later_exemplar() -> None:
+    presence = dataclasses.replace(LEARNS.presence, return_colour_drop=0.3)
+    network = Recording(see_green, spec=dataclasses.replace(LEARNS, presence=presence))
+    tracker, learned = SiameseTracker(network), []
+    tracker.init(scene(BOX), BOX)
+    assert tracker._target is not None and tracker._target.colours is not None
+    tracker._target.colours.learn = lambda image, box: learned.append(box)  # type: ignore[method-assign]
+    for _ in range(6 * 5):
+        tracker.update(scene(BOX))
+    assert len(network.embedded) == 1 + 6 and len(learned) == 3  # type: ignore[attr-defined]

@@ -8,8 +8,8 @@ import itertools
 import numpy as np
 import pytest
 
-from tests.online.scripted import SPEC, ScriptedNetwork, scene, see_green
-from tracker import SiameseTracker
+from tests.online.scripted import SPEC, ScriptedNetwork, response, scene, see_green
+from tracker import Session, SiameseTracker
 from tracker.exemplar import Exemplar, box_error, taken_back
 from tracker.geometry import iou
 from tracker.results import State
@@ -48,9 +48,10 @@ def test_the_error_of_a_box_is_found_and_taken_back() -> None:
 
 
 def test_a_box_that_was_not_understood_is_hardly_changed() -> None:
-    network = ScriptedNetwork(lambda crop: see_green(np.zeros_like(crop)))
-    error = box_error(network, np.zeros((1, 66, 4), np.float32), scene(BOX), BOX, (90, 90, 90))
-    assert np.abs(error[:2]).max() <= 0.15 and np.abs(error[2:]).max() <= 0.3
+    for corners in ((96, 96, 160, 160), (0, 0, 256, 256), (200, 200, 256, 256)):
+        network = ScriptedNetwork(lambda _crop, corners=corners: response(0.01, corners))
+        error = box_error(network, np.zeros((1, 66, 4), np.float32), scene(BOX), BOX, (90, 90, 90))
+        assert np.abs(error[:2]).max() <= 0.15 and np.abs(error[2:]).max() <= 0.3
 
 
 def test_later_exemplars_do_not_add_error_to_error() -> None:
@@ -130,3 +131,21 @@ def test_a_lost_target_is_compared_with_its_first_exemplar_alone() -> None:
     assert exemplar.embedding is first
     exemplar.choose(lost=False)
     assert exemplar.embedding is blended
+
+
+def test_the_targets_of_a_batch_are_searched_with_their_latest_exemplars() -> None:
+    asked = []
+
+    class Asked(Recording):
+        def search(self, embedding, crops):  # type: ignore[no-untyped-def]
+            asked.append(embedding.copy())
+            return super().search(embedding, crops)
+
+    session = Session(Asked(see_green, spec=LEARNS))
+    for _ in range(2):
+        session.add(scene(BOX), BOX)
+    for _ in range(3 * 5):
+        wanted = [target.exemplar.embedding for target in session._targets.values()]
+        session.update(scene(BOX))
+        assert np.array_equal(asked[-1], np.concatenate(wanted))
+    assert asked[-1].min() > asked[2].max()

@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.online.scripted import ScriptedNetwork, both, scene, see_both
+from tests.online.scripted import SPEC, ScriptedNetwork, both, response, scene, see_both
 from tracker import Session, SiameseTracker, State
+from tracker.box_policy import Candidate
+from tracker.crop import Region
 from tracker.geometry import iou
-from tracker.look_alikes import LIKELY
+from tracker.look_alikes import LIKELY, Look, unless_exchanged
+from tracker.results import Box
 
 Place = tuple[float, float]
 START = (300.0, 200.0, 50.0, 40.0)
@@ -76,3 +79,65 @@ def test_each_of_several_targets_stays_where_it_is() -> None:
         results = session.update(image)
         assert float(iou(results[first].box, START)) > 0.8
         assert float(iou(results[second].box, (*other, 50.0, 40.0))) > 0.8
+
+
+def look(*things: tuple[Box, float]) -> Look:
+    """A look at the first 256 x 256 pixels of the frame, where things have that score."""
+    output = response(0.001, (0, 0, 1, 1))
+    assert output.boxes is not None
+    for (x, y, w, h), score in things:
+        row, column = int((y + h / 2) // 16), int((x + w / 2) // 16)
+        output.score[0, row, column] = score
+        output.boxes[0, :, row, column] = x, y, x + w, y + h
+    return Look(output, 0, Region(128, 128, 256))
+
+
+def square(x: float, side: float = 40.0) -> Box:
+    return x, 108.0, side, side
+
+
+HERE, THERE = square(108.0), square(158.0)
+
+
+def chosen(before: Look, now: Look, candidate: Box, last: Box = HERE) -> Box:
+    return unless_exchanged(SPEC, before, now, last, Candidate(candidate, 0.9, 1.0)).box
+
+
+def test_of_two_things_in_its_place_the_likelier_one_stays() -> None:
+    now = look((square(100.0), 0.6), (square(124.0), 0.8), (THERE, 0.9))
+    assert chosen(look((HERE, 0.9), (THERE, 0.6)), now, THERE) == pytest.approx(square(124.0))
+
+
+def test_what_was_only_likely_to_be_there_before_is_a_look_alike_too() -> None:
+    before = look((HERE, 0.9), (THERE, SPEC.presence.doubt + 0.01))
+    assert chosen(before, look((HERE, 0.6), (THERE, 0.9)), THERE) == pytest.approx(HERE)
+
+
+def test_a_look_alike_elsewhere_says_nothing_of_a_leap() -> None:
+    before = look((HERE, 0.9), (THERE, 0.6))
+    assert chosen(before, look((HERE, 0.6)), square(50.0)) == square(50.0)
+
+
+def test_a_step_on_which_it_overlaps_itself_is_no_leap() -> None:
+    before, candidate = look((HERE, 0.9), (square(140.0), 0.6)), square(122.0)
+    assert chosen(before, look((HERE, 0.6)), candidate) == candidate
+
+
+def test_what_is_rather_where_the_look_alike_was_does_not_stay() -> None:
+    last, there, between, candidate = (square(88.0 + step, 80.0) for step in (0, 50, 30, 60))
+    before, now = look((last, 0.9), (there, 0.6)), look((between, 0.6))
+    assert chosen(before, now, candidate, last) == candidate
+
+
+def test_a_leap_is_long_for_the_side_along_which_it_goes() -> None:
+    """A person leaps to the one beside with a step that is short for a height."""
+    last, beside = (100.0, 58.0, 24.0, 140.0), (133.0, 58.0, 24.0, 140.0)
+    before, now = look((last, 0.9), (beside, 0.6)), look((last, 0.6), (beside, 0.9))
+    assert chosen(before, now, beside, last) == pytest.approx(last)
+
+
+def test_the_size_of_what_stays_is_smoothed() -> None:
+    small = square(112.0, 32.0)
+    now = look((small, 0.6), (THERE, 0.9))
+    found = chosen(look((HERE, 0.9), (THERE, 0.6)), now, THERE)
+    assert 32 < found[2] < 40 and found[0] + found[2] / 2 == pytest.approx(128)

@@ -67,13 +67,13 @@ def test_a_lost_target_is_found_wherever_it_returns(place: tuple[float, float]) 
 def test_a_target_lost_for_long_may_come_back_in_any_size() -> None:
     """What it was thought to look like at the end may have been a mistake."""
     tracker, _ = green_tracker()
-    start, back = (300.0, 200.0, 50.0, 40.0), (280.0, 150.0, 140.0, 100.0)
+    start, back = (300.0, 200.0, 50.0, 40.0), (245.0, 145.0, 160.0, 150.0)
     tracker.init(scene(start), start)
     for shown in [start] * 10 + [None] * 10:
         tracker.update(scene(shown))
-    shortly_after = [tracker.update(scene(back)).state for _ in range(20)]
+    shortly_after = [tracker.update(scene(back)).state for _ in range(80)]
     assert set(shortly_after) == {State.LOST}
-    long_after = [tracker.update(scene(back)).state for _ in range(110)]
+    long_after = [tracker.update(scene(back)).state for _ in range(30)]
     assert long_after[-1] is State.TRACKING
     assert float(iou(tracker.update(scene(back)).box, back)) > 0.7
 
@@ -184,6 +184,28 @@ def left(
     for shown in [start] * 5 + [None] * frames:
         tracker.update(scene(shown))
     return tracker
+
+
+def test_how_long_it_is_lost_is_counted_from_the_last_time_it_was_seen() -> None:
+    start, large = (300.0, 200.0, 50.0, 40.0), (270.0, 170.0, 120.0, 96.0)
+    tracker = left(ScriptedNetwork(see_green), start, frames=20)
+    states = [tracker.update(scene(start)).state for _ in range(6)]
+    assert states[-1] is State.TRACKING
+    for _ in range(15):
+        tracker.update(scene(None))
+    assert {tracker.update(scene(large)).state for _ in range(10)} == {State.LOST}
+
+
+def test_a_target_lost_again_is_looked_for_where_it_was_last_seen() -> None:
+    session = Session(ScriptedNetwork(see_green))
+    places = (300.0, 200.0, 50.0, 40.0), (60.0, 60.0, 50.0, 40.0)
+    number = session.add(scene(places[0]), places[0])
+    for shown in [None] * 20 + [places[1]] * 30 + [None] * 10:
+        session.update(scene(shown))
+    view = session.debug(number)
+    assert view is not None
+    x, y, w, h = view.search_region
+    assert (x + w / 2, y + h / 2) == pytest.approx((85, 80), abs=5)
 
 
 def test_what_several_regions_show_is_looked_at_once() -> None:
@@ -320,6 +342,75 @@ def test_a_session_follows_each_target_and_loses_only_the_one_that_left() -> Non
     assert session.add(both, right) not in (first, second)
     with pytest.raises(KeyError):
         session.remove(second)
+
+
+def several(*boxes: tuple[int, int, int, int]) -> np.ndarray:
+    image = scene(None)
+    for x, y, w, h in boxes:
+        image[y : y + h, x : x + w] = (40, 220, 40)
+    return image
+
+
+@pytest.mark.parametrize("leaves_first", [False, True])
+def test_of_several_targets_the_lost_one_is_found_where_it_returns(leaves_first: bool) -> None:
+    session = Session(ScriptedNetwork(see_green))
+    stays, leaves, back = (80, 200, 40, 40), (500, 200, 40, 40), (420, 60, 40, 40)
+    starts, ends = [stays, leaves], [stays, back]
+    if leaves_first:
+        starts, ends = starts[::-1], ends[::-1]
+    for box in starts:
+        session.add(several(*starts), box)
+    for shown in [several(*starts)] * 5 + [several(stays)] * 4 + [several(*ends)] * 12:
+        results = session.update(shown)
+    for result, box in zip(results.values(), ends, strict=True):
+        assert result.state is State.TRACKING and float(iou(result.box, box)) > 0.8
+
+
+def test_lost_targets_that_return_in_one_frame_are_told_apart() -> None:
+    session = Session(ScriptedNetwork(see_green))
+    starts, ends = [(80, 200, 40, 40), (480, 200, 90, 36)], [(99, 185, 40, 40), (455, 212, 90, 36)]
+    for box in starts:
+        session.add(several(*starts), box)
+    for shown in [several(*starts)] * 5 + [several()] * 6 + [several(*ends)]:
+        results = session.update(shown)
+    for result, box in zip(results.values(), ends, strict=True):
+        assert result.state is State.TRACKING and float(iou(result.box, box)) > 0.8
+
+
+def test_one_thing_that_turns_up_is_not_two_lost_targets() -> None:
+    session, box = Session(ScriptedNetwork(see_green)), (300, 200, 50, 40)
+    for _ in range(2):
+        session.add(several(box), box)
+    for shown in [several(box)] * 5 + [several()] * 6 + [several(box)] * 5:
+        results = session.update(shown)
+    assert [r.state for r in results.values()] == [State.TRACKING, State.LOST]
+
+
+def test_each_target_of_siamfc_is_sought_with_its_own_exemplar_in_its_own_crops() -> None:
+    class Coloured(ResponseNetwork):
+        """Compares colours: an exemplar is the one in its middle."""
+
+        def embed(self, crops, boxes):  # type: ignore[no-untyped-def]
+            return crops[:, 63:64, 63:64].astype(np.float32), None
+
+        def search(self, embedding, crops):  # type: ignore[no-untyped-def]
+            maps = np.full((len(crops), 17, 17), -6, np.float32)
+            for answer, crop in zip(maps, crops, strict=True):
+                ys, xs = np.nonzero((crop == embedding[0]).all(2))
+                if len(xs):
+                    answer[round((ys.mean() - 127) / 8 + 8), round((xs.mean() - 127) / 8 + 8)] = 4
+            return SearchOutput(maps)
+
+    session = Session(Coloured(see_green))
+    for step in range(12):
+        green, red = (100 + 5 * step, 100, 60, 60), (400 - 5 * step, 300, 60, 60)
+        image = several(green)
+        image[red[1] : red[1] + 60, red[0] : red[0] + 60] = (40, 40, 220)
+        if step == 0:
+            numbers = [session.add(image, box) for box in (green, red)]
+        results = session.update(image)
+    for number, box in zip(numbers, (green, red), strict=True):
+        assert float(iou(results[number].box, box)) > 0.6
 
 
 def test_a_session_tells_what_it_looked_at() -> None:

@@ -96,6 +96,7 @@ BOXES = [
     ([0, 0, 4, 4], [0, 0, 4, 4], 1.0),
     ([0, 0, 2, 2], [1, 1, 3, 3], 1 / 7 - 2 / 9),  # overlap 1, union 7, hull 9
     ([0, 0, 1, 1], [3, 0, 4, 1], 0 - 2 / 4),  # apart: hull 4, union 2
+    ([0, 0, 1, 1], [3, 3, 4, 4], 0 - 14 / 16),  # apart on both axes: no overlap of -2 times -2
     ([0, 0, 4, 2], [1, 0, 2, 2], 2 / 8),  # inside: the hull is the union
 ]
 
