@@ -105,3 +105,25 @@ def test_found_again_needs_the_right_place():
 def test_presence_without_absence_has_no_share():
     p = longterm.presence(np.array([BOX] * 3), ["tracking"] * 3, np.array([BOX] * 3))
     assert math.isnan(p.said_when_gone) and p.said_when_there == 0 and math.isnan(p.median_delay)
+
+
+def test_what_left_again_unnoticed_was_not_found():
+    truth = np.array([BOX, GONE, BOX, BOX, GONE, BOX])
+    states = ["tracking", "lost", "lost", "lost", "lost", "tracking"]
+    p = longterm.presence(np.array([BOX] * 6), states, truth)
+    assert (p.returns, p.delays) == (2, (0,))
+
+
+def test_thresholds_lie_at_equal_counts_of_scores():
+    scores = np.concatenate([np.arange(100.0), [math.nan] * 5])
+    thresholds = longterm.score_thresholds(scores, resolution=12)
+    # ranks 10, 18.9, 27.8, ..., 90 of 0..99, rounded
+    middle = [89.0, 80, 71, 62, 53, 45, 36, 27, 18, 9]
+    assert thresholds.tolist() == [math.inf, *middle, -math.inf]
+
+
+def test_a_clip_whose_target_never_shows_again_has_no_recall():
+    seen = track([BOX] * 3, [1.0] * 3, [BOX] * 3)
+    gone = track([BOX] * 3, [1.0] * 3, [BOX, GONE, GONE])
+    score = longterm.long_term_score([seen, gone])
+    assert (score.precision, score.recall) == (0.5, 0.5)

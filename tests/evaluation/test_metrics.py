@@ -155,3 +155,10 @@ def test_got10k_clips_as_the_toolkit_does():
     # left of the picture: the corner moves in, the width stays (it is no intersection)
     clipped = got10k.clip_to_picture(np.array([[-5.0, -5, 10, 20], [95, 95, 10, 10]]), (100, 100))
     np.testing.assert_allclose(clipped, [[0, 0, 10, 20], [95, 95, 5, 5]])
+
+
+def test_got10k_clips_both_boxes_to_a_picture_that_is_wider_than_high():
+    truth = np.array([[0.0, 0, 10, 10], [150, 80, 60, 40]])
+    boxes = np.array([[0.0, 0, 10, 10], [150, 80, 90, 30]])
+    # within 200 x 100 pixels both are 50 x 20
+    assert got10k.frame_overlaps(boxes, truth, (200, 100)).tolist() == [1.0]

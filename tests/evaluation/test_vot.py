@@ -39,6 +39,16 @@ def test_anchors_move_to_frames_with_truth():
     assert vot.place_anchors(truth) == [Anchor(0, False), Anchor(55, False), Anchor(97, True)]
 
 
+def test_anchors_that_meet_are_one_and_those_without_a_way_are_none():
+    truth = still(201)
+    truth[120:] = np.nan
+    # 150 and 200 both move back to 119
+    forward = [Anchor(0, False), Anchor(50, False), Anchor(100, False)]
+    assert vot.place_anchors(truth) == [*forward, Anchor(119, True)]
+    truth[1:] = np.nan  # 200 moves back to 0, where its way ends
+    assert vot.place_anchors(truth) == [Anchor(0, False)]
+
+
 def test_anchor_values_of_files():
     assert vot.anchors_from_values([1, 0, -1, 1]) == [
         Anchor(0, False), Anchor(3, False), Anchor(2, True),
@@ -133,6 +143,11 @@ def test_overlaps_are_clipped_to_the_picture():
     assert vot.bounded_overlaps(box, truth, (100, 100))[0] == pytest.approx(1)
     outside = vot.bounded_overlaps(np.array([[-30.0, 0, 10, 10]]), truth, (100, 100))
     assert outside[0] == 0
+
+
+def test_overlaps_are_clipped_to_a_picture_that_is_wider_than_high():
+    truth, box = np.array([[150.0, 80, 100, 40]]), np.array([[150.0, 80, 50, 20]])
+    assert vot.bounded_overlaps(box, truth, (200, 100))[0] == pytest.approx(1)
 
 
 def reset_example() -> vot.ResetRun:

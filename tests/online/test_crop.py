@@ -45,6 +45,9 @@ def test_shrinking_keeps_pixel_areas_in_place(factor: float) -> None:
     expected = x0 + (np.arange(size) + 0.5) * factor - 0.5
     inside = (expected > 2) & (expected < 247)
     assert np.abs(crop[size // 2, inside, 0] - expected[inside]).max() <= 1.0
+    expected += region.cy - region.cx
+    inside = (expected > 2) & (expected < 217)
+    assert np.abs(crop[inside, size // 2, 1] - expected[inside]).max() <= 1.0
 
 
 def test_shrinking_averages_instead_of_skipping() -> None:
@@ -59,6 +62,13 @@ def test_outside_of_the_frame_is_filled() -> None:
     crop = cut(image, Region(0, 0, 40), 40, FILL)
     assert np.array_equal(crop[:19, :19], np.broadcast_to(np.uint8(FILL), (19, 19, 3)))
     assert (crop[21:, 21:] == 200).all()
+
+
+@pytest.mark.parametrize("place", [(-900, 20), (900, 20), (20, -900), (20, 900), (900, 900)])
+@pytest.mark.parametrize("side", [16, 40.5, 640])
+def test_a_region_beside_the_frame_shows_none_of_it(place: tuple[int, int], side: float) -> None:
+    crop = cut(np.full((50, 60, 3), 200, np.uint8), Region(*map(float, place), side), 16, FILL)
+    assert (crop == np.uint8(FILL)).all()
 
 
 @settings(max_examples=200, deadline=None)

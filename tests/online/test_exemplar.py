@@ -11,7 +11,7 @@ import pytest
 from tests.online.scripted import SPEC, ScriptedNetwork, response, scene, see_green
 from tracker import Session, SiameseTracker
 from tracker.exemplar import Exemplar, box_error, taken_back
-from tracker.geometry import iou
+from tracker.geometry import context_side, iou
 from tracker.results import State
 from tracker.runtime import SearchOutput
 from tracker.spec import BoxPolicy
@@ -45,6 +45,32 @@ def test_the_error_of_a_box_is_found_and_taken_back() -> None:
     assert error[2:] == pytest.approx((-np.log(1.2), -np.log(0.9)), abs=0.03)
     found = (BOX[0] - 6 + 4 / 1.55, BOX[1] + 2, 72.0, 36.0)
     assert float(iou(taken_back(found, error), BOX)) > 0.93
+
+
+def test_only_the_cell_of_the_targets_middle_is_asked_and_one_failure_outvoted() -> None:
+    failing = iter([False, True] + [False] * 3)
+
+    def see_high(crop: np.ndarray) -> SearchOutput:  # a tenth of its height too high
+        output = see_green(crop)
+        x1, y1, x2, y2 = (float(v) for v in output.boxes[0, :, 0, 0])
+        up, row, column = (y2 - y1) / 10, int((y1 + y2) // 32), int((x1 + x2) // 32)
+        output.boxes[:] = np.float32([0, 0, 9, 9])[:, None, None]
+        if not next(failing):
+            output.boxes[0, :, row, column] = x1, y1 - up, x2, y2 - up
+        return output
+
+    network, (x, y, w, h) = ScriptedNetwork(see_high), BOX
+    error = box_error(network, np.zeros((1, 66, 4), np.float32), scene(BOX), BOX, (90, 90, 90))
+    assert error == pytest.approx((0, 0.1, 0, 0), abs=0.02)
+    assert taken_back((x, y - h / 10, w, h), error) == pytest.approx(BOX, abs=1)
+
+
+def test_an_exemplar_says_where_in_its_crop_the_target_is() -> None:
+    network = Recording(see_green, spec=LEARNS)
+    Exemplar(network, scene(BOX), BOX, (90, 90, 90))
+    w, h = (side * 128 / context_side(*BOX[2:]) for side in BOX[2:])
+    expected = (64 - w / 2, 64 - h / 2, 64 + w / 2, 64 + h / 2)
+    assert network.embedded[0] == pytest.approx(expected, abs=0.01)  # type: ignore[attr-defined]
 
 
 def test_a_box_that_was_not_understood_is_hardly_changed() -> None:

@@ -15,6 +15,7 @@ from tests.online.scripted import SIAMFC, SPEC, response
 from tracker.box_policy import (
     cosine_window,
     decide,
+    followed,
     peaks,
     pooled_identity,
     rivals,
@@ -54,6 +55,25 @@ def test_the_size_moves_by_rate_times_score_and_the_middle_follows_at_once() -> 
     x, y, w, h = found.box
     assert (w, h) == pytest.approx((64 + 0.4 * (100 - 64), 64))
     assert (x + w / 2, y + h / 2) == pytest.approx((150, 132))
+
+
+def test_a_peak_is_followed_as_a_decision_is() -> None:
+    online = BoxPolicy(window=0.0, penalty=0.1, size_rate=0.5)
+    spec = dataclasses.replace(SPEC, online=online)
+    region, last = Region(128, 128, 256), (96.0, 96.0, 64.0, 64.0)
+    output = response(0.8, (100, 100, 200, 164))
+    (peak,) = peaks(spec, output, 0, region, 0.5)
+    found = decide(spec, output, 0, region, last)
+    assert peak.box == pytest.approx((100, 100, 100, 64))
+    assert followed(spec, peak, last) == pytest.approx(found.box)
+
+
+def test_a_size_never_overshoots_what_is_seen() -> None:
+    spec = dataclasses.replace(SPEC, online=BoxPolicy(window=0.0, penalty=0.0, size_rate=4.0))
+    found = decide(
+        spec, response(0.8, (100, 100, 200, 164)), 0, Region(128, 128, 256), (96, 96, 64, 64)
+    )
+    assert found.box == pytest.approx((100, 100, 100, 64))
 
 
 def test_the_window_prefers_the_middle_and_the_score_stays_raw() -> None:
@@ -223,6 +243,14 @@ def test_beside_the_last_position_is_searched_at_the_usual_scale() -> None:
     assert {(round(x, 6), round(y, 6)) for x, y in places} == {
         (x, y) for x in (-0.7, 0.0, 0.7) for y in (-0.7, 0.0, 0.7)
     }
+
+
+def test_a_rescan_begins_around_the_last_position_and_goes_outwards() -> None:
+    home = Region(1500.0, 200.0, 100.0)
+    rescan = Rescan(home, 1920, 1080)
+    coarse = [r for _ in range(60) for r in rescan.next() if r.side == 2 * home.side]
+    away = [math.hypot(r.cx - home.cx, r.cy - home.cy) for r in coarse]
+    assert away[0] == 0 and away == sorted(away) and away[-1] > 3 * home.side
 
 
 def test_all_of_a_frame_is_searched_at_the_usual_scale_within_six_seconds() -> None:

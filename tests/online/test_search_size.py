@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.online.scripted import SPEC, ScriptedNetwork, response, scene, see_green
 from tests.online.test_reference_decision import some_output
 from tracker import Session, SiameseTracker, State
-from tracker.box_policy import decide, search_region, search_size
+from tracker.box_policy import decide, search_region, search_size, smallest_will_do
 from tracker.geometry import context_side, iou
 from tracker.runtime import SearchOutput
 
@@ -70,6 +70,31 @@ def test_while_it_is_not_sure_the_whole_region_is_searched() -> None:
     back = [tracker.update(scene(START)).state for _ in range(3)]
     assert back[-1] is State.TRACKING
     assert network.sizes[-1] == 256  # nothing is known of how it moves now
+
+
+def test_what_is_doubted_where_it_was_expected_is_searched_in_a_whole_crop() -> None:
+    tracker, network = narrowing()
+    tracker.init(scene(START), START)
+    for _ in range(40):
+        tracker.update(scene(START))
+
+    def see_faintly(crop: np.ndarray) -> SearchOutput:
+        return see_green(crop)._replace(score=see_green(crop).score * np.float32(0.4))
+
+    network.see = see_faintly
+    assert [tracker.update(scene(START)).state for _ in range(2)] == [State.UNCERTAIN] * 2
+    assert network.sizes[-2:] == [160, 256]
+
+
+@pytest.mark.parametrize("narrow", [64, 160, 176, 256])
+def test_a_target_may_wait_only_where_the_smallest_crop_will_do(narrow: int) -> None:
+    spec = dataclasses.replace(SPEC, online=dataclasses.replace(SPEC.online, narrow=narrow))
+    smallest = {64: 64, 160: 160, 176: 192, 256: None}[narrow]
+    for miss in np.linspace(0, 60, 121):
+        for side in (20.0, 50.0, 90.0):
+            box = (100.0, 100.0, side, side / 4)
+            size = search_size(spec, box, float(miss))
+            assert smallest_will_do(spec, box, float(miss)) == (size == smallest)
 
 
 def test_several_targets_are_a_batch_for_each_size() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 
 import numpy as np
 import pytest
@@ -208,6 +209,32 @@ def test_a_target_lost_again_is_looked_for_where_it_was_last_seen() -> None:
     assert (x + w / 2, y + h / 2) == pytest.approx((85, 80), abs=5)
 
 
+def test_a_lost_target_is_looked_for_at_its_usual_size() -> None:
+    """What misled the tracker at the end may have been of any size."""
+    session, box = Session(ScriptedNetwork(see_green)), (300.0, 200.0, 50.0, 40.0)
+    number, sides = session.add(scene(box), box), []
+    session.network.see = lambda crop: (  # type: ignore[attr-defined]
+        see_green(crop) if len(sides) < 10 else response(0.2, (0, 0, 250, 250), 0.9)
+    )
+    for _ in range(16):
+        session.update(scene(box))
+        view = session.debug(number)
+        assert view is not None
+        sides.append(view.search_region[2])
+    assert max(sides) > 1.3 * sides[0]
+    assert sides[-1] == pytest.approx(sides[0], rel=0.03)
+
+
+def test_a_lost_target_is_looked_for_in_all_of_a_frame_that_grew() -> None:
+    start, back = (40.0, 30.0, 30.0, 24.0), (1700.0, 900.0, 30.0, 24.0)
+    tracker = SiameseTracker(ScriptedNetwork(see_green))
+    tracker.init(scene(start, 160, 120), start)
+    for shown in [start] * 5 + [None] * 10:
+        tracker.update(scene(shown, 160, 120))
+    states = [tracker.update(scene(back, 1920, 1080)).state for _ in range(200)]
+    assert states[-1] is State.TRACKING
+
+
 def test_what_several_regions_show_is_looked_at_once() -> None:
     def see(crop: np.ndarray) -> SearchOutput:  # the farther away, the weaker and the liker
         answer = see_green(crop)
@@ -411,6 +438,16 @@ def test_each_target_of_siamfc_is_sought_with_its_own_exemplar_in_its_own_crops(
         results = session.update(image)
     for number, box in zip(numbers, (green, red), strict=True):
         assert float(iou(results[number].box, box)) > 0.6
+
+
+def test_the_times_of_its_stages_are_those_of_a_frame() -> None:
+    session, box = Session(ScriptedNetwork(see_green)), (300, 200, 50, 40)
+    session.add(several(box), box)
+    began = time.perf_counter()
+    session.update(several(box))
+    took = time.perf_counter() - began
+    assert min(session.timings[stage] for stage in ("crop", "network", "decide")) > 0
+    assert sum(session.timings.values()) <= took
 
 
 def test_a_session_tells_what_it_looked_at() -> None:

@@ -12,6 +12,7 @@ from tracker import Session, State
 from tracker.geometry import iou
 from tracker.results import Box, TrackResult
 from tracker.spec import ScalePolicy
+from tracker.target import Target
 
 CALM = dataclasses.replace(
     SPEC, online=dataclasses.replace(SPEC.online, narrow=160, motion=1.0, refresh=5)
@@ -126,6 +127,18 @@ def test_no_frame_pays_for_the_exemplars_of_all_targets() -> None:
             latest[number] = session._targets[number].exemplar.sure_frames
     assert max(per_frame) == 2
     assert max(latest.values()) < 25, "all had their turn, which takes fifteen frames"
+
+
+def test_no_exemplar_is_cut_where_nobody_looked(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited, refresh = [], Target.refresh
+
+    def watched(target: Target, network: ScriptedNetwork, image: np.ndarray) -> None:
+        waited.append(target._rested)
+        refresh(target, network, image)
+
+    monkeypatch.setattr(Target, "refresh", watched)
+    followed(ScriptedNetwork(see_green, LEARNS), 7, SETTLED + 20)
+    assert len(waited) > 20 and not any(waited)
 
 
 @pytest.mark.parametrize("count", [1, 5])

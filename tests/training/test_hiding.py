@@ -15,6 +15,7 @@ from tracker.training.hiding import (  # noqa: E402
     elsewhere,
     hide_behind_object,
     hide_behind_pillar,
+    part_of,
     visible_share,
 )
 from tracker.training.objective import LossOptions, make_objective, visibility  # noqa: E402
@@ -51,6 +52,17 @@ def test_an_object_hides_as_much_as_it_says() -> None:
         assert visible == pytest.approx(seen(canvas), abs=0.01)
         shares.append(visible)
     assert min(shares) < 0.125 and max(shares) > 0.5
+
+
+@pytest.mark.parametrize("place", [(30, 150), (180, 20), (170, 160)])
+def test_a_part_is_up_to_half_of_the_target(place: tuple[int, int]) -> None:
+    (x, y), shares = place, []
+    for seed in range(60):
+        a, b, c, d = part_of(np.array([x, y, x + 40, y + 60]), 224, np.random.default_rng(seed))
+        assert min(a, b) >= 0 and max(c, d) <= 224
+        w, h = min(c, x + 40) - max(a, x), min(d, y + 60) - max(b, y)
+        shares.append(max(w, 0) * max(h, 0) / (40 * 60))
+    assert max(shares) <= 0.5 and np.mean(shares) > 0.1
 
 
 def test_a_target_that_leaves_the_crop_counts_as_far_as_it_is_inside() -> None:

@@ -9,6 +9,16 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from tests.training.data import tiny_kestrel, tiny_sampler  # noqa: E402
+from tracker.network.head import box_coverage  # noqa: E402
+from tracker.network.kestrel import pooled_identity  # noqa: E402
+from tracker.network.losses import (  # noqa: E402
+    contrastive_values,
+    corner_iou,
+    focal_loss,
+    hard_negative_bce,
+    info_nce_values,
+    triplet_values,
+)
 from tracker.training.models import make_network  # noqa: E402
 from tracker.training.objective import (  # noqa: E402
     LossOptions,
@@ -52,6 +62,76 @@ def test_an_object_beside_the_target_is_pushed_away() -> None:
         distance = float((anchor[1] - there).norm())
     assert 0 < distance < 1  # else nothing is pushed
     assert float(found) == pytest.approx(0.5 * (1 - distance) ** 2 / 2 / 3, rel=1e-3)
+
+
+def some_batch(network: torch.nn.Module, count: int = 3) -> dict[str, torch.Tensor]:
+    sampler = tiny_sampler(exemplar=network.exemplar_size, search=network.search_size)
+    dataset = PairDataset(sampler, count)
+    return torch.utils.data.default_collate([dataset[i] for i in range(count)])
+
+
+def test_the_loss_is_the_weighted_sum_of_its_parts() -> None:
+    network = tiny_kestrel().eval()
+    weights = {"box": 2.0, "contrastive": 3.0, "triplet": 5.0, "nce": 7.0}
+    with torch.no_grad():
+        parts = make_objective(network, LossOptions(**weights))(some_batch(network))
+    expected = parts["score"] + sum(weight * parts[name] for name, weight in weights.items())
+    assert min(float(parts[name]) for name in weights) > 0
+    assert float(parts["loss"]) == pytest.approx(float(expected))
+
+
+@pytest.mark.parametrize("score", ["bce", "focal"])
+def test_what_the_score_is_asked_for(score: str) -> None:
+    network = tiny_kestrel().eval()
+    batch = some_batch(network)
+    batch["positive"][:] = True
+    objective = make_objective(network, LossOptions(score=score, quality=0.5))
+    with torch.no_grad():
+        found = objective(batch)["score"]
+    seen, truth = objective.seen, batch["search_box"]
+    labels = ellipse_labels(truth, seen.score.shape[-1], network.stride)
+    overlap = corner_iou(seen.boxes.permute(0, 2, 3, 1), truth[:, None, None]).clamp(0.05, 1)
+    if score == "focal":
+        expected = focal_loss(seen.score, labels)
+    else:
+        soft = torch.where(labels > 0, 0.5 + 0.5 * overlap, labels)
+        expected = hard_negative_bce(seen.score, soft)
+    assert float(found) == pytest.approx(float(expected))
+
+
+def test_the_identity_is_told_from_others_and_from_the_false_peak() -> None:
+    """The target of the second pair is half hidden: it says nothing of itself."""
+    network = tiny_kestrel().eval()
+    batch = some_batch(network)
+    batch |= {"positive": torch.tensor([True] * 3), "visible": torch.tensor([1.0, 0.3, 1.0])}
+    objective = make_objective(network, LossOptions())
+    with torch.no_grad():
+        parts, seen = objective(batch), objective.seen
+        embedding, anchor = network.exemplar(batch["exemplar"], batch["exemplar_box"])
+        features = network.search(embedding, batch["search"]).identity
+        box = false_peak(seen.score, seen.boxes, batch["search_box"])
+        false = pooled_identity(features, box_coverage(box, features.shape[-1], network.stride))
+    told, nothing = torch.tensor([1.0, 0.0, 1.0]), torch.zeros(3, dtype=torch.bool)
+    own = contrastive_values(anchor, seen.shown, ~nothing) * told
+    pushed = 0.5 * contrastive_values(anchor, false, nothing)
+    assert float(parts["contrastive"]) == pytest.approx(float((own + pushed).mean()), rel=1e-4)
+    others = torch.cat([seen.shown[None].expand(3, -1, -1), false[:, None]], 1)
+    valid = torch.cat([batch["shown"][None] != batch["track"][:, None], ~nothing[:, None]], 1)
+    for name, values in (("triplet", triplet_values), ("nce", info_nce_values)):
+        expected = (values(anchor, seen.shown, others, valid) * told).mean()
+        assert float(parts[name]) == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_siamfc_learns_that_a_target_is_gone() -> None:
+    network = make_network("siamfc").eval()
+    batch = some_batch(network)
+    batch["positive"][:] = True
+    objective = make_objective(network, LossOptions())
+    with torch.no_grad():
+        whole = objective(batch)["loss"]
+        gone = objective(batch | {"visible": torch.tensor([1.0, 0.05, 1.0])})["loss"]
+        other = objective(batch | {"positive": torch.tensor([True, False, True])})["loss"]
+    assert gone == other != whole
 
 
 def test_boxes_that_are_not_exact_teach_no_box() -> None:

@@ -53,6 +53,29 @@ def test_crop_without_jitter_is_the_online_trackers() -> None:
         )
 
 
+def test_a_crop_is_mirrored_turned_and_moved_to_all_sides() -> None:
+    plain, mirrored = (crop_matrix(BOX, 128, 64, STILL, rng(), flip) for flip in (False, True))
+    np.testing.assert_allclose(plain[:, :2], [[2, 0], [0, 2]])
+    np.testing.assert_allclose(mirrored[:, :2], [[-2, 0], [0, 2]])
+    np.testing.assert_allclose(map_box(mirrored, BOX), map_box(plain, BOX), atol=1e-3)
+    turned = [crop_matrix(BOX, 128, 64, Jitter(0, 0, 0, 15), rng(n), False) for n in range(60)]
+    angles = np.rad2deg([np.arctan2(m[1, 0], m[0, 0]) for m in turned])
+    assert -15 <= angles.min() < -10 and 10 < angles.max() <= 15
+    moved = [crop_matrix(BOX, 128, 64, Jitter(20, 0), rng(n), False) for n in range(60)]
+    offsets = np.array([map_box(m, BOX)[:2] - map_box(plain, BOX)[:2] for m in moved])
+    assert abs(np.corrcoef(offsets.T)[0, 1]) < 0.5, "right and down have nothing to do"
+
+
+def test_what_fills_is_a_square_piece_from_anywhere_in_a_picture() -> None:
+    image = np.zeros((50, 200, 3), np.uint8)
+    image[..., 0], image[..., 1] = np.arange(200)[None], np.arange(50)[:, None]
+    pieces = [square_fill(image, 64, rng(n)).astype(int) for n in range(60)]
+    assert min(p[..., 0].min() for p in pieces) < 20 and max(p[..., 0].max() for p in pieces) > 180
+    for piece in pieces:
+        width, height = np.ptp(piece[..., 0]), np.ptp(piece[..., 1])
+        assert 20 <= width <= 50 and abs(width - height) <= 2
+
+
 @pytest.mark.parametrize("flip", [False, True])
 @pytest.mark.parametrize("seed", range(6))
 def test_map_box_holds_the_turned_ellipse(flip: bool, seed: int) -> None:

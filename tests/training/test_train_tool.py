@@ -361,3 +361,13 @@ def test_sheet(
     status, _ = tool(monkeypatch, capsys, "train", "--data", data, "--show-pairs", "3", path)
     assert status == 0
     assert cv2.imread(str(path)) is not None
+
+
+@pytest.mark.parametrize("option", ["--quality", "--hidden"])
+def test_the_focal_loss_takes_no_scores_in_between(
+    option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ("--toy", "--score-loss", "focal", option, "0.5", "--out", tmp_path / "run")
+    status, said = tool(monkeypatch, capsys, "train", *given)
+    assert status == 2 and "take --score-loss bce" in said
+    assert not (tmp_path / "run" / "checkpoint.pt").exists()

@@ -341,6 +341,11 @@ def run_options(args: argparse.Namespace) -> RunOptions:
     """How the run goes."""
     kestrel = args.network == "kestrel"
     _check_freezing(args, kestrel)
+    if args.score_loss == "focal" and (args.quality or args.hidden):
+        raise UserError(
+            "--quality and --hidden ask for scores between 0 and 1, and the focal loss knows only "
+            "these two: take --score-loss bce, or leave them out"
+        )
     return RunOptions(
         pairs=args.pairs,
         batch=args.batch,
