@@ -14,6 +14,7 @@ import cv2
 import pytest
 from app_calls import BOX, HERE, ROOT, boxes_in, finish, start
 
+import tracker
 from tracker.app import cli, job, video_file
 from tracker.assets import sample_clip
 from tracker.errors import UserError
@@ -340,3 +341,10 @@ def test_the_choice_of_device_is_said_once(clip, tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().err.count("running on") == 1
     cli.run([*arguments, "--results", "b.csv", "--max-frames", "2", "--quiet"])
     assert "running on" not in capsys.readouterr().err
+
+
+def test_the_version_is_said(call, capsys):
+    with pytest.raises(SystemExit) as end:
+        call("--version")
+    assert end.value.code == 0
+    assert capsys.readouterr().out == f"siamtrack {tracker.__version__}\n"

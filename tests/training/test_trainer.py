@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import cv2
@@ -23,48 +20,26 @@ from tests.training.data import (  # noqa: E402
     tiny_source,
     write_clip,
 )
+from tests.training.quick_runs import QUICK, assert_same, losses, stop_after, trainer, weights  # noqa: E402
 from tracker.errors import UserError  # noqa: E402
 from tracker.training import train_cli  # noqa: E402
 from tracker.training.checkpoint import load_checkpoint  # noqa: E402
 from tracker.training.log import read_table  # noqa: E402
 from tracker.training.loop import RunOptions, Trainer  # noqa: E402
-from tracker.training.optimise import OptimOptions  # noqa: E402
 from tracker.training.pair_options import PairOptions  # noqa: E402
 from tracker.training.pairs import PairSampler  # noqa: E402
 from tracker.training.processes import fast_autocast  # noqa: E402
 from tracker.training.record import make_record  # noqa: E402
 
+torch = pytest.importorskip("torch")
+
+
 ROOT = Path(__file__).resolve().parents[2]
-QUICK = RunOptions(
-    pairs=16, batch=2, frozen=6, workers=0, autocast="none", log_every=1, save_every=100,
-    quiet=True, optim=OptimOptions(lr=5e-3, warmup=0.2),
-)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
     torch.set_num_threads(1)
-
-
-def trainer(out: Path, options: RunOptions = QUICK, **more: object) -> Trainer:
-    out.mkdir(exist_ok=True)
-    return Trainer(
-        tiny_kestrel(), tiny_sampler(), options, out, torch.device("cpu"), **more  # type: ignore[arg-type]
-    )  # fmt: skip
-
-
-def losses(out: Path) -> list[str]:
-    return [row["loss"] for row in read_table(out / "log.csv")]
-
-
-def weights(run: Trainer) -> dict[str, torch.Tensor]:
-    kinds = {"model": run.network, "average": run.average.network}
-    return {f"{k}.{n}": v for k, net in kinds.items() for n, v in net.state_dict().items()}
-
-
-def assert_same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None:
-    assert a.keys() == b.keys()
-    assert [n for n in a if not torch.equal(a[n], b[n])] == []
 
 
 # frozen stages come in at half of the run, confusions are mined in rounds of 3 steps,
@@ -96,114 +71,6 @@ def test_resumed_run_equals_unbroken_one(tmp_path: Path, workers: int, options: 
     assert len(losses(tmp_path / "whole")) == 8 // options.log_every
 
 
-def stop_after(run: Trainer, step: int, number: int = signal.SIGTERM) -> None:
-    """Send a signal in the middle of a step."""
-    inner = run._train_step
-
-    def step_and_signal(batch: dict[str, torch.Tensor]) -> None:
-        if run.step == step - 1:
-            os.kill(os.getpid(), number)
-        inner(batch)
-
-    run._train_step = step_and_signal  # type: ignore[method-assign]
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signal_ends_at_a_whole_step(tmp_path: Path, number: int) -> None:
-    before = signal.getsignal(number)
-    run = trainer(tmp_path)
-    stop_after(run, 3, number)
-    assert not run.run()
-    assert signal.getsignal(number) == before
-    content = load_checkpoint(tmp_path / "checkpoint.pt")
-    assert content["step"] == 3
-    again = trainer(tmp_path)
-    assert again.resume(tmp_path / "checkpoint.pt") == []
-    assert_same(weights(run), weights(again))
-
-
-def test_an_error_inside_of_a_step_leaves_the_last_checkpoint(tmp_path: Path) -> None:
-    run = trainer(tmp_path, dataclasses.replace(QUICK, save_every=2))
-
-    def broken(network: torch.nn.Module, step: int) -> None:
-        if step == 3:
-            raise MemoryError
-        del network
-
-    run.average.update = broken  # type: ignore[method-assign]
-    with pytest.raises(MemoryError):
-        run.run()
-    assert load_checkpoint(tmp_path / "checkpoint.pt")["step"] == 2
-
-
-def test_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:
-    run = trainer(tmp_path, dataclasses.replace(QUICK, save_every=1, log_every=1))
-    poison(run, 2)
-    with pytest.raises(UserError, match="not a number any more at step 3"):
-        run.run()
-    content = load_checkpoint(tmp_path / "checkpoint.pt")
-    assert content["step"] == 2
-    assert all(torch.isfinite(v).all() for v in content["model"].values())
-
-
-def poison(run: Trainer, step: int) -> None:
-    """Make the weights no numbers before a step."""
-    inner = run._train_step
-
-    def poisoned(batch: dict[str, torch.Tensor]) -> None:
-        if run.step == step:
-            with torch.no_grad():
-                run.network.head.score.weight.fill_(float("nan"))  # type: ignore[union-attr]
-        inner(batch)
-
-    run._train_step = poisoned  # type: ignore[method-assign]
-
-
-def test_ctrl_c_does_not_keep_weights_that_are_no_numbers(tmp_path: Path) -> None:
-    """Between two rows of the log nobody has looked at the loss."""
-    run = trainer(tmp_path, dataclasses.replace(QUICK, save_every=2, log_every=100))
-    poison(run, 2)
-    stop_after(run, 3)
-    with pytest.raises(UserError, match="not a number any more at step 3"):
-        run.run()
-    content = load_checkpoint(tmp_path / "checkpoint.pt")
-    assert content["step"] == 2
-    assert all(torch.isfinite(v).all() for v in content["model"].values())
-
-
-def test_a_run_replaces_an_earlier_one_from_its_start(tmp_path: Path) -> None:
-    """Else --resume after an early failure would go on with the run that was overwritten."""
-    assert trainer(tmp_path).run()
-    run = trainer(tmp_path)
-    poison(run, 0)
-    with pytest.raises(UserError, match="the last checkpoint is kept: resume it"):
-        run.run()
-    assert load_checkpoint(tmp_path / "checkpoint.pt")["step"] == 0
-
-
-def test_ctrl_c_in_the_last_step_is_a_complete_run(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    run = trainer(tmp_path)
-    stop_after(run, QUICK.steps, signal.SIGINT)
-    assert train_cli.train(run, argparse.Namespace(toy=False, out=tmp_path)) == 0
-    assert "complete: " in capsys.readouterr().out
-
-
-def test_ctrl_c_while_the_last_checkpoint_is_written(tmp_path: Path) -> None:
-    run = trainer(tmp_path)
-    inner = run.save
-
-    def save() -> None:
-        if run.step == QUICK.steps:
-            os.kill(os.getpid(), signal.SIGINT)
-        inner()
-
-    run.save = save  # type: ignore[method-assign]
-    assert run.run()
-    assert load_checkpoint(tmp_path / "checkpoint.pt")["step"] == QUICK.steps
-
-
 def test_seeds_repeat(tmp_path: Path) -> None:
     found = []
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
@@ -223,12 +90,6 @@ def test_worker_starts_although_opencv_has_threads(tmp_path: Path) -> None:
     cv2.warpAffine(noise, np.eye(2, 3), (900, 900))
     run = trainer(tmp_path, dataclasses.replace(QUICK, pairs=4, workers=1))
     assert run.run()
-
-
-def test_time_limit_stops_and_is_resumable(tmp_path: Path) -> None:
-    run = trainer(tmp_path, dataclasses.replace(QUICK, max_minutes=1e-9))
-    assert not run.run()
-    assert load_checkpoint(tmp_path / "checkpoint.pt")["step"] == 1
 
 
 def test_a_resumed_optimiser_keeps_its_moments(tmp_path: Path) -> None:
@@ -315,42 +176,6 @@ def test_unfrozen_stages_learn_from_their_step_on(tmp_path: Path) -> None:
     assert seen == [False, False, True, True]
     first = run.network.trunk.stages[0]  # type: ignore[union-attr]
     assert not any(p.requires_grad for p in first.parameters())
-
-
-LOOP = """
-import sys, pathlib, torch, dataclasses
-sys.path.insert(0, {root!r})
-torch.set_num_threads(1)
-from tests.training.test_trainer import QUICK, trainer
-options = dataclasses.replace(QUICK, pairs=100000, save_every=1)
-trainer(pathlib.Path({out!r}), options).run()
-"""
-
-
-@pytest.mark.timeout(600)
-def test_kill_leaves_a_checkpoint_that_loads(tmp_path: Path) -> None:
-    """SIGKILL at once after a checkpoint appeared: the next is being written."""
-    code = LOOP.format(root=str(ROOT), out=str(tmp_path))
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
-    path = tmp_path / "checkpoint.pt"
-    try:
-        deadline = time.monotonic() + 300
-        log = tmp_path / "log.csv"  # its second row: a step is in the checkpoint
-        while (
-            not (log.exists() and log.read_text().count("\n") > 2)
-            and time.monotonic() < deadline
-            and process.poll() is None
-        ):
-            time.sleep(0.05)
-        partial = tmp_path / "checkpoint.pt.partial"
-        while not partial.exists() and time.monotonic() < deadline and process.poll() is None:
-            time.sleep(0.001)
-    finally:
-        process.kill()
-        process.wait()
-    again = trainer(tmp_path)
-    again.resume(path)
-    assert again.step >= 1
 
 
 @pytest.mark.timeout(900)

@@ -15,6 +15,7 @@ import math
 import sys
 from collections.abc import Sequence
 
+from tracker import __version__
 from tracker.app.decoder_log import DecoderLog
 from tracker.app.interfaces import MakeSession, TargetSession
 from tracker.app.job import Job, MakeScreen
@@ -55,6 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
         description="Follow objects in videos, cameras and streams. Without options a sample "
         "clip is played. In the window, h shows the keys.",
     )
+    parser.add_argument("--version", action="version", version=f"siamtrack {__version__}")
     source = parser.add_argument_group("where frames come from").add_mutually_exclusive_group()
     source.add_argument(
         "--video",

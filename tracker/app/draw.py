@@ -56,6 +56,11 @@ class Numbers:
     recording: float | None = None
 
 
+def position_text(index: int, count: int | None) -> str:
+    """Which frame of how many, as a person counts; without the latter where that is not known."""
+    return f"{index + 1}/{count}" if count else f"{index + 1}"
+
+
 def draw_targets(canvas: Canvas, targets: Iterable[Followed], chosen: int | None) -> None:
     """Boxes, labels and trails on the frame, and the list of targets in the corner."""
     targets = list(targets)

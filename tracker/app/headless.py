@@ -65,8 +65,7 @@ def _record(
     if view is not None:
         draw.draw_debug(canvas, view)
     draw.draw_targets(canvas, follower.targets.values(), follower.chosen)
-    count = source.frame_count
-    position = f"{frame.index + 1}/{count}" if count else f"{frame.index + 1}"
+    position = draw.position_text(frame.index, source.frame_count)
     age = time.monotonic() - frame.captured_at if source.live else None
     draw.draw_numbers(canvas, draw.Numbers(position, fps, follower.latency, age))
     recorder.write(image, frame.timestamp)

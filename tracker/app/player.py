@@ -400,13 +400,11 @@ class Player:
             draw.draw_message(canvas, f"drag a box {what}   (h: help)")
 
     def _numbers(self) -> draw.Numbers:
-        count = self._source.frame_count
-        position = f"{self.frame.index + 1}/{count}" if count else f"{self.frame.index + 1}"
         notes = [] if self.playing else ["paused"]
         if self.speed != 1.0:
             notes.append(f"x{self.speed:g}")
         return draw.Numbers(
-            position,
+            draw.position_text(self.frame.index, self._source.frame_count),
             self._meter.rate,
             self._follower.latency,
             self._age,

@@ -1,0 +1,167 @@
+"""How a run ends: signals, kills, limits, losses that are no numbers; and what it keeps."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from tests.training.quick_runs import QUICK, assert_same, stop_after, trainer, weights  # noqa: E402
+from tracker.errors import UserError  # noqa: E402
+from tracker.training import train_cli  # noqa: E402
+from tracker.training.checkpoint import load_checkpoint  # noqa: E402
+from tracker.training.loop import Trainer  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_ends_at_a_whole_step(tmp_path: Path, number: int) -> None:
+    before = signal.getsignal(number)
+    run = trainer(tmp_path)
+    stop_after(run, 3, number)
+    assert not run.run()
+    assert signal.getsignal(number) == before
+    content = load_checkpoint(tmp_path / "checkpoint.pt")
+    assert content["step"] == 3
+    again = trainer(tmp_path)
+    assert again.resume(tmp_path / "checkpoint.pt") == []
+    assert_same(weights(run), weights(again))
+
+
+def test_an_error_inside_of_a_step_leaves_the_last_checkpoint(tmp_path: Path) -> None:
+    run = trainer(tmp_path, dataclasses.replace(QUICK, save_every=2))
+
+    def broken(network: torch.nn.Module, step: int) -> None:
+        if step == 3:
+            raise MemoryError
+        del network
+
+    run.average.update = broken  # type: ignore[method-assign]
+    with pytest.raises(MemoryError):
+        run.run()
+    assert load_checkpoint(tmp_path / "checkpoint.pt")["step"] == 2
+
+
+def test_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:
+    run = trainer(tmp_path, dataclasses.replace(QUICK, save_every=1, log_every=1))
+    poison(run, 2)
+    with pytest.raises(UserError, match="not a number any more at step 3"):
+        run.run()
+    content = load_checkpoint(tmp_path / "checkpoint.pt")
+    assert content["step"] == 2
+    assert all(torch.isfinite(v).all() for v in content["model"].values())
+
+
+def poison(run: Trainer, step: int) -> None:
+    """Make the weights no numbers before a step."""
+    inner = run._train_step
+
+    def poisoned(batch: dict[str, torch.Tensor]) -> None:
+        if run.step == step:
+            with torch.no_grad():
+                run.network.head.score.weight.fill_(float("nan"))  # type: ignore[union-attr]
+        inner(batch)
+
+    run._train_step = poisoned  # type: ignore[method-assign]
+
+
+def test_ctrl_c_does_not_keep_weights_that_are_no_numbers(tmp_path: Path) -> None:
+    """Between two rows of the log nobody has looked at the loss."""
+    run = trainer(tmp_path, dataclasses.replace(QUICK, save_every=2, log_every=100))
+    poison(run, 2)
+    stop_after(run, 3)
+    with pytest.raises(UserError, match="not a number any more at step 3"):
+        run.run()
+    content = load_checkpoint(tmp_path / "checkpoint.pt")
+    assert content["step"] == 2
+    assert all(torch.isfinite(v).all() for v in content["model"].values())
+
+
+def test_a_run_replaces_an_earlier_one_from_its_start(tmp_path: Path) -> None:
+    """Else --resume after an early failure would go on with the run that was overwritten."""
+    assert trainer(tmp_path).run()
+    run = trainer(tmp_path)
+    poison(run, 0)
+    with pytest.raises(UserError, match="the last checkpoint is kept: resume it"):
+        run.run()
+    assert load_checkpoint(tmp_path / "checkpoint.pt")["step"] == 0
+
+
+def test_ctrl_c_in_the_last_step_is_a_complete_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = trainer(tmp_path)
+    stop_after(run, QUICK.steps, signal.SIGINT)
+    assert train_cli.train(run, argparse.Namespace(toy=False, out=tmp_path)) == 0
+    assert "complete: " in capsys.readouterr().out
+
+
+def test_ctrl_c_while_the_last_checkpoint_is_written(tmp_path: Path) -> None:
+    run = trainer(tmp_path)
+    inner = run.save
+
+    def save() -> None:
+        if run.step == QUICK.steps:
+            os.kill(os.getpid(), signal.SIGINT)
+        inner()
+
+    run.save = save  # type: ignore[method-assign]
+    assert run.run()
+    assert load_checkpoint(tmp_path / "checkpoint.pt")["step"] == QUICK.steps
+
+
+def test_time_limit_stops_and_is_resumable(tmp_path: Path) -> None:
+    run = trainer(tmp_path, dataclasses.replace(QUICK, max_minutes=1e-9))
+    assert not run.run()
+    assert load_checkpoint(tmp_path / "checkpoint.pt")["step"] == 1
+
+
+LOOP = """
+import sys, pathlib, torch, dataclasses
+sys.path.insert(0, {root!r})
+torch.set_num_threads(1)
+from tests.training.quick_runs import QUICK, trainer
+options = dataclasses.replace(QUICK, pairs=100000, save_every=1)
+trainer(pathlib.Path({out!r}), options).run()
+"""
+
+
+@pytest.mark.timeout(600)
+def test_kill_leaves_a_checkpoint_that_loads(tmp_path: Path) -> None:
+    """SIGKILL at once after a checkpoint appeared: the next is being written."""
+    code = LOOP.format(root=str(ROOT), out=str(tmp_path))
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
+    path = tmp_path / "checkpoint.pt"
+    try:
+        deadline = time.monotonic() + 300
+        log = tmp_path / "log.csv"  # its second row: a step is in the checkpoint
+        while (
+            not (log.exists() and log.read_text().count("\n") > 2)
+            and time.monotonic() < deadline
+            and process.poll() is None
+        ):
+            time.sleep(0.05)
+        partial = tmp_path / "checkpoint.pt.partial"
+        while not partial.exists() and time.monotonic() < deadline and process.poll() is None:
+            time.sleep(0.001)
+    finally:
+        process.kill()
+        process.wait()
+    again = trainer(tmp_path)
+    again.resume(path)
+    assert again.step >= 1
