@@ -158,8 +158,7 @@ def peaks(
     score, size = output.score[index], _crop_size(spec, output.score[index])
     assert output.boxes is not None
     found, sharp = [], sharpness(score)
-    cells = _peak_cells(score, _cells_from(score, least))
-    for cell in sorted(cells, key=score.item, reverse=True)[:MOST_PEAKS]:
+    for cell in _peak_cells(score, _cells_from(score, least)):
         x1, y1, x2, y2 = corners = _corners(output.boxes[index], cell)
         box = region.to_frame((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1, size)
         identity = None
@@ -197,11 +196,12 @@ def _cells_from(score: Array, least: float) -> list[int]:
 
 
 def _peak_cells(score: Array, cells: list[int]) -> list[int]:
-    """Those of some cells that no neighbour exceeds."""
+    """Those of some cells that no neighbour exceeds, strongest first, at most ``MOST_PEAKS``."""
     if not cells:
         return []
     highest_around = cv2.dilate(score, _NEIGHBOURS)
-    return [cell for cell in cells if score.item(cell) >= highest_around.item(cell)]
+    found = [cell for cell in cells if score.item(cell) >= highest_around.item(cell)]
+    return sorted(found, key=score.item, reverse=True)[:MOST_PEAKS]
 
 
 def rivals(
@@ -225,7 +225,7 @@ def rivals(
             apart[cell] = corners
     return [
         pooled_identity(output.identity[index], apart[cell], spec.stride)
-        for cell in _peak_cells(score, list(apart))[:MOST_PEAKS]
+        for cell in _peak_cells(score, list(apart))
     ]
 
 

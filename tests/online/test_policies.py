@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.online.scripted import SIAMFC, SPEC, response
 from tracker.box_policy import (
+    MOST_PEAKS,
     cosine_window,
     decide,
     followed,
@@ -136,6 +137,18 @@ def test_rivals_are_peaks_apart_from_the_target() -> None:
         output.boxes[0, :, row, column] = middle
     found = rivals(SPEC, output, 0, (112.0, 112.0, 32.0, 32.0), Region(128, 128, 256), 0.5)
     assert len(found) == 1, "the peak at (8, 9) touches the target, the one at (2, 2) does not"
+
+
+def test_of_many_rivals_the_strongest_are_told() -> None:
+    output = response(0.001, (0, 0, 16, 16))
+    places = [(1, column, 0.6) for column in range(0, 16, 2)] + [(14, 8, 0.95)]
+    for row, column, score in places:
+        output.score[0, row, column] = score
+        output.boxes[0, :, row, column] = column * 16, row * 16, column * 16 + 16, row * 16 + 16
+        output.identity[0, :, row, column] = (0, 1) if score > 0.9 else (1, 0)
+    found = rivals(SPEC, output, 0, (112.0, 112.0, 16.0, 16.0), Region(128, 128, 256), 0.5)
+    assert len(found) == MOST_PEAKS
+    assert found[0].tolist() == pytest.approx([0, 1])
 
 
 POLICY = PresencePolicy(
