@@ -62,8 +62,12 @@ def test_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:
     poison(run, 2)
     with pytest.raises(UserError, match="not a number any more at step 3"):
         run.run()
-    content = load_checkpoint(tmp_path / "checkpoint.pt")
-    assert content["step"] == 2
+    assert_sound(tmp_path / "checkpoint.pt", step=2)
+
+
+def assert_sound(checkpoint: Path, step: int) -> None:
+    content = load_checkpoint(checkpoint)
+    assert content["step"] == step
     assert all(torch.isfinite(v).all() for v in content["model"].values())
 
 
@@ -87,9 +91,7 @@ def test_ctrl_c_does_not_keep_weights_that_are_no_numbers(tmp_path: Path) -> Non
     stop_after(run, 3)
     with pytest.raises(UserError, match="not a number any more at step 3"):
         run.run()
-    content = load_checkpoint(tmp_path / "checkpoint.pt")
-    assert content["step"] == 2
-    assert all(torch.isfinite(v).all() for v in content["model"].values())
+    assert_sound(tmp_path / "checkpoint.pt", step=2)
 
 
 def test_a_run_replaces_an_earlier_one_from_its_start(tmp_path: Path) -> None:
