@@ -7,6 +7,8 @@ Cross-Correlation"), to a part of a pixel by a parabola through the peak and its
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import cv2
@@ -23,6 +25,7 @@ EXPLAINED = 0.25  # of what differs without a step; one that explains less is no
 FLAT = 2.0  # grey levels: what varies by less has nothing to hold on to
 
 Grey = NDArray[np.uint8]
+SceneStep = Callable[[], Step | None]
 
 
 class Camera:
@@ -35,28 +38,33 @@ class Camera:
         """Take a frame as the one that the next step starts from."""
         self._last = _shrunk(image)
 
-    def forget(self) -> None:
-        """The next frame has none before it."""
-        self._last = None
+    def next(self, image: Image) -> SceneStep:
+        """How the next frame differs from the last one; it is measured where somebody asks.
 
-    def step(self, image: Image) -> Step | None:
-        """Pixels right and down by which the scene moved since the last frame; it is seen, too.
-
-        ``None`` where that is not known: without a last frame of this form, in flat pictures, and
-        where both have too little in common.
+        Where nobody does, the frame is not seen, and the one after it has none before it.
 
         Args:
             image: HxWx3 uint8 BGR.
+
+        Returns:
+            A function of pixels right and down by which the scene moved. They are ``None`` where
+            that is not known: without a last frame of this form, in flat pictures, and where both
+            have too little in common.
         """
-        before, self._last = self._last, _shrunk(image)
-        now = self._last
-        if before is None or before.shape != now.shape:
-            return None
-        found = _step(before, now)
-        if found is None:
-            return None
-        height, width = image.shape[:2]
-        return found[0] * width / now.shape[1], found[1] * height / now.shape[0]
+        before, self._last = self._last, None
+
+        @cache  # all targets of a frame ask for the same
+        def step() -> Step | None:
+            now = self._last = _shrunk(image)
+            if before is None or before.shape != now.shape:
+                return None
+            found = _step(before, now)
+            if found is None:
+                return None
+            height, width = image.shape[:2]
+            return found[0] * width / now.shape[1], found[1] * height / now.shape[0]
+
+        return step
 
 
 def _shrunk(image: Image) -> Grey:

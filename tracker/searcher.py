@@ -11,7 +11,6 @@ import numpy as np
 from tracker.camera import Camera
 from tracker.crop import Region, cut
 from tracker.image import Image
-from tracker.motion import Step
 from tracker.runtime import Array, Network, SearchOutput
 from tracker.target import Target
 
@@ -48,13 +47,6 @@ class Searcher:
         """Stop the clock: what was neither crop nor network is decision."""
         spent = self.timings["crop"] + self.timings["network"]
         self.timings["decide"] = time.perf_counter() - self._began - spent
-
-    def camera_step(self, image: Image, targets: Sequence[Target]) -> Step | None:
-        """The step of the scene in the picture, if a target asks for it and it can be told."""
-        if any(target.asks_camera(self.network.spec) for target in targets):
-            return self.camera.step(image)
-        self.camera.forget()
-        return None
 
     def search(self, image: Image, requests: Sequence[Request]) -> SearchOutput:
         """Look at the regions of all requests; the output's batch is in their order.

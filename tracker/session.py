@@ -161,7 +161,7 @@ def follow(
     if not targets:
         return []
     spec, (height, width) = searcher.network.spec, image.shape[:2]
-    camera = searcher.camera_step(image, targets)
+    scene_step = searcher.camera.next(image)
     results: dict[int, TrackResult] = {}
     requests: dict[int, Request] = {}
     batches: dict[int, list[int]] = {}  # numbers of the targets that want crops of one size
@@ -169,7 +169,7 @@ def follow(
         if number in resting:
             results[number] = target.rest(spec)
         else:
-            requests[number] = target, target.plan(spec, width, height, camera)
+            requests[number] = target, target.plan(spec, width, height, scene_step)
             batches.setdefault(target.crop_size, []).append(number)
     looks: list[tuple[int, Target, list[Region]]] = []
     for numbers in batches.values():

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tracker import box_policy, scale_policy
 from tracker.box_policy import Candidate
+from tracker.camera import SceneStep
 from tracker.colours import ColourModel
 from tracker.crop import Colour, Region, mean_colour
 from tracker.exemplar import Exemplar
@@ -101,16 +102,6 @@ class Target:
         """Whether the target is believed to be gone."""
         return self.presence.state is State.LOST
 
-    def asks_camera(self, spec: ModelSpec) -> bool:
-        """Whether the camera's step is worth a look: a whole crop is due, or the target leaps.
-
-        Where a smaller crop does without, what the camera does is as small.
-        """
-        if not isinstance(spec.online, BoxPolicy) or spec.online.motion == 0 or self.lost:
-            return False
-        whole = self._search_size(spec) == spec.search_size
-        return whole or self._motion.leaps(self._tolerance(spec))
-
     def _tolerance(self, spec: ModelSpec) -> float:
         _, _, w, h = self.box
         return CAMERA_TELLS * context_side(w, h, spec.online.context)
@@ -121,13 +112,12 @@ class Target:
         return box_policy.search_size(spec, self.box, self._miss)
 
     def plan(
-        self, spec: ModelSpec, width: int, height: int, camera: Step | None = None
+        self, spec: ModelSpec, width: int, height: int, scene_step: SceneStep | None = None
     ) -> list[Region]:
         """The regions that a search of this frame needs.
 
         Args:
-            camera: the step of the scene in the picture since the last frame, in pixels; ``None``
-                where it is not known.
+            scene_step: of the camera, from the last frame to this one; ``None`` without one.
         """
         if self.frame_size != (width, height):
             self.frame_size, self._rescan, self._look = (width, height), None, None
@@ -151,12 +141,23 @@ class Target:
         else:
             self._rescan, self._lost_for = None, 0
             self.crop_size = self._search_size(spec)
-            region = box_policy.search_region(spec, self._expected(spec, camera), self.crop_size)
+            step = scene_step() if scene_step and self._camera_tells(spec) else None
+            region = box_policy.search_region(spec, self._expected(spec, step), self.crop_size)
             self.regions = [region.aligned(self.crop_size)]
         return self.regions
 
+    def _camera_tells(self, spec: ModelSpec) -> bool:
+        """Whether the camera's step is worth a look: a whole crop is due, or the target leaps.
+
+        Where a smaller crop does without, what the camera does is as small.
+        """
+        if not isinstance(spec.online, BoxPolicy) or spec.online.motion == 0:
+            return False
+        whole = self.crop_size == spec.search_size
+        return whole or self._motion.leaps(self._tolerance(spec))
+
     def _expected(self, spec: ModelSpec, camera: Step | None = None) -> Box:
-        """Where the target is if it goes on as it went."""
+        """Where the target is if it goes on as it went, in the picture or in the scene."""
         x, y, w, h = self.box
         lead = spec.online.motion if isinstance(spec.online, BoxPolicy) else 0.0
         dx, dy = self._motion.expected_step(camera, self._tolerance(spec))

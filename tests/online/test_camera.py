@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.online.scripted import SPEC, ScriptedNetwork, see_green
-from tracker import Session, SiameseTracker, State
+from tracker import Session, SiameseTracker, State, camera
 from tracker.camera import Camera
 from tracker.geometry import iou
 from tracker.motion import Motion
@@ -40,15 +40,24 @@ def test_the_step_of_the_scene(width: int, height: int, share: tuple[float, floa
     dx, dy = share[0] * width, share[1] * height
     camera = Camera()
     camera.see(view(scene, width / 2, height / 2, width, height))
-    found = camera.step(view(scene, width / 2 - dx, height / 2 - dy, width, height))
+    found = camera.next(view(scene, width / 2 - dx, height / 2 - dy, width, height))()
     assert found == pytest.approx((dx, dy), abs=0.006 * max(width, height))
 
 
 def test_steps_start_from_the_frame_before() -> None:
     scene, camera = landscape(900, 700), Camera()
     camera.see(view(scene, 200, 200, 320, 240))
-    camera.step(view(scene, 180, 200, 320, 240))
-    assert camera.step(view(scene, 170, 205, 320, 240)) == pytest.approx((10, -5), abs=2)
+    camera.next(view(scene, 180, 200, 320, 240))()
+    assert camera.next(view(scene, 170, 205, 320, 240))() == pytest.approx((10, -5), abs=2)
+
+
+def test_a_frame_that_nobody_asked_about_is_not_one_to_start_from() -> None:
+    scene, camera = landscape(900, 700), Camera()
+    camera.see(view(scene, 200, 200, 320, 240))
+    camera.next(view(scene, 180, 200, 320, 240))
+    step = camera.next(view(scene, 170, 200, 320, 240))
+    assert step() is None  # not 30 pixels, which two frames made
+    assert camera.next(view(scene, 160, 200, 320, 240))() == pytest.approx((10, 0), abs=2)
 
 
 def test_what_cannot_be_told_is_no_step() -> None:
@@ -64,9 +73,7 @@ def test_what_cannot_be_told_is_no_step() -> None:
         camera = Camera()
         if before is not None:
             camera.see(before)
-        assert camera.step(now) is None
-    camera.forget()
-    assert camera.step(hills) is None
+        assert camera.next(now)() is None
 
 
 def test_the_guess_that_was_right_of_late_is_taken() -> None:
@@ -114,8 +121,8 @@ def test_a_target_in_a_shaken_picture_is_followed() -> None:
 
 def test_calm_and_lost_targets_do_not_ask(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
-    step = Camera.step
-    monkeypatch.setattr(Camera, "step", lambda self, image: (asked.append(1), step(self, image))[1])
+    shrunk = camera._shrunk
+    monkeypatch.setattr(camera, "_shrunk", lambda image: (asked.append(1), shrunk(image))[1])
     scene = landscape(640, 480)
     network = ScriptedNetwork(see_green, spec=dataclasses.replace(SPEC, online=ONLINE))
     session = Session(network)
@@ -129,7 +136,7 @@ def test_calm_and_lost_targets_do_not_ask(monkeypatch: pytest.MonkeyPatch) -> No
     number = session.add(frame(there=True), (300, 220, 24, 24))
     for _ in range(30):
         session.update(frame(there=True))
-    assert 1 <= len(asked) < 30  # until it is known to be calm
+    assert 2 <= len(asked) < 30  # the first frame, and until it is known to be calm
     before = len(asked)
     session.update(frame(there=True))
     assert len(asked) == before
