@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import app_scene
+import app_stage
 import cv2
 import pytest
 from app_calls import BOX, HERE, ROOT, boxes_in, finish, start
@@ -318,20 +319,23 @@ def test_work_goes_on_when_nobody_listens(tmp_path, clip, streams, status):
     assert len(app_scene.read_clip(tmp_path / "o.mp4")[0]) == 60
 
 
-@pytest.mark.parametrize("pace", [False, True])
-def test_a_session_knows_whether_frames_come_at_the_pace_of_a_camera(
-    clip, tmp_path, monkeypatch, pace
+@pytest.mark.parametrize(
+    ("live", "window", "paced"), [(False, False, False), (True, False, True), (False, True, True)]
+)
+def test_a_session_knows_whether_frames_come_at_a_pace(
+    clip, tmp_path, monkeypatch, live, window, paced
 ):
     opened = []
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(video_file.VideoFile, "live", pace)
+    monkeypatch.setattr(video_file.VideoFile, "live", live)
     monkeypatch.setattr(job, "Prefetch", lambda source: source)
     cli.run(
-        ["--video", str(clip), "--init-box", "30,60,40,40", "--no-display", "--quiet"]
-        + ["--results", "out.csv", "--max-frames", "2"],
-        make_session=lambda live: opened.append(live) or app_scene.ColourSession(live),
+        ["--video", str(clip), "--init-box", "30,60,40,40", "--results", "out.csv", "--quiet"]
+        + ["--max-frames", "2", *([] if window else ["--no-display"])],
+        make_session=lambda paced: opened.append(paced) or app_scene.ColourSession(paced),
+        make_screen=lambda title, size: app_stage.Script(app_stage.Clock()),
     )
-    assert opened == [pace]
+    assert opened == [paced]
 
 
 def test_the_choice_of_device_is_said_once(clip, tmp_path, monkeypatch, capsys):

@@ -139,11 +139,11 @@ def _rate(text: str) -> float:
 def _session_maker(args: argparse.Namespace) -> MakeSession:
     said: set[str] = set()
 
-    def make(live: bool) -> TargetSession:
+    def make(paced: bool) -> TargetSession:
         from tracker import Session
         from tracker.runtime import open_network
 
-        network = open_network(args.model, args.device, args.threads, live)
+        network = open_network(args.model, args.device, args.threads, live=paced)
         reason = network.device.reason
         if reason and reason not in said and not args.quiet:
             print(reason, file=sys.stderr, flush=True)

@@ -28,4 +28,4 @@ class TargetSession(Protocol):
 
 
 MakeSession = Callable[[bool], TargetSession]
-"""Told whether frames come at the pace of a camera, makes the session of a source."""
+"""Told whether frames come at a pace, as those of a camera do, makes the session of a source."""

@@ -105,7 +105,8 @@ class Job:
             )
             stack.callback(recorder.close)
             results = self._results(source, args.results, stack)
-            follower = self._follower(first, boxes, results, source.live)
+            paced = source.live or make_screen is not None  # a window shows a file at its rate
+            follower = self._follower(first, boxes, results, paced)
             if make_screen:
                 self._play(make_screen, source, first, follower, recorder, stack)
             else:
@@ -194,9 +195,9 @@ class Job:
         first: Frame,
         boxes: Sequence[tuple[Box, str | None]],
         results: ResultsWriter | None,
-        live: bool,
+        paced: bool,
     ) -> Follower:
-        follower = Follower(self.make_session(live))
+        follower = Follower(self.make_session(paced))
         for box, label in boxes:
             try:
                 follower.add(first, box, label)
