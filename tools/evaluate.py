@@ -27,6 +27,7 @@ os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tracker.cli import plain_errors, positive, run_main, some_path, whole
+from tracker.standard_streams import bar_interval
 
 with plain_errors():
     from tracker import datasets
@@ -200,11 +201,12 @@ def run(jobs: list[runner.Job], args: argparse.Namespace) -> tuple[list[runner.O
         print(f"{len(outcomes)} of {len(jobs)} runs were done before", file=sys.stderr)
     frames = sum(job.frames for job in waiting)
     with tqdm(
-        total=frames, unit=" frames", disable=args.quiet or not waiting, smoothing=0.05
-    ) as bar:
+        total=frames, unit=" frames", disable=args.quiet or not waiting, smoothing=0.05,
+        mininterval=bar_interval(),
+    ) as bar:  # fmt: skip
         for outcome in runner.run_all(waiting, args.jobs, bar.update):
             name = f"{opponents.label(outcome.job.tracker)} {outcome.job.sequence.key}"
-            bar.set_postfix_str(name)
+            bar.set_postfix_str(name, refresh=False)
             if outcome.error is None:
                 outcomes.append(outcome)
             else:

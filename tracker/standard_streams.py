@@ -82,6 +82,11 @@ def make_lasting() -> None:
             setattr(sys, name, lasting_text(raw, stream.encoding, unbuffered))
 
 
+def bar_interval() -> float:
+    """Seconds between two states of a progress bar: a log would be filled with them."""
+    return 0.1 if sys.stderr.isatty() else 10.0
+
+
 def check_printed() -> None:
     """Write out what waits in standard output.
 

@@ -58,6 +58,7 @@ def test_table_report_and_a_second_run(data, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "not scored: vit: its ONNX files are not given" in done.stderr
     assert re.search(r"near \(2 sequences\)", done.stdout)
+    assert done.stderr.count("frames/s") < 5  # a log is not filled with states of the bar
     summary = json.loads((tmp_path / "summary.json").read_text())
     near = summary["datasets"]["near"]
     # jpeg blurs the square's rim by a pixel at most

@@ -19,6 +19,7 @@ from tracker.evaluation.tuning import Found, Gain, Setting
 from tracker.evaluation.tuning_runs import Book, Figures, How, presence_rates
 from tracker.runtime import open_network
 from tracker.spec import ModelSpec
+from tracker.standard_streams import bar_interval
 
 PARTS = ("online", "presence")
 
@@ -104,7 +105,10 @@ def tune(how: How, plan: Plan, sequences: Sequence[datasets.Sequence], scores: P
         raise UserError("--search names a parameter twice; give all of its values at once")
     groups = {s.key: s.dataset for s in sequences}
     folds = tuning.make_folds(groups, plan.folds, plan.seed)
-    with tqdm(total=0, unit=" frames", unit_scale=True, disable=plan.quiet, smoothing=0.05) as bar:
+    with tqdm(
+        total=0, unit=" frames", unit_scale=True, disable=plan.quiet, smoothing=0.05,
+        mininterval=bar_interval(),
+    ) as bar:  # fmt: skip
 
         def begin(count: int) -> None:
             bar.total = (bar.total or 0) + count
