@@ -95,10 +95,12 @@ def open_alone(path: Path, overwrite: bool) -> int:
             cannot be made.
     """
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
-    overwrite = overwrite or (path.exists() and not path.is_file())  # a pipe or a device
     try:
-        # not only a look before: another program may make it in between
-        descriptor = os.open(path, flags if overwrite else flags | os.O_EXCL, 0o666)
+        if path.exists() and not path.is_file():
+            descriptor = _open_stream(path)
+        else:
+            # not only a look before: another program may make it in between
+            descriptor = os.open(path, flags if overwrite else flags | os.O_EXCL, 0o666)
     except FileExistsError:
         raise UserError(
             f"{path} exists; add --overwrite to replace it, or give another name"
@@ -108,6 +110,17 @@ def open_alone(path: Path, overwrite: bool) -> int:
     if not lock(descriptor):
         os.close(descriptor)
         raise UserError(f"{path} is being written by another program; give another name")
+    return descriptor
+
+
+def _open_stream(path: Path) -> int:
+    """Open a pipe or a device, to write alone: who reads a pipe is never told that others left."""
+    if sys.platform == "win32":
+        return os.open(path, os.O_WRONLY)
+    # A pipe of a shell has no name; nobody will come to read it, as to one in a folder.
+    named = os.path.exists(os.path.realpath(path))
+    descriptor = os.open(path, os.O_WRONLY | (0 if named else os.O_NONBLOCK))
+    os.set_blocking(descriptor, True)
     return descriptor
 
 

@@ -4,6 +4,8 @@ import csv
 import json
 import math
 import os
+import threading
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -198,6 +200,36 @@ def test_a_full_disk_is_one_sentence(tmp_path):
     (tmp_path / "a.csv").symlink_to("/dev/full")
     with pytest.raises(UserError, match="cannot be written"):
         write(tmp_path / "a.csv", FRAMES, overwrite=True)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/fd"), reason="this system has no /dev/fd")
+@pytest.mark.parametrize("gone", ["before", "later"])
+def test_a_pipe_whose_reader_left_is_one_sentence_and_no_wait(tmp_path, gone):
+    reading, writing = os.pipe()
+    for end in (reading, writing):
+        os.set_blocking(end, False)
+    pipe = ResultsWriter(Path(f"/dev/fd/{writing}"), "jsonl")
+    try:
+        if gone == "later":
+            pipe.write(0, 0, FRAMES[0][1])
+            assert json.loads(os.read(reading, 1000))["frame"] == 0
+        os.close(reading)
+        with pytest.raises(UserError, match="cannot be written"):
+            pipe.write(1, 0, FRAMES[1][1])
+    finally:
+        pipe.close()
+        os.close(writing)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_named_pipe_waits_for_its_reader(tmp_path):
+    os.mkfifo(tmp_path / "a.jsonl")
+    got = []
+    reader = threading.Timer(0.3, lambda: got.append((tmp_path / "a.jsonl").read_text()))
+    reader.start()
+    write(tmp_path / "a.jsonl", FRAMES)
+    reader.join()
+    assert [json.loads(line)["frame"] for line in got[0].splitlines()] == [0, 1, 2]
 
 
 def test_a_disk_that_fills_up_leaves_whole_rows(tmp_path, capfd):
