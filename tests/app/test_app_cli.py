@@ -92,9 +92,10 @@ def test_a_file_url_and_a_tilde_are_files_like_any_other(call, clip, tmp_path, m
 
 @pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="there are no such devices here")
 def test_results_may_go_to_a_device_or_a_pipe(clip):
-    rest = ("--video", clip, "--init-box", BOX, "--no-display", "--quiet", "--max-frames", 3)
-    status, out, _ = finish(start(*rest, "--results", "/dev/stdout", "--results-format", "json"))
+    rest = ("--video", clip, "--init-box", BOX, "--no-display", "--max-frames", 3)
+    status, out, err = finish(start(*rest, "--results", "/dev/stdout", "--results-format", "json"))
     assert status == 0 and [row["frame"] for row in json.loads(out)] == [0, 1, 2]
+    assert "clip: 3 frames in" in err  # the summary is not among the results
     assert finish(start(*rest, "--results", "/dev/null", "--results-format", "csv"))[0] == 0
 
 

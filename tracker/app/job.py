@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -111,11 +112,10 @@ class Job:
                 self._play(make_screen, source, first, follower, recorder, stack)
             else:
                 frames, seconds = self._follow(source.name, source, first, follower, recorder)
-                if not args.quiet:
-                    print(
-                        f"{source.name}: {frames} frames in {seconds:.1f} s "
-                        f"({frames / max(seconds, 1e-9):.0f} fps with decoding and files)"
-                    )
+                self._sum_up(
+                    f"{source.name}: {frames} frames in {seconds:.1f} s "
+                    f"({frames / max(seconds, 1e-9):.0f} fps with decoding and files)"
+                )
         self._report(save, args.results)
         return 0
 
@@ -241,11 +241,14 @@ class Job:
         return frames, time.perf_counter() - start
 
     def _report(self, save: Path | None, results: Path | None) -> None:
-        if self.args.quiet:
-            return
         for what, path in (("annotated video", save), ("results", results)):
             if path and path.exists():
-                print(f"{what}: {path}")
+                self._sum_up(f"{what}: {path}")
+
+    def _sum_up(self, line: str) -> None:
+        """Print a line, but not among results that go to standard output."""
+        if not self.args.quiet:
+            print(line, file=sys.stderr if _is_stdout(self.args.results) else sys.stdout)
 
     # --- many clips -----------------------------------------------------------------------
 
@@ -285,6 +288,13 @@ class Job:
             follower = self._follower(first, clip.boxes, results, source.live)
             frames, _ = self._follow(clip.name, source, first, follower, recorder)
             return frames
+
+
+def _is_stdout(path: Path | None) -> bool:
+    try:
+        return path is not None and os.path.samestat(os.stat(path), os.fstat(1))
+    except OSError:
+        return False
 
 
 def _file_stem(name: str) -> str:
