@@ -272,6 +272,7 @@ def test_errors_may_be_excused_but_not_an_early_end():
         "    log.excuse(True)\n"
         "    os.write(2, b'[h264 @ 0x1] mmco: unref short failure\\n')\n"
         "    os.write(2, b'[mov @ 0x2] stream 0, offset 0x61ce: partial file\\n')\n"
+        "    os.write(2, b'[http @ 0x3] Stream ends prematurely at 8, should be 9\\n')\n"
         "    log.excuse(False)\n"
         "    os.write(2, b'[h264 @ 0x1] overread 8\\n')\n"
         "    log.catch_up()\n"
@@ -281,7 +282,7 @@ def test_errors_may_be_excused_but_not_an_early_end():
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=120,
         cwd=Path(__file__).parents[2],
     )  # fmt: skip
-    assert done.stdout == "1 overread 8 1\n" and not done.stderr
+    assert done.stdout == "1 overread 8 2\n" and not done.stderr
 
 
 def test_the_decoder_log_leaves_stderr_as_it_was():

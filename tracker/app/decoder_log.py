@@ -17,7 +17,7 @@ from types import TracebackType
 
 from tracker.standard_streams import lasting_text
 
-_EARLY_END = re.compile(rb"ended prematurely|partial file")
+_EARLY_END = re.compile(rb"end(ed|s) prematurely|partial file")
 _MARK = b"\0decoder log\0"
 _FFMPEG_LINE = re.compile(rb"^\[[\w, ./:-]+ @ (?:0x)?[0-9A-Fa-f]+\] (.*)")
 
