@@ -28,7 +28,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
     def do_GET(self):
-        if self.path == "/clip.mp4":
+        if self.path.startswith("/clip.mp4"):
             data = self.server.clip
             self.send_response(200)
             self.send_header("Content-Length", str(len(data)))
@@ -77,8 +77,9 @@ def server():
 
 def test_a_file_on_a_server_keeps_every_frame_and_ends(server, tmp_path):
     server.clip = app_scene.write_clip(tmp_path / "clip.avi", 40, codec="MJPG").read_bytes()
-    source = open_source(f"{server.url}/clip.mp4", pytest.fail)
+    source = open_source(f"{server.url}/clip.mp4?key=of/mine", pytest.fail)
     assert isinstance(source, VideoFile) and not source.live
+    assert source.name == "clip.mp4"  # window and files are called after it
     numbers = []
     while (frame := source.read()) is not None:
         numbers.append(app_scene.number_of(frame.image))

@@ -83,7 +83,8 @@ def _open_url(url: str, say: Say, log: DecoderLog | None) -> Source:
         raise UserError(f"the stream {url} cannot be opened; check the address and the network")
     if frame_count_of(capture):  # a file that a server hands out: it has an end, keep every frame
         capture.release()
-        return VideoFile(url, re.split(r"[/?#]", url.rstrip("/"))[-1] or "stream", say, log)
+        path = re.split(r"[?#]", url)[0]  # what follows may be a key, which is nobody's business
+        return VideoFile(url, path.rstrip("/").rpartition("/")[2] or "stream", say, log)
     return LiveSource(url, say, capture)
 
 
