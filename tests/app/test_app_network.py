@@ -15,14 +15,19 @@ import cv2
 import numpy as np
 import pytest
 
+from tracker.app import video_file
 from tracker.app.live import LiveSource
 from tracker.app.prefetch import Prefetch
 from tracker.app.sources import open_source
 from tracker.app.video_file import VideoFile
+from tracker.errors import UserError
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """``/clip.mp4`` is a file; ``/live`` an endless MJPEG stream that can be dropped or stall."""
+    """``/clip.mp4`` is a file, of which ``sent`` bytes come, and then perhaps a silence.
+
+    ``/live`` is an endless MJPEG stream that can be dropped or stall.
+    """
 
     def log_message(self, *arguments):
         pass
@@ -33,7 +38,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_response(200)
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
-            self.wfile.write(data)
+            self.wfile.write(data[: self.server.sent])
+            self.stall()
         elif self.path == "/live":
             with contextlib.suppress(ConnectionError):  # who watched has gone
                 self.live()
@@ -65,7 +71,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def server():
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.clip, server.visits, server.dropped, server.number, server.over = b"", 0, 0, 0, False
-    server.silent_until = 0.0
+    server.silent_until, server.sent = 0.0, None
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     server.url = f"http://127.0.0.1:{server.server_port}"
@@ -101,6 +107,19 @@ def test_a_server_that_cannot_seek_is_no_damage(server, tmp_path):
     assert "cannot seek" in notes[0] and not source.can_seek
     assert all(index == number for index, number in rest)
     assert rest[0][0] < 70 and rest[-1] == (199, 199)
+    source.close()
+
+
+def test_a_server_that_falls_silent_in_the_middle_of_a_file_is_named(server, tmp_path, monkeypatch):
+    """A mkv's length alone proves nothing: its sound may go on."""
+    monkeypatch.setattr(video_file, "SILENCE", 1.0)
+    server.clip = app_scene.write_clip(tmp_path / "clip.mkv", 90, codec="MJPG").read_bytes()
+    server.sent, server.silent_until = len(server.clip) // 2, time.monotonic() + 60
+    source = open_source(f"{server.url}/clip.mp4", pytest.fail)
+    with pytest.raises(UserError, match=r"ends after frame \d\d, and its server fell silent"):
+        while source.read() is not None:
+            pass
+    server.over = True
     source.close()
 
 

@@ -24,6 +24,8 @@ from tracker.native_path import native_path
 
 SETTLED = 3.0
 """Seconds after a jump in which a decoder may miss pictures from before it."""
+SILENCE = 30.0
+"""Seconds without a byte after which a server is given up."""
 UNPIPEABLE = "an mp4 can be piped only when it was made for streaming; send mkv, ts or avi"
 
 
@@ -60,7 +62,10 @@ class VideoFile:
             log.begin()  # what opening it said is of no frame
 
     def _open(self) -> cv2.VideoCapture:
-        if "://" in self._where or self._piped:
+        if "://" in self._where:
+            limit = [cv2.CAP_PROP_READ_TIMEOUT_MSEC, round(1000 * SILENCE)]
+            capture = cv2.VideoCapture(self._where, cv2.CAP_FFMPEG, limit)
+        elif self._piped:
             capture = cv2.VideoCapture(self._where)
         else:
             _check_file(Path(self._where))
@@ -77,12 +82,13 @@ class VideoFile:
     def read(self, timeout: float = 1.0) -> Frame | None:
         if self.ended:
             return None
+        asked = time.monotonic()
         try:
             ok, picture = self._capture.read()
         except cv2.error:  # a picture that the decoder cannot convert
             ok, picture = False, None
         if not ok or picture is None:
-            self._end()
+            self._end(time.monotonic() - asked)
             return None
         index, self._next = self._next, self._next + 1
         if "://" in self._where and index == 0 and not self._jumped:
@@ -102,7 +108,7 @@ class VideoFile:
     def _stated_time(self) -> float:
         return self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000.0
 
-    def _end(self) -> None:
+    def _end(self, waited: float) -> None:
         self.ended = True
         shown = "what comes from stdin" if self._piped else self._where
         if not self._next:
@@ -110,7 +116,8 @@ class VideoFile:
             raise UserError(f"{shown} holds no frame that can be read: it is damaged; {hint}")
         if self._log:
             self._log.catch_up()
-        reason = self._why_cut()
+        silent = "://" in self._where and waited > 0.9 * SILENCE
+        reason = "its server fell silent" if silent else self._why_cut()
         if reason:
             raise UserError(
                 f"{shown} is damaged or cut off: it ends after frame {self._next - 1}, "
