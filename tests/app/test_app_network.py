@@ -110,6 +110,17 @@ def test_a_server_that_cannot_seek_is_no_damage(server, tmp_path):
     source.close()
 
 
+def test_an_mp4_with_its_index_at_the_end_needs_a_server_that_can_jump_there(server, tmp_path):
+    """As ``python -m http.server`` cannot."""
+    noise = np.random.default_rng(0).integers(0, 255, (240, 320, 3), np.uint8)
+    clip = app_scene.write_clip(tmp_path / "clip.mp4", 90, codec="MJPG", make=lambda _: noise)
+    server.clip = clip.read_bytes()
+    source = open_source(f"{server.url}/clip.mp4", pytest.fail)
+    with pytest.raises(UserError, match="or an mp4 whose server cannot jump to its end; download"):
+        source.read()
+    source.close()
+
+
 def test_a_server_that_falls_silent_in_the_middle_of_a_file_is_named(server, tmp_path, monkeypatch):
     """A mkv's length alone proves nothing: its sound may go on."""
     monkeypatch.setattr(video_file, "SILENCE", 1.0)

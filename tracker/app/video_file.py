@@ -112,8 +112,10 @@ class VideoFile:
         self.ended = True
         shown = "what comes from stdin" if self._piped else self._where
         if not self._next:
-            hint = f"or {UNPIPEABLE}" if self._piped else "give another video"
-            raise UserError(f"{shown} holds no frame that can be read: it is damaged; {hint}")
+            hint = f"; or {UNPIPEABLE}" if self._piped else "; give another video"
+            if "://" in self._where:
+                hint = ", or an mp4 whose server cannot jump to its end; download it, or send mkv"
+            raise UserError(f"{shown} holds no frame that can be read: it is damaged{hint}")
         if self._log:
             self._log.catch_up()
         silent = "://" in self._where and waited > 0.9 * SILENCE
