@@ -1,8 +1,11 @@
 """The csv of first boxes, and many clips in one run."""
 
+from pathlib import Path
+
 import pytest
 
 from tracker.app.batch import check_batch, outputs_of, read_batch, run_batch
+from tracker.app.sources import open_source
 from tracker.errors import UserError
 
 
@@ -41,6 +44,16 @@ def test_names_and_labels_may_hold_quotation_marks(tmp_path, comma, label):
     (clip,) = read_batch(table(tmp_path, "\n".join(map(comma.join, rows))))
     assert clip.where == str(tmp_path / f"{label}.mp4")
     assert clip.boxes == (((1, 2, 3, 4), label),)
+
+
+@pytest.mark.parametrize("name", ["0", "-"])
+def test_a_name_beside_the_table_is_no_camera_and_no_pipe(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    Path("boxes.csv").write_text(f"video,x,y,w,h\n{name},1,2,3,4\n")
+    (clip,) = read_batch(Path("boxes.csv"))
+    assert clip.name == name
+    with pytest.raises(UserError, match="there is no file or folder"):
+        open_source(clip.where, pytest.fail)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import math
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +82,7 @@ def _place(video: str, folder: Path, line: str) -> str:
         raise UserError(f"{line}: the column video is empty")
     if "://" in video or at_home(video).is_absolute():
         return video
-    return str(folder / video)
+    return os.path.join(".", folder / video)  # 0 is no camera here, and - no pipe
 
 
 def _box(fields: dict[str, str], line: str) -> Box:

@@ -37,7 +37,8 @@ def located(where: str) -> str:
     if where.lower().startswith("file://"):
         path = unquote(urlsplit(where).path)
         return path[1:] if os.name == "nt" else path  # /C:/clip.mp4
-    return where if "://" in where else str(at_home(where))
+    # only where there is something to resolve: ./0 is no camera, as 0 is
+    return str(at_home(where)) if where.startswith("~") else where
 
 
 def unused(path: Path) -> Path:
