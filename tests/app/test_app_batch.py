@@ -37,7 +37,16 @@ def test_rows_become_clips_with_their_targets(tmp_path, encoding, newline, comma
 @pytest.mark.parametrize("comma", [",", ";", "\t"])
 @pytest.mark.parametrize(
     "label",
-    ["the 'red' one", "'red'", "dogs' toy", 'a 5" nail', "l'uomo", "one|two: three", "a - b"],
+    [
+        "the 'red' one",
+        "'red'",
+        "dogs' toy",
+        'a 5" nail',
+        "l'uomo",
+        "one|two: three",
+        "a - b",
+        "a\u2028b",
+    ],
 )
 def test_names_and_labels_may_hold_quotation_marks(tmp_path, comma, label):
     rows = ["video", *"xywh", "label", "note"], [f"{label}.mp4", *"1234", label, "left"]

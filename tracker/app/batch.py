@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import itertools
 import math
 import os
@@ -48,8 +49,8 @@ def read_batch(path: Path) -> list[Clip]:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise UserError(f"{path} is no UTF-8 text; save the table as csv in UTF-8") from None
-    lines = text.splitlines()
-    head = lines[0] if lines else ""
+    lines = io.StringIO(text, newline="").readlines()  # names may hold line ends of other kinds
+    head = lines[0].strip() if lines else ""
     # told by the known columns: names and labels may hold any letter
     comma = max(",;\t", key=head.count)
     table = csv.DictReader(lines, delimiter=comma, skipinitialspace=True)
