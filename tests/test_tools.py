@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,3 +17,19 @@ TOOLS = sorted((Path(__file__).resolve().parent.parent / "tools").glob("*.py"))
 def test_examples_can_be_copied_from_the_help(path: Path) -> None:
     text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     assert not re.search(r"\S {3,}--", text), "a backslash at the end of a line was taken for one"
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "said"),
+    [
+        ("make_readme_gif.py", ["--width", "0"], "a whole number of 8 to 8192 is needed, found 0"),
+        ("make_readme_gif.py", ["--video", "a.gif", "--overwrite"], "would be written over a.gif"),
+        ("make_sample.py", ["--every", "0"], "a whole number above 0 is needed, found 0"),
+    ],
+)
+def test_what_makes_no_picture_is_one_sentence(tmp_path, tool, arguments, said) -> None:
+    (tmp_path / "a.gif").touch()
+    command = [sys.executable, str(TOOLS[0].with_name(tool)), "--out", "a.gif", *arguments]
+    command += [] if tool == "make_sample.py" or "--video" in arguments else ["--video", "b.mp4"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr

@@ -22,9 +22,9 @@ import cv2
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tracker.cli import run_main
+from tracker.cli import run_main, whole
 from tracker.errors import UserError
-from tracker.files import refuse_existing
+from tracker.files import keep_apart, refuse_existing
 from tracker.native_path import native_path
 
 try:
@@ -87,12 +87,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--video", type=Path, required=True, help="an annotated video")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help=".webp or .gif")
-    parser.add_argument("--width", type=int, default=480, help="pixels (default: 480)")
+    parser.add_argument("--width", type=whole(8, 8192), default=480, help="pixels (default: 480)")
     parser.add_argument("--start", type=float, default=0.0, help="seconds (default: 0)")
     parser.add_argument("--seconds", type=float, default=60.0, help="at most (default: 60)")
     parser.add_argument("--max-megabytes", type=float, default=2.0, help="default: 2")
     parser.add_argument("--overwrite", action="store_true", help="replace a file that exists")
     args = parser.parse_args()
+    keep_apart([("--out", args.out)], [args.video])
     form = args.out.suffix.lower()
     if Image is None:
         raise UserError("moving pictures need Pillow: pip install pillow")

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tracker.cli import run_main
+from tracker.cli import positive, run_main
 from tracker.errors import UserError
 from tracker.files import check_picture, write_picture
 
@@ -359,7 +359,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
     parser.add_argument("--sheet", type=Path, metavar="PNG", help="frames with their boxes")
-    parser.add_argument("--every", type=int, default=1, metavar="N",
+    parser.add_argument("--every", type=positive, default=1, metavar="N",
                         help="a look: only each Nth frame, and only the sheet")  # fmt: skip
     args = parser.parse_args()
     clip, truth = args.out / "sample.mp4", args.out / "sample.txt"
