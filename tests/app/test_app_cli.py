@@ -90,6 +90,20 @@ def test_a_file_url_and_a_tilde_are_files_like_any_other(call, clip, tmp_path, m
         assert len(boxes_in(tmp_path / f"{number}.csv")) == (1 if number else 3)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_pipe_that_gives_nothing_can_be_left(tmp_path, how):
+    rest = ("--init-box", BOX, "--results", tmp_path / "o.csv", "--no-display")
+    process = start("--video", "-", *rest, stdin=subprocess.PIPE)
+    time.sleep(2)
+    process.send_signal(how)
+    try:
+        assert process.wait(timeout=30) == 130
+    finally:
+        process.kill()
+    assert finish(process)[2] == "interrupted; what was written so far is kept\n"
+
+
 @pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="there are no such devices here")
 def test_results_may_go_to_a_device_or_a_pipe(clip):
     rest = ("--video", clip, "--init-box", BOX, "--no-display", "--max-frames", 3)

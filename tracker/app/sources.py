@@ -9,6 +9,7 @@ from __future__ import annotations
 import glob
 import re
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -71,7 +72,22 @@ def _open_stdin(say: Say, log: DecoderLog | None) -> Source:
             "--video - reads a video from a pipe, and nothing is piped in; "
             "for example: cat clip.mkv | python demo.py --video -"
         )
-    return VideoFile("pipe:0", "stdin", say, log)
+    found: list[VideoFile | BaseException] = []
+
+    def wait_for_it() -> None:
+        try:
+            found.append(VideoFile("pipe:0", "stdin", say, log))
+        except BaseException as error:  # carried over to the caller
+            found.append(error)
+
+    # A thread waits for the pipe's first bytes: OpenCV would not hear ctrl-c until they come.
+    waiting = threading.Thread(target=wait_for_it, name="stdin", daemon=True)
+    waiting.start()
+    while waiting.is_alive():
+        waiting.join(timeout=0.5)
+    if isinstance(found[0], BaseException):
+        raise found[0]
+    return found[0]
 
 
 def _open_url(url: str, say: Say, log: DecoderLog | None) -> Source:
