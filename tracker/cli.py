@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from tracker.errors import UserError, told
+from tracker.files import at_home
 from tracker.results import Box
 from tracker.standard_streams import check_printed, make_lasting
 from tracker.threads import MOST_ALLOWED
@@ -163,8 +164,11 @@ thread_count = whole(1, MOST_ALLOWED)
 
 
 def some_path(text: str) -> Path:
-    """Argparse type: a path that is not empty; an empty one would mean the current folder."""
-    return Path(some_text(text))
+    """Argparse type: a path that is not empty; an empty one would mean the current folder.
+
+    A shell leaves the ``~`` of ``--out=~/runs`` as it is, and a folder of that name is a trap.
+    """
+    return at_home(some_text(text))
 
 
 def some_text(text: str) -> str:

@@ -20,6 +20,14 @@ if sys.platform != "win32":
     import fcntl
 
 
+def at_home(where: str) -> Path:
+    """A path with ``~`` and ``~name`` resolved; as it stands where nobody has that name."""
+    try:
+        return Path(where).expanduser()
+    except (RuntimeError, ValueError):
+        return Path(where)
+
+
 def write_atomic(path: Path, data: str | bytes) -> None:
     """Write a file so that it is there whole or not at all, also after a crash.
 

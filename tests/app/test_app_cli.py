@@ -86,8 +86,9 @@ def test_a_file_url_and_a_tilde_are_files_like_any_other(call, clip, tmp_path, m
     for number, source in enumerate(
         (["--video", url], ["--images=~/one frame"], ["--video=~/one frame/*.png"])
     ):
-        assert call(*source, *rest, "--results", f"{number}.csv") == 0
+        assert call(*source, *rest, f"--results=~/{number}.csv", "--out=~/shots") == 0
         assert len(boxes_in(tmp_path / f"{number}.csv")) == (1 if number else 3)
+        assert (tmp_path / "shots").is_dir() and not (tmp_path / "~").exists()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")

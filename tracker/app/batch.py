@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tracker.app.inputs import files_read
-from tracker.app.outputs import at_home, claim
+from tracker.app.outputs import claim
 from tracker.errors import UserError
-from tracker.files import keep_apart
+from tracker.files import at_home, keep_apart
 from tracker.results import Box
 
 COLUMNS = "video,x,y,w,h"

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from tracker.app.outputs import at_home, located
+from tracker.app.outputs import located
+from tracker.files import at_home
 from tracker.frames import PICTURE_SUFFIXES
 from tracker.weights import DEFAULT_MODEL, graph_files, weights_folder
 

@@ -26,7 +26,7 @@ from tracker.app.frame_source import Frame, Source
 from tracker.app.headless import next_frame, run_headless
 from tracker.app.inputs import files_of_model, files_read
 from tracker.app.interfaces import MakeSession, Say
-from tracker.app.outputs import at_home, claim, unused
+from tracker.app.outputs import claim, unused
 from tracker.app.player import Player
 from tracker.app.prefetch import Prefetch
 from tracker.app.progress import Progress
@@ -36,7 +36,7 @@ from tracker.app.sample import load_sample
 from tracker.app.sources import open_source
 from tracker.app.window import Screen, Window
 from tracker.errors import UserError
-from tracker.files import keep_apart
+from tracker.files import at_home, keep_apart
 from tracker.results import Box
 
 MakeScreen = Callable[[str, tuple[int, int]], Screen]

@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from tracker.errors import UserError, files_told
+from tracker.files import at_home
 
 
 def claim(path: Path, overwrite: bool) -> Path:
@@ -22,14 +23,6 @@ def claim(path: Path, overwrite: bool) -> Path:
     if path.is_file() and not overwrite:  # /dev/null takes everything
         raise UserError(f"{path} exists; add --overwrite to replace it, or give another name")
     return path
-
-
-def at_home(where: str) -> Path:
-    """A path with ``~`` and ``~name`` resolved; as it stands where nobody has that name."""
-    try:
-        return Path(where).expanduser()
-    except (RuntimeError, ValueError):
-        return Path(where)
 
 
 def located(where: str) -> str:
