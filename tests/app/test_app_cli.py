@@ -173,6 +173,10 @@ def test_max_frames_ends_early(call, clip, tmp_path):
             ["--video", "CLIP", "--init-box", BOX, "--save-videos"],
             "--save-videos goes with --batch",
         ),
+        (
+            ["--video", "CLIP", "--init-box", BOX, "--save", "a.mp4", "--results-format", "mot"],
+            "--results-format needs --results",
+        ),
         (["--batch", "none.csv", "--out", "o", "--save", "a.mp4"], "leave out --init-box, --save"),
     ],
 )

@@ -81,6 +81,8 @@ class Job:
         boxes: list[tuple[Box, str | None]] = [(box, None) for box in args.init_box]
         if args.save_videos:
             raise UserError("--save-videos goes with --batch; for one video give --save out.mp4")
+        if args.results_format and not args.results:
+            raise UserError("--results-format needs --results FILE to write to")
         where, save = self._where(), args.save
         if where is None:
             if boxes:
