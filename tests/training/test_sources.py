@@ -149,6 +149,30 @@ def test_lasot_and_otb(tmp_path: Path) -> None:
     assert track.boxes[0].tolist() == [19, 15, 20, 24]
 
 
+def test_vot_uav123_and_davis_are_recognised(tmp_path: Path) -> None:
+    vot = tmp_path / "vot" / "ball"
+    write_clip(vot / "color")
+    (vot / "color" / "groundtruth.txt").rename(vot / "groundtruth.txt")
+    uav = tmp_path / "uav"
+    write_clip(uav / "data_seq" / "UAV123" / "bike")
+    (uav / "anno" / "UAV123").mkdir(parents=True)
+    (uav / "data_seq" / "UAV123" / "bike" / "groundtruth.txt").rename(
+        uav / "anno" / "UAV123" / "bike.txt"
+    )
+    davis = tmp_path / "davis"
+    write_clip(davis / "JPEGImages" / "480p" / "bear")
+    masks = davis / "Annotations" / "480p" / "bear"
+    masks.mkdir(parents=True)
+    mask = np.zeros((80, 96), np.uint8)
+    mask[20:44, 30:50] = 255
+    for index in range(4):
+        cv2.imwrite(str(masks / f"{index + 1:08d}.png"), mask)
+    for folder, x in ((tmp_path / "vot", 20), (uav, 19), (davis, 30)):
+        (track,) = open_source(str(folder)).tracks
+        assert len(track.frames) == 4
+        assert track.boxes[0, 0] == x
+
+
 def test_names_of_sources(tmp_path: Path) -> None:
     odd = tmp_path / "me@home:2"
     odd.mkdir()

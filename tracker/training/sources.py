@@ -93,6 +93,12 @@ def _guess_layout(path: Path) -> str:
         return "otb"
     elif any(path.glob("*/img")) or any(path.glob("*/*/img")):
         return "lasot"
+    elif any(path.glob("*/color")) or any(path.glob("*/frames")):
+        return "vot"
+    elif all((path / d).is_dir() for d in ("anno", "data_seq")):
+        return "uav123"
+    elif all((path / d).is_dir() for d in ("Annotations", "JPEGImages")):
+        return "davis"
     elif any(any(path.glob(d + "groundtruth.txt")) for d in ("", "*/", "*/*/")):
         return "got10k"
     elif any(is_video(p) and _annotated(p) for d in ("*", "*/*") for p in path.glob(d)):
