@@ -221,6 +221,13 @@ def test_voc_devkit_and_files_side_by_side(tmp_path: Path) -> None:
     assert len(open_source(str(flat)).tracks) == 2
 
 
+@pytest.mark.parametrize("suffix", [".JPG", ".jpeg", ".bmp"])
+def test_voc_that_names_its_pictures_without_their_ending(tmp_path: Path, suffix: str) -> None:
+    (tmp_path / "a.xml").write_text(VOC.format(name="a"))
+    cv2.imwrite(str(tmp_path / f"a{suffix}"), picture(0))
+    assert len(open_source(str(tmp_path)).tracks) == 2
+
+
 BOMB = """<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "bbbbbbbb"><!ENTITY c "&b;&b;&b;&b;">
 <!ENTITY d SYSTEM "file:///etc/passwd">]><annotation><filename>&c;&d;</filename></annotation>"""
 

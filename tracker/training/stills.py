@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.errors import UserError
+from tracker.frames import PICTURE_SUFFIXES
 from tracker.training.layouts import Read
 from tracker.training.tracks import Track
 
@@ -24,6 +25,8 @@ FARTHEST = 1e6
 
 MOST_PIXELS = 2**27
 """Of a mask; a larger one would fill the memory instead of describing a picture."""
+
+_SUFFIXES = (".jpg", *sorted(PICTURE_SUFFIXES))
 
 Polygons = tuple[NDArray[np.float32], ...]
 
@@ -178,9 +181,8 @@ def read_voc(folder: Path) -> Read:
         name, objects, beyond = _read_voc_file(file)
         outside += beyond
         if name not in there:
-            name = next(
-                (file.stem + s for s in (".jpg", ".png", ".webp") if file.stem + s in there), ""
-            )
+            names = (file.stem + form(s) for s in _SUFFIXES for form in (str.lower, str.upper))
+            name = next((name for name in names if name in there), "")
         if name:
             tracks += _voc_tracks(root / name, objects)
         else:
