@@ -329,6 +329,10 @@ def test_files_of_others_stay_where_there_is_no_checkpoint(
         status, said = tool(monkeypatch, capsys, "train", *given, "--overwrite", *init)
         assert status == 2 and "would be replaced by the run" in said
         assert checkpoint.read_bytes() == before
+    teacher = ("--teacher", out / "checkpoint.pt", "--frozen", "5")
+    for more in ("--overwrite", "--resume"):  # it would learn from itself
+        status, said = tool(monkeypatch, capsys, "train", *given, *teacher, more)
+        assert status == 2 and "would be replaced by the run" in said
 
 
 @pytest.mark.parametrize(

@@ -149,12 +149,18 @@ def test_changed_pairs_and_data_are_told(tmp_path: Path) -> None:
         "the data were tiny (weight 1, 3 objects, 12 pictures) and are tiny (weight 0.5, "
         "2 objects, 8 pictures): not an exact continuation"
     ]
-    # a teacher that is forgotten
-    taught = Trainer(
-        tiny_kestrel(), tiny_sampler(), dataclasses.replace(QUICK, frozen=5), tmp_path,
-        torch.device("cpu"), teacher=tiny_kestrel(1),
-    )  # fmt: skip
-    taught.save()
+
+    # a teacher that is forgotten, or another one
+    def taught(seed: int) -> Trainer:
+        return Trainer(
+            tiny_kestrel(), tiny_sampler(), dataclasses.replace(QUICK, frozen=5), tmp_path,
+            torch.device("cpu"), teacher=tiny_kestrel(seed),
+        )  # fmt: skip
+
+    taught(1).save()
+    assert notes(taught(1)) == []
+    (note,) = notes(taught(2))
+    assert note.startswith("teacher's weights was ")
     alone = trainer(tmp_path, dataclasses.replace(QUICK, frozen=5))
     assert "teacher was True and is False: not an exact continuation" in notes(alone)
 

@@ -21,6 +21,7 @@ from tracker.network.siamfc import SiamFC
 from tracker.runtime import OnnxNetwork
 from tracker.spec import METADATA_KEY, BoxPolicy, ModelSpec, PresencePolicy, ScalePolicy
 from tracker.training.deploy import deployed_graphs
+from tracker.training.models import weights_hash
 from tracker.training.simplify import simplify
 from tracker.weights import ROLES, ModelFiles
 
@@ -52,15 +53,6 @@ class SearchGraph(nn.Module):
         output = self.network.search(embedding, image)
         corners = sides_to_corners(output.sides, self.network.stride)
         return torch.sigmoid(output.score), corners, output.identity
-
-
-def weights_hash(network: nn.Module) -> str:
-    """SHA-256 of all weights and statistics, by name: what makes two graphs a pair."""
-    digest = hashlib.sha256()
-    for name, value in sorted(network.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def make_spec(network: SiamFC | Kestrel, training: dict[str, Any] | None = None) -> ModelSpec:

@@ -23,7 +23,7 @@ from tracker.training.imitation import ImitationObjective, only_trunk_learns
 from tracker.training.loader import PairLoader
 from tracker.training.log import RunningMeans, Table
 from tracker.training.mining import ConfusionMiner
-from tracker.training.models import load_weights
+from tracker.training.models import load_weights, weights_hash
 from tracker.training.objective import (
     Batch,
     LossOptions,
@@ -197,8 +197,10 @@ class Trainer:
 
     def _making(self) -> dict[str, Any]:
         """What decides on pairs and losses beside the options of the run."""
-        taught = isinstance(self.bare, ImitationObjective)
-        return {"pair": dataclasses.asdict(self.sampler.options), "teacher": taught}
+        making = {"pair": dataclasses.asdict(self.sampler.options), "teacher": False}
+        if isinstance(self.bare, ImitationObjective):
+            making |= {"teacher": True, "teacher's weights": weights_hash(self.bare.teacher)[:12]}
+        return making
 
     def save(self) -> None:
         """Write ``checkpoint.pt``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -80,6 +81,15 @@ def load_weights(network: nn.Module, state: dict[str, Tensor], path: Path) -> No
         raise UserError(
             f"the weights in {path} are of another build of the network ({reason})"
         ) from None
+
+
+def weights_hash(network: nn.Module) -> str:
+    """SHA-256 of all weights and statistics, by name: what makes two graphs a pair."""
+    digest = hashlib.sha256()
+    for name, value in sorted(network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def averaged(contents: Sequence[tuple[Path, dict[str, Any], float]]) -> dict[str, Any]:

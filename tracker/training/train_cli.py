@@ -189,6 +189,10 @@ def prepare_folder(args: argparse.Namespace) -> Path:
     own = (checkpoint, args.out / START)
     if not args.resume and any(path.exists() and _is_file(args.init, path) for path in own):
         raise UserError(f"--init {args.init} would be replaced by the run; choose another --out")
+    if args.teacher and any(path.exists() and _is_file(str(args.teacher), path) for path in own):
+        raise UserError(
+            f"--teacher {args.teacher} would be replaced by the run; choose another --out"
+        )
     if args.resume and not checkpoint.exists():
         raise UserError(f"there is no {checkpoint} to go on from; start without --resume")
     try:
