@@ -199,7 +199,7 @@ def load_lasot(root: Path) -> list[Sequence]:
         tags = {}
         for tag, file in (("occlusion", "full_occlusion"), ("out of view", "out_of_view")):
             if (folder / f"{file}.txt").is_file():
-                tags[tag] = _flags(folder / f"{file}.txt", len(truth), whole=True) > 0
+                tags[tag] = read_flags(folder / f"{file}.txt", len(truth), whole=True) > 0
                 truth[tags[tag]] = np.nan
         check_start(truth, f"{truth_file} with the flags beside it")
         frames, stated = _pictures(folder / "img"), attributes.of(folder.name)
@@ -221,11 +221,11 @@ def load_got10k(root: Path) -> list[Sequence]:
             continue
         cover, tags = None, {}
         if (folder / "cover.label").is_file():
-            cover = _flags(folder / "cover.label", len(truth), whole=True)
+            cover = read_flags(folder / "cover.label", len(truth), whole=True)
             # 0..8 in the files: eighths of the target that can be seen
             tags["occlusion"] = cover < 5
         if (folder / "cut_by_image.label").is_file():
-            cut = _flags(folder / "cut_by_image.label", len(truth), whole=True)
+            cut = read_flags(folder / "cut_by_image.label", len(truth), whole=True)
             tags["out of view"] = cut > 0
         sequences.append(_pictured(root.name, folder.name, frames, truth, tags, cover))
     return sequences
@@ -245,13 +245,13 @@ def load_vot(root: Path) -> list[Sequence]:
             "size_change": "scale change",
         }
         tags = {
-            tag: _flags(folder / f"{file}.tag", len(truth)) > 0
+            tag: read_flags(folder / f"{file}.tag", len(truth)) > 0
             for file, tag in files.items()
             if (folder / f"{file}.tag").is_file()
         }
         anchors = None
         if (folder / "anchor.value").is_file():
-            anchors = _flags(folder / "anchor.value", len(truth))
+            anchors = read_flags(folder / "anchor.value", len(truth))
         sequences.append(_pictured(root.name, folder.name, frames, truth, tags, None, anchors))
     return sequences
 
@@ -347,7 +347,7 @@ def _truth(path: Path, one_based: bool = False) -> FloatArray:
     return truth
 
 
-def _flags(path: Path, length: int, whole: bool = False) -> FloatArray:
+def read_flags(path: Path, length: int, whole: bool = False) -> FloatArray:
     """Numbers of a file, separated by anything; short files are filled with 0, as VOT does.
 
     Args:

@@ -54,6 +54,12 @@ def test_got10k(tmp_path: Path) -> None:
     assert source.pictures == 8
 
 
+def test_got10k_where_nothing_of_the_target_is_to_be_seen(tmp_path: Path) -> None:
+    (write_clip(tmp_path / "a") / "cover.label").write_text("8\n0\n3\n0\n")
+    (track,) = open_source(str(tmp_path)).tracks
+    assert track.present.tolist() == [0, 2]
+
+
 def test_got10k_with_a_picture_too_many(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "a")
     cv2.imwrite(str(clip / "99.png"), picture(0))

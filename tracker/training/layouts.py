@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tracker import datasets
 from tracker.annotations import read_boxes, read_text
-from tracker.dataset_layouts import subfolders, video_pairs
+from tracker.dataset_layouts import read_flags, subfolders, video_pairs
 from tracker.errors import UserError
 from tracker.frames import VIDEO_SUFFIXES, Pictures, Video, picture_paths
 from tracker.geometry import FloatArray, context_side
@@ -47,6 +47,8 @@ def _read_got10k_clip(clip: Path) -> Track:
             f"{clip} has {len(frames)} pictures but {len(boxes)} lines in groundtruth.txt; "
             "they must be equal"
         )
+    if (clip / "cover.label").is_file():  # GOT-10k has boxes of what nothing is to be seen of
+        boxes[read_flags(clip / "cover.label", len(boxes), whole=True) <= 0] = np.nan
     others = _read_others(clip / "others.txt", len(frames))
     category = clip.parent.name if others else None
     return Track(frames, boxes, category, (), others)
