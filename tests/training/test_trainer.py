@@ -26,6 +26,7 @@ from tracker.training import train_cli  # noqa: E402
 from tracker.training.checkpoint import load_checkpoint  # noqa: E402
 from tracker.training.log import read_table  # noqa: E402
 from tracker.training.loop import RunOptions, Trainer  # noqa: E402
+from tracker.training.optimise import OptimOptions  # noqa: E402
 from tracker.training.pair_options import PairOptions  # noqa: E402
 from tracker.training.pairs import PairSampler  # noqa: E402
 from tracker.training.processes import fast_autocast  # noqa: E402
@@ -163,6 +164,16 @@ def test_changed_pairs_and_data_are_told(tmp_path: Path) -> None:
     assert note.startswith("teacher's weights was ")
     alone = trainer(tmp_path, dataclasses.replace(QUICK, frozen=5))
     assert "teacher was True and is False: not an exact continuation" in notes(alone)
+
+
+def test_no_limit_of_the_gradient(tmp_path: Path) -> None:
+    found = []
+    for clip in (0.0, 1e9):
+        options = dataclasses.replace(QUICK, pairs=4, optim=OptimOptions(clip=clip))
+        run = trainer(tmp_path / f"{clip:g}", options)
+        run.run()
+        found.append(weights(run))
+    assert_same(*found)
 
 
 def test_unfrozen_stages_learn_from_their_step_on(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -324,7 +325,8 @@ class Trainer:
         self.optimiser.zero_grad(set_to_none=True)
         self.scaler.scale(parts["loss"]).backward()
         self.scaler.unscale_(self.optimiser)
-        nn.utils.clip_grad_norm_(self.network.parameters(), self.options.optim.clip)
+        most = self.options.optim.clip or math.inf
+        nn.utils.clip_grad_norm_(self.network.parameters(), most)
         self.scaler.step(self.optimiser)
         self.scaler.update()
         self.average.update(self.network, self.step)

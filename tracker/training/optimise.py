@@ -24,7 +24,7 @@ class OptimOptions:
         schedule: ``cosine``, ``step`` (a tenth at 60 and 85 %), ``exponential`` or ``constant``.
         warmup: share of the run in which the rate rises from 0.
         final: the rate at the end, relative to its peak (cosine, exponential).
-        clip: largest norm of the gradient.
+        clip: largest norm of the gradient; 0 for any.
         ema: decay a step of the moving average of the weights.
     """
 

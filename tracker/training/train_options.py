@@ -164,7 +164,12 @@ def _add_optimisation(g: Any) -> None:
     g.add_argument("--warmup", type=share, default=d.warmup, help="share of the run")
     g.add_argument("--final", type=share, default=d.final, help="rate at the end, of the peak")
     g.add_argument("--weight-decay", type=amount, default=d.weight_decay, help="of kernels")
-    g.add_argument("--clip", type=amount, default=d.clip, help="largest norm of the gradient")
+    g.add_argument(
+        "--clip",
+        type=amount,
+        default=d.clip,
+        help=f"largest norm of the gradient ({d.clip:g}; 0: any)",
+    )
     g.add_argument("--ema", type=share, default=d.ema, help="decay of the averaged weights")
     g.add_argument(
         "--frozen",
