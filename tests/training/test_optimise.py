@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 
 import pytest
 
@@ -11,6 +12,7 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 from tests.training.data import tiny_kestrel  # noqa: E402
+from tracker.errors import UserError  # noqa: E402
 from tracker.training.log import RunningMeans, Table, plot_run, read_table  # noqa: E402
 from tracker.training.loop import RunOptions  # noqa: E402
 from tracker.training.optimise import (  # noqa: E402
@@ -136,6 +138,22 @@ def test_table_of_a_resumed_run_forgets_later_rows(tmp_path) -> None:
     ]  # fmt: skip
     Table(tmp_path / "log.csv", 0)
     assert not (tmp_path / "log.csv").exists()
+
+
+def test_table_on_a_full_disk_keeps_its_rows(tmp_path, monkeypatch) -> None:
+    table = Table(tmp_path / "log.csv", 0)
+    for step in (10, 20):
+        table.add({"step": step, "loss": step / 10})
+    before = (tmp_path / "log.csv").read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    for change in (lambda: Table(tmp_path / "log.csv", 20), lambda: table.add({"auc": 1})):
+        with pytest.raises(UserError, match="No space left"):
+            change()
+        assert (tmp_path / "log.csv").read_bytes() == before
 
 
 def test_running_means() -> None:

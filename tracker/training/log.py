@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from tracker.errors import UserError
+from tracker.files import write_atomic
 from tracker.training.processes import mean_of_processes, process_rank
 
 
@@ -26,10 +28,11 @@ class Table:
         if process_rank() != 0 or not path.exists():
             return
         rows = read_table(path) if step else []
-        path.unlink()
-        for row in rows:
-            if float(row.get("step") or "inf") <= step:
-                self.add(row)
+        rows = [row for row in rows if float(row.get("step") or "inf") <= step]
+        if rows:
+            self._write(list(rows[0]), rows)
+        else:
+            path.unlink()
 
     def add(self, row: dict[str, Any]) -> None:
         """Append a row; the first one names the columns."""
@@ -54,12 +57,16 @@ class Table:
             columns = next(csv.reader(file), [])
         wider = columns + [name for name in row if name not in columns]
         if wider != columns:
-            rows = read_table(self.path)
-            with self.path.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, wider)
-                writer.writeheader()
-                writer.writerows(rows)
+            self._write(wider, read_table(self.path))
         return wider
+
+    def _write(self, columns: list[str], rows: list[dict[str, str]]) -> None:
+        """Write the file anew, in one step: a kill or a full disk takes no row."""
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+        write_atomic(self.path, text.getvalue())
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
