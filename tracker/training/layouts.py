@@ -31,7 +31,8 @@ def read_got10k(folder: Path) -> Read:
     """GOT-10k layout: a folder a clip, with pictures and ``groundtruth.txt``.
 
     An optional ``others.txt`` names boxes of like objects in each frame, as
-    ``x,y,w,h;x,y,w,h``: such clips, of one crowd, are hard negatives of each other.
+    ``x,y,w,h;x,y,w,h``: such clips, of one crowd, are hard negatives of each other. An optional
+    ``cover.label`` of 0 in a frame means that nothing of the target is to be seen there.
     """
     # not "**", which passes linked folders over
     depths = ("", "*/", "*/*/")
