@@ -77,7 +77,8 @@ def test_a_path_may_have_an_at_and_a_run_is_not_written_over(
 @pytest.mark.parametrize(
     ("second", "message"),
     [("wide.pt", "of another build"), ("a.pt@0", "a weight is a number above 0, found '0'"),
-     ("a.pt@much", "found 'much'"), ("none.pt", "there is no checkpoint at")],
+     ("a.pt@much", "found 'much'"), ("none.pt", "there is no checkpoint at"),
+     ("empty.pt", "empty.pt is not a checkpoint of a training run")],
 )  # fmt: skip
 def test_what_cannot_be_averaged_is_one_sentence(
     second: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
@@ -86,6 +87,7 @@ def test_what_cannot_be_averaged_is_one_sentence(
     run_of(tiny_kestrel(1), tmp_path / "a.pt")
     wide = Kestrel(channels=16, identity_channels=6, tower_depth=1)
     run_of(wide, tmp_path / "wide.pt")
+    save_checkpoint(tmp_path / "empty.pt", {"network": "kestrel"})
     status, said = tool(
         monkeypatch, capsys, "average", "--checkpoint", tmp_path / "a.pt", "--checkpoint",
         tmp_path / second, "--out", tmp_path / "mean.pt",

@@ -79,7 +79,7 @@ def load_weights(network: nn.Module, state: dict[str, Tensor], path: Path) -> No
     except RuntimeError as error:
         reason = str(error).split("\n")[1].strip() if "\n" in str(error) else str(error)
         raise UserError(
-            f"the weights in {path} are of another build of the network ({reason})"
+            f"the weights in {path} are of another build of the network ({reason:.120})"
         ) from None
 
 
@@ -103,17 +103,20 @@ def averaged(contents: Sequence[tuple[Path, dict[str, Any], float]]) -> dict[str
     Raises:
         UserError: they are not of one build.
     """
-    first, content, _ = next((c for c in contents if "step" in c[1]), contents[0])
+    _, content, _ = next((c for c in contents if "step" in c[1]), contents[0])
     total = sum(weight for _, _, weight in contents)
-    state = content["average"]
+    builds = []
     for path, other, _ in contents:
-        shapes = [{k: v.shape for k, v in c["average"].items()} for c in (content, other)]
-        if content["network"] != other["network"] or shapes[0] != shapes[1]:
-            raise UserError(f"{path} is of another build than {first}; they cannot be averaged")
+        with reading(path):
+            builds.append((other["network"], {k: v.shape for k, v in other["average"].items()}))
+        if builds[-1] != builds[0]:
+            raise UserError(
+                f"{path} is of another build than {contents[0][0]}; they cannot be averaged"
+            )
     mean = {
         name: sum(c["average"][name].double() * (w / total) for _, c, w in contents).to(value.dtype)
         if value.is_floating_point()
         else value
-        for name, value in state.items()
+        for name, value in content["average"].items()
     }
     return {**content, "average": mean, "model": mean}
