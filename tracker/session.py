@@ -129,7 +129,7 @@ class Session:
 
     def exemplar(self, target_id: int) -> Image:
         """The picture (E, E, 3) uint8 BGR that a target was learned from; KeyError if unknown."""
-        return self._targets[target_id].exemplar.thumbnail
+        return self._targets[target_id].exemplar.thumbnail.copy()
 
     def debug(self, target_id: int) -> DebugView | None:
         """What was looked at in the last frame, ``None`` before the first update.
@@ -146,7 +146,7 @@ class Session:
             share = len(response) * spec.stride / spec.search_size
             region = region._replace(side=region.side * share)
             response = np.asarray(1 / (1 + np.exp(-response)), np.float32)
-        return DebugView(region.box, response)
+        return DebugView(region.box, response.copy())  # the next frame is compared with ours
 
 
 def follow(

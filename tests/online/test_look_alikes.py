@@ -81,6 +81,21 @@ def test_each_of_several_targets_stays_where_it_is() -> None:
         assert float(iou(results[second].box, (*other, 50.0, 40.0))) > 0.8
 
 
+def test_who_draws_on_what_was_looked_at_changes_no_track() -> None:
+    network = ScriptedNetwork(see_both(0.9, 0.6))
+    session, image = Session(network), both(START, BESIDE[0])
+    number = session.add(image, START)
+    for _ in range(3):
+        session.update(image)
+    view, picture = session.debug(number), session.exemplar(number)
+    assert view is not None
+    view.response[:] = 0
+    picture[:] = 0
+    network.see = see_both(WEAK, STRONG)
+    assert float(iou(session.update(image)[number].box, START)) > 0.8
+    assert session.exemplar(number).any()
+
+
 def look(*things: tuple[Box, float]) -> Look:
     """A look at the first 256 x 256 pixels of the frame, where things have that score."""
     output = response(0.001, (0, 0, 1, 1))

@@ -56,10 +56,10 @@ def test_no_target_waits_twice_when_others_are_dropped() -> None:
     responses, waited, ever = {}, set[int](), set[int]()
     for frame in range(6):
         session.update(scene(START))
-        views = {number: session.debug(number) for number in session.labels}
-        now = {n for n, view in views.items() if view and view.response is responses.get(n)}
+        seen = {number: session._targets[number].response for number in session.labels}
+        now = {number for number, response in seen.items() if response is responses.get(number)}
         assert not now & waited
-        responses, waited = {n: view.response for n, view in views.items() if view}, now
+        responses, waited = seen, now
         ever |= now
         if frame % 2:
             session.remove(min(session.labels))
