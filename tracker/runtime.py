@@ -81,8 +81,9 @@ class OnnxNetwork:
         self.threads = check_threads(threads) or default_threads()
         where = self._where = str(files.folder / files.name)
         self._process = os.getpid()
-        self._exemplar, self.spec = self._open(files.exemplar, "exemplar", where, 1, False)
-        self._search, other = self._open(files.search, "search", where, self.threads, spinning)
+        self._exemplar, self.spec = _open_graph(files.exemplar, "exemplar", where, device, 1, False)
+        search = files.search, "search", where, device, self.threads, spinning
+        self._search, other = _open_graph(*search)
         if other.pair != self.spec.pair:
             raise UserError(
                 f"the exemplar and the search graph of {where} are not of one training "
@@ -92,32 +93,14 @@ class OnnxNetwork:
         self._gpu = None
         if device.on_gpu:
             self.spec = with_whole_crops(self.spec)
-
-            def another() -> Any:
-                return self._open(files.search, "search", where, self.threads, spinning)[0]
-
             self._gpu = GpuSearch(
                 self._search,
-                another if device.dislikes_new_shapes else None,
+                # nothing of this network in it: a cycle would keep the GPU's memory
+                (lambda: _open_graph(*search)[0]) if device.dislikes_new_shapes else None,
                 device.index,
                 self.spec.stride,
             )
             self._warm_up()
-
-    def _open(
-        self, content: bytes, role: str, where: str, threads: int, spinning: bool
-    ) -> tuple[Any, ModelSpec]:
-        what = f"the {role} graph of {where}"
-        session = open_session(content, what, self.device, threads, spinning)
-        try:
-            text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY, "")
-        except UnicodeDecodeError:
-            raise UserError(
-                f"the metadata of {what} is damaged (it is no text); fetch or export it again"
-            ) from None
-        spec = ModelSpec.from_json(text, role, what)
-        check_graph(session, spec, role, what)
-        return session, spec
 
     def _warm_up(self) -> None:
         """Do once what a GPU is slow to do for the first time, before a video waits for it.
@@ -170,6 +153,22 @@ class OnnxNetwork:
                 f"the {role} graph of {self._where} failed ({said(error)}); "
                 "fetch or export it again"
             ) from None
+
+
+def _open_graph(
+    content: bytes, role: str, where: str, device: Device, threads: int, spinning: bool
+) -> tuple[Any, ModelSpec]:
+    what = f"the {role} graph of {where}"
+    session = open_session(content, what, device, threads, spinning)
+    try:
+        text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY, "")
+    except UnicodeDecodeError:
+        raise UserError(
+            f"the metadata of {what} is damaged (it is no text); fetch or export it again"
+        ) from None
+    spec = ModelSpec.from_json(text, role, what)
+    check_graph(session, spec, role, what)
+    return session, spec
 
 
 def with_whole_crops(spec: ModelSpec) -> ModelSpec:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import sys
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -136,6 +138,20 @@ def test_auto_goes_on_when_the_gpu_fails_at_the_last_moment(
     assert open_network(model, "cpu") is network
     with pytest.raises(UserError, match="cuda:0 does not work"):
         open_network(model, "cuda")
+
+
+def test_a_network_that_nobody_uses_gives_its_gpu_back_at_once(
+    machine: Machine, model: Path
+) -> None:
+    machine(CUDA, driver=Driver())
+    gc.disable()  # which would give it back some time later
+    try:
+        network = open_network(model, "cuda")
+        gone = weakref.ref(network)
+        del network
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_a_device_may_be_any_object_of_that_name(machine: Machine) -> None:
