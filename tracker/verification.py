@@ -8,7 +8,6 @@ close together (Hadsell et al. 2006, Schroff et al. 2015).
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
 from functools import lru_cache
@@ -77,8 +76,9 @@ def similarity(
         raise ValueError(f"form is one of {', '.join(FORMS)}, found {form!r}")
     network = _network(model, device)
     a, b = (embed(network, patch, _whole(patch)) for patch in (patch_a, patch_b))
-    cosine = min(max(float(a @ b), -1.0), 1.0)
-    return cosine if form == "cosine" else -math.sqrt(max(2 - 2 * cosine, 0.0))
+    if form == "euclidean":  # not from the cosine: near 1 the rounding of that is all there is
+        return max(-float(np.linalg.norm(a - b)), -2.0)
+    return min(max(float(a @ b), -1.0), 1.0)
 
 
 def same_object(

@@ -52,6 +52,12 @@ def test_cosine_and_euclidean_are_two_forms_of_one_thing() -> None:
     )
 
 
+def test_what_is_the_same_has_no_distance() -> None:
+    for blue in range(1, 200, 7):
+        same = patch((blue, 57, 200))
+        assert tracker.similarity(same, same, form="euclidean") == 0
+
+
 def test_the_threshold_is_the_models_or_ones_own() -> None:
     red, orange, blue = patch((0, 0, 200)), patch((0, 100, 200)), patch((200, 0, 0))
     assert tracker.same_object(red, orange)
