@@ -33,9 +33,9 @@ def check_box(box: Sequence[float] | NDArray[Any], width: int, height: int) -> B
             raise TypeError
         values = [float(v) for v in box]
     except (TypeError, ValueError, OverflowError):
-        raise ValueError(f"a box needs four numbers x, y, w, h, found {box!r}") from None
+        raise ValueError(f"a box needs four numbers x, y, w, h, found {_named(box)}") from None
     if len(values) != 4:
-        raise ValueError(f"a box needs four numbers x, y, w, h, found {len(values)}: {box!r}")
+        raise ValueError(f"a box needs four numbers x, y, w, h, found {len(values)}: {_named(box)}")
     x, y, w, h = values
     if not all(math.isfinite(v) for v in values):
         raise ValueError(f"a box needs finite numbers, found {(x, y, w, h)}")
@@ -46,6 +46,11 @@ def check_box(box: Sequence[float] | NDArray[Any], width: int, height: int) -> B
             f"the box {x:g},{y:g},{w:g},{h:g} lies outside the frame of {width} x {height} pixels"
         )
     return x, y, w, h
+
+
+def _named(box: Any) -> str:
+    """On one line, and no more than a line: it may be all boxes of a video."""
+    return " ".join(repr(box).split())[:80]
 
 
 def clip_box(box: Box, width: int, height: int, min_size: float = 1.0) -> Box:

@@ -85,6 +85,13 @@ def test_a_box_that_cannot_be_a_target_is_named(box: object, found: str) -> None
         check_box(box, 100, 80)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("boxes", [np.ones((3, 4)), np.ones((900, 4)), [1.5] * 900])
+def test_many_boxes_are_refused_in_one_line(boxes: object) -> None:
+    with pytest.raises(ValueError, match="four numbers") as error:
+        check_box(boxes, 100, 80)  # type: ignore[arg-type]
+    assert "\n" not in str(error.value) and len(str(error.value)) < 160
+
+
 def test_a_box_half_outside_is_a_target() -> None:
     assert check_box(np.array([-5, -5, 10, 10], np.int32), 100, 80) == (-5.0, -5.0, 10.0, 10.0)
 
