@@ -60,7 +60,7 @@ def test_networks_do_not_know_how_they_are_trained() -> None:
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
     code = (
-        "import sys, tracker; tracker.__version__; "
+        "import sys, tracker; tracker.__version__; assert 'Session' in dir(tracker); "
         "print([m for m in ('torch', 'cv2', 'onnxruntime', 'numpy') if m in sys.modules])"
     )
     done = subprocess.run(
