@@ -241,6 +241,8 @@ def open_network(
             network = _open(files, chosen, count, live, may_fall_back=automatic)
             network = _open_networks.setdefault(key(network.device.name), network)
         if automatic:
+            if not network.device.reason:  # it was opened for somebody who named the device
+                network.device = chosen
             _open_networks[key("auto")] = network
     return network
 

@@ -116,6 +116,15 @@ def test_auto_says_in_one_line_why_it_stays_on_the_cpu(machine: Machine) -> None
     assert "no NVIDIA driver" in device.reason and "\n" not in device.reason
 
 
+def test_auto_says_why_of_a_network_that_somebody_had_asked_for(
+    machine: Machine, model: Path
+) -> None:
+    machine(CUDA)
+    network = open_network(model, "cpu")
+    assert open_network(model, "auto") is network
+    assert "no NVIDIA driver" in network.device.reason
+
+
 def test_auto_takes_cuda_where_it_works_and_an_installed_openvino_else(machine: Machine) -> None:
     machine(CUDA, TRT, driver=Driver())
     assert choose_device("auto").name == "cuda:0"
