@@ -79,7 +79,7 @@ class Session:
         """Labels of the targets by id, in the order in which they were added."""
         return dict(self._labels)
 
-    def add(self, image: Any, box: Sequence[float], label: str | None = None) -> int:
+    def add(self, image: Any, box: Sequence[float] | NDArray[Any], label: str | None = None) -> int:
         """Select one more target.
 
         Args:

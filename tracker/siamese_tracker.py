@@ -54,7 +54,7 @@ class SiameseTracker:
         self._searcher = Searcher(self.network)
         self._target: Target | None = None
 
-    def init(self, image: Any, box: Sequence[float]) -> None:
+    def init(self, image: Any, box: Sequence[float] | NDArray[Any]) -> None:
         """Select the target.
 
         Args:
@@ -86,6 +86,6 @@ class SiameseTracker:
         """Seconds of the last update by stage: ``crop``, ``network``, ``decide``."""
         return self._searcher.timings
 
-    def embed(self, image: Any, box: Sequence[float]) -> NDArray[np.float32]:
+    def embed(self, image: Any, box: Sequence[float] | NDArray[Any]) -> NDArray[np.float32]:
         """The verification vector (D,) of what a box shows; see ``tracker.verification.embed``."""
         return embed(self.network, image, box)

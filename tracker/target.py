@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,7 +81,7 @@ class Target:
     _rested: bool = False
 
     @staticmethod
-    def start(network: Network, image: Image, box: Sequence[float]) -> Target:
+    def start(network: Network, image: Image, box: Sequence[float] | NDArray[Any]) -> Target:
         """Learn the exemplar from a frame and a box.
 
         Raises:

@@ -29,7 +29,7 @@ from tracker.weights import model_stamp
 FORMS = ("cosine", "euclidean")
 
 
-def embed(network: Network, image: Any, box: Sequence[float]) -> NDArray[np.float32]:
+def embed(network: Network, image: Any, box: Sequence[float] | NDArray[Any]) -> NDArray[np.float32]:
     """The verification vector of what a box shows.
 
     Args:
