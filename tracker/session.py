@@ -83,7 +83,8 @@ class Session:
         """Select one more target.
 
         Args:
-            image: HxWx3 uint8 BGR.
+            image: HxWx3 uint8 BGR: the first frame, or that of the last ``update``. After a newer
+                one the next ``update`` takes the camera for still, of the other targets, too.
             box: (x, y, w, h) in pixels, at least partly inside the image.
             label: kept for display.
 
