@@ -271,8 +271,7 @@ class Target:
 
     def still_lost(self) -> TrackResult:
         """The answer for a frame in which nothing looked like the target."""
-        self.presence.update(Evidence(0.0))
-        return TrackResult(self.box, 0.0, self.presence.state, None)
+        return TrackResult(self.box, 0.0, State.LOST, None)
 
     def _accept(self, candidate: Candidate, image: Image) -> TrackResult:
         similarity, rival = None, -1.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -50,6 +51,15 @@ def test_a_target_that_leaves_is_lost_and_claims_no_box() -> None:
     assert states[0].state is State.UNCERTAIN
     assert states[-1].state is State.LOST and states[-1].claimed_box is None
     assert all(np.isfinite(s.box).all() and s.score < 0.1 for s in states)
+
+
+def test_where_nothing_is_a_lost_target_stays_lost_whatever_a_return_asks() -> None:
+    presence = replace(SPEC.presence, return_score=0.0)
+    tracker = SiameseTracker(ScriptedNetwork(see_green, replace(SPEC, presence=presence)))
+    start = (300.0, 200.0, 50.0, 40.0)
+    tracker.init(scene(start), start)
+    states = [tracker.update(scene(None)).state for _ in range(9)]
+    assert set(states[3:]) == {State.LOST}
 
 
 @pytest.mark.parametrize("place", [(310.0, 205.0), (20.0, 20.0), (580.0, 420.0), (560.0, 10.0)])
