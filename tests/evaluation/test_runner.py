@@ -285,6 +285,19 @@ def test_a_users_code_counts_with_its_package_and_the_module_that_was_named(tmp_
     assert after == [opponents.identity_of(name, opponents.Options()) for name in names]
 
 
+def test_our_code_is_known_by_what_it_does_not_by_what_is_said_of_it(tmp_path, monkeypatch):
+    import tracker
+
+    def identity_with(code):
+        (tmp_path / "room.py").write_text(code)
+        return opponents.identity_of("kestrel", opponents.Options("cpu"))
+
+    monkeypatch.setattr(tracker, "__path__", [str(tmp_path), *tracker.__path__])
+    before = identity_with('def half(x):\n    """Of x."""\n    return x / 2')
+    assert before == identity_with('"""A."""\n\ndef half(x):\n    """B."""\n    return x / 2  # C')
+    assert before != identity_with('def half(x):\n    """Of x."""\n    return x / 3')
+
+
 def test_names_that_cannot_be_had():
     with pytest.raises(UserError, match="no tracker is called 'nothing'"):
         opponents.build("nothing", OPTIONS)

@@ -13,6 +13,7 @@ scores); or ``module:Class`` for a class of yours that is called without argumen
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import hashlib
 import importlib
@@ -341,12 +342,25 @@ def _own_parts(name: str, options: Options) -> list[str]:
         return [
             choose_device(options.device).name,
             read_model(name).digest,
-            *(_digest(path) for path in code),
+            *(_code(path) for path in code),
         ]
     except Unavailable:
         raise
     except UserError as error:
         raise Unavailable(f"{name}: {error}") from None
+
+
+def _code(path: Path) -> str:
+    """What a module does: without the comments and docstrings, which move no box."""
+    tree = ast.parse(path.read_bytes())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            node.body = [part for part in node.body if not _is_said(part)]
+    return ast.unparse(tree)
+
+
+def _is_said(part: ast.stmt) -> bool:
+    return isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant)
 
 
 def _user_class(name: str) -> Callable[[], Any]:
