@@ -140,7 +140,7 @@ class LiveSource:
         self._first_pause = first_pause
         self._capture = capture or self._reopen()
         if self._capture is None:
-            raise UserError(_no_camera(where))
+            raise UserError(not_opened(where))
         self.fps = usable_fps(self._capture.get(cv2.CAP_PROP_FPS))
         self._pixels, self._steady = PixelReader(), SteadySize(self.name, say)
         self._newest: tuple[Image, float] | None = None
@@ -241,7 +241,8 @@ class LiveSource:
             self._capture = None
 
 
-def _no_camera(where: int | str) -> str:
+def not_opened(where: int | str) -> str:
+    """The sentence about a camera or a stream that cannot be opened."""
     if isinstance(where, str):
         return f"the stream {where} cannot be opened; check the address and the network"
     hint = " (on Linux, ls /dev/video* lists them)" if sys.platform.startswith("linux") else ""

@@ -91,12 +91,12 @@ def _open_stdin(say: Say, log: DecoderLog | None) -> Source:
 
 
 def _open_url(url: str, say: Say, log: DecoderLog | None) -> Source:
-    from tracker.app.live import LiveSource, open_stream
+    from tracker.app.live import LiveSource, not_opened, open_stream
 
     url = native_text(url)
     capture = open_stream(url)
     if capture is None:
-        raise UserError(f"the stream {url} cannot be opened; check the address and the network")
+        raise UserError(not_opened(url))
     if frame_count_of(capture):  # a file that a server hands out: it has an end, keep every frame
         capture.release()
         path = re.split(r"[?#]", url)[0]  # what follows may be a key, which is nobody's business
