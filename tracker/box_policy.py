@@ -13,15 +13,14 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from tracker.crop import Region
 from tracker.geometry import context_side
+from tracker.image import Array
 from tracker.results import Box
 from tracker.runtime import SearchOutput
 from tracker.spec import BoxPolicy, ModelSpec
 
-Array = NDArray[np.float32]
 Corners = tuple[float, float, float, float]  # x1 y1 x2 y2, in pixels of a crop
 REACH = 3.0  # a target moves at most so many times as unexpectedly as it did of late
 _NEIGHBOURS = np.ones((3, 3), np.uint8)

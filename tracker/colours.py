@@ -10,12 +10,9 @@ import math
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from tracker.image import Image
+from tracker.image import Array, Image
 from tracker.results import Box
-
-Array = NDArray[np.float32]
 
 BINS = 8  # a channel
 EVEN = 0.3  # weight of an even histogram beside that of the surroundings: for colours never seen

@@ -5,17 +5,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tracker.box_policy import search_region
 from tracker.crop import Colour, Region, cut
-from tracker.image import Image
+from tracker.image import Array, Image
 from tracker.results import Box
 from tracker.runtime import Network
 from tracker.spec import BoxPolicy, ModelSpec
-
-Array = NDArray[np.float32]
-
 
 SHIFTS = ((0.0, 0.0), (0.15, 0.0), (-0.15, 0.0), (0.0, 0.15), (0.0, -0.15))  # of width, height
 MOST_SHIFT, MOST_GROWTH = 0.15, 0.3  # a box farther off than that was not understood

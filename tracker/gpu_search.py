@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tracker.image import Image
+from tracker.image import Array, Image
 
-Array = NDArray[np.float32]
 KEPT = 16  # embeddings on the device, for as many targets of one network
 LEAST = 2  # crops a batch: what one target takes while it is followed, and while it is lost
 

@@ -1,4 +1,4 @@
-"""Checks of the pictures that callers hand over."""
+"""The arrays that go to and fro, and the check of a picture that a caller hands over."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]
 """(H, W, 3) uint8 BGR; crops for a network are (B, S, S, 3)."""
+
+Array = NDArray[np.float32]
+"""What a network answers and what is reckoned from it: embeddings, scores, boxes, identities."""
 
 
 def check_image(image: Any) -> Image:

@@ -10,9 +10,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+from tracker.image import Array
 
 RIVALS = 32
 RATE = 0.19  # how fast the later look follows what is seen

@@ -11,19 +11,17 @@ from typing import Any, NamedTuple, Protocol
 from weakref import WeakValueDictionary
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tracker.devices import Device, choose_device
 from tracker.errors import UserError
 from tracker.gpu_search import GpuSearch
 from tracker.graph_checks import check_graph, misfit
-from tracker.image import Image
+from tracker.image import Array, Image
 from tracker.ort_session import DeviceFailed, open_session, said
 from tracker.spec import METADATA_KEY, BoxPolicy, ModelSpec, ScalePolicy
 from tracker.threads import check_threads, default_threads
 from tracker.weights import ModelFiles, read_model
 
-Array = NDArray[np.float32]
 _FAR = 1e4  # no cell is so far from its crop, no response so strong
 
 

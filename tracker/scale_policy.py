@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 
 from tracker.box_policy import Candidate, search_region, sharpness
 from tracker.crop import Region
+from tracker.image import Array
 from tracker.results import Box
 from tracker.runtime import SearchOutput
 from tracker.spec import ModelSpec, ScalePolicy
-
-Array = NDArray[np.float32]
 
 
 def scale_factors(policy: ScalePolicy) -> NDArray[np.float64]:

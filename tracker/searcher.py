@@ -10,8 +10,8 @@ import numpy as np
 
 from tracker.camera import Camera
 from tracker.crop import Region, cut
-from tracker.image import Image
-from tracker.runtime import Array, Network, SearchOutput
+from tracker.image import Array, Image
+from tracker.runtime import Network, SearchOutput
 from tracker.target import Target
 
 MOST_REFRESHED = 2  # exemplars a frame: no frame pays for those of all targets

@@ -7,9 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from tracker import box_policy, scale_policy
 from tracker.box_policy import Candidate
 from tracker.camera import SceneStep
@@ -17,7 +14,7 @@ from tracker.colours import ColourModel
 from tracker.crop import Colour, Region, mean_colour
 from tracker.exemplar import Exemplar
 from tracker.geometry import check_box, clip_box, context_side, overlap
-from tracker.image import Image
+from tracker.image import Array, Image
 from tracker.look_alikes import Look, unless_exchanged
 from tracker.memory import Memory
 from tracker.motion import Motion, Step
@@ -27,9 +24,6 @@ from tracker.results import Box, State, TrackResult
 from tracker.runtime import Network, SearchOutput
 from tracker.spec import BoxPolicy, ModelSpec
 from tracker.usual_size import UsualSize, closer_look
-
-Array = NDArray[np.float32]
-
 
 MISS_DECAY = 0.9  # how fast a target that was not where it was expected is trusted again
 LONG_LOST = 100  # frames; then the usual size may be a mistake, and colours in another light

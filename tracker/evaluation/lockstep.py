@@ -22,9 +22,9 @@ from tracker.crop import Region
 from tracker.evaluation.output_cache import OutputCache
 from tracker.evaluation.protocols import Recorder, first_box
 from tracker.evaluation.results_io import Track
-from tracker.image import Image
+from tracker.image import Array, Image
 from tracker.results import State, TrackResult
-from tracker.runtime import Array, Network, SearchOutput
+from tracker.runtime import Network, SearchOutput
 from tracker.searcher import Request, Searcher
 from tracker.session import follow
 from tracker.spec import ModelSpec

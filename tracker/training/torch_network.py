@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from tracker.image import Image
+from tracker.image import Array, Image
 from tracker.network.kestrel import Kestrel
 from tracker.network.siamfc import SiamFC
 from tracker.runtime import SearchOutput
 from tracker.spec import ModelSpec
-
-Array = NDArray[np.float32]
 
 
 class TorchNetwork:
