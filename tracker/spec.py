@@ -155,42 +155,68 @@ class ModelSpec:
             UserError: not this project's metadata, another role, or values out of range.
         """
         try:
-            data = json.loads(text)
-            if not isinstance(data, dict) or data.get("format") != FORMAT:
-                found = data.get("format") if isinstance(data, dict) else None
-                raise ValueError(f"format {found!r}, expected {FORMAT}")
-            if data["role"] != role:
-                raise ValueError(f"it is the {data['role']} graph, the {role} graph was expected")
-            kind = str(data["kind"])
-            if kind not in ("box", "response"):
-                raise ValueError(f"unknown kind {kind!r}")
-            precision = str(data.get("precision", "fp32"))
-            if precision not in PRECISIONS:
-                raise ValueError(f"unknown precision {precision!r}")
-            spec = ModelSpec(
-                name=str(data["name"]),
-                kind=kind,
-                pair=str(data["pair"]),
-                exemplar_size=_size(data["exemplar_size"]),
-                search_size=_size(data["search_size"]),
-                stride=_size(data["stride"]),
-                online=_numbers(BoxPolicy, data["online"])
-                if kind == "box"
-                else _numbers(ScalePolicy, data["online"]),
-                presence=_numbers(PresencePolicy, data["presence"]),
-                training=dict(data.get("training", {})),
-                precision=precision,
-            )
-            sizes = {"exemplar_size": spec.exemplar_size, "search_size": spec.search_size}
-            for name, size in sizes.items():
-                if kind == "box" and size % spec.stride:
-                    raise ValueError(f"{name} {size} is no multiple of the stride {spec.stride}")
+            return _parsed(text, role)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise UserError(
                 f"the metadata of {where} does not describe a model of this project ({error}); "
                 "export it again with tools/export.py"
             ) from None
-        return spec
+
+
+def with_parameters(spec: ModelSpec, parameters: dict[str, Any], where: str) -> ModelSpec:
+    """A record with other parameters.
+
+    Args:
+        parameters: ``{"online": {...}, "presence": {...}}``; what is not named stays.
+        where: the parameters stand, for messages.
+
+    Raises:
+        UserError: unknown parameters, or values out of range.
+    """
+    try:
+        online = dataclasses.replace(spec.online, **parameters.get("online", {}))
+        presence = dataclasses.replace(spec.presence, **parameters.get("presence", {}))
+    except (TypeError, AttributeError) as error:
+        raise UserError(f"{where}: not parameters of a {spec.name} ({error})") from None
+    changed = dataclasses.replace(spec, online=online, presence=presence)
+    try:
+        return _parsed(changed.to_json("search"), "search")
+    except ValueError as error:
+        raise UserError(f"{where} cannot be used ({error})") from None
+
+
+def _parsed(text: str, role: str) -> ModelSpec:
+    data = json.loads(text)
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        found = data.get("format") if isinstance(data, dict) else None
+        raise ValueError(f"format {found!r}, expected {FORMAT}")
+    if data["role"] != role:
+        raise ValueError(f"it is the {data['role']} graph, the {role} graph was expected")
+    kind = str(data["kind"])
+    if kind not in ("box", "response"):
+        raise ValueError(f"unknown kind {kind!r}")
+    precision = str(data.get("precision", "fp32"))
+    if precision not in PRECISIONS:
+        raise ValueError(f"unknown precision {precision!r}")
+    spec = ModelSpec(
+        name=str(data["name"]),
+        kind=kind,
+        pair=str(data["pair"]),
+        exemplar_size=_size(data["exemplar_size"]),
+        search_size=_size(data["search_size"]),
+        stride=_size(data["stride"]),
+        online=_numbers(BoxPolicy, data["online"])
+        if kind == "box"
+        else _numbers(ScalePolicy, data["online"]),
+        presence=_numbers(PresencePolicy, data["presence"]),
+        training=dict(data.get("training", {})),
+        precision=precision,
+    )
+    sizes = {"exemplar_size": spec.exemplar_size, "search_size": spec.search_size}
+    for name, size in sizes.items():
+        if kind == "box" and size % spec.stride:
+            raise ValueError(f"{name} {size} is no multiple of the stride {spec.stride}")
+    return spec
 
 
 # parameters that would otherwise bring the arithmetic, or the computer, to an end

@@ -20,7 +20,7 @@ import numpy as np
 
 from tracker.errors import UserError
 from tracker.evaluation.bootstrap import MIN_SEQUENCES, Interval, grouped_interval
-from tracker.spec import ModelSpec
+from tracker.spec import ModelSpec, with_parameters
 
 Setting = tuple[tuple[str, float], ...]
 """Parameters that differ from the starting ones, sorted by name; ``()`` is the start."""
@@ -91,18 +91,11 @@ def apply(spec: ModelSpec, setting: Setting) -> ModelSpec:
     Raises:
         UserError: a value that the record cannot hold.
     """
-    given = dict(setting)
-    parts = {}
-    for part in ("online", "presence"):
-        old = getattr(spec, part)
-        new = {n: v for n, v in given.items() if n in dataclasses.asdict(old)}
-        parts[part] = dataclasses.replace(old, **new)
-    changed = dataclasses.replace(spec, **parts)
-    try:
-        return ModelSpec.from_json(changed.to_json("search"), "search", "the search")
-    except UserError as error:
-        reason = str(error).partition("(")[2].rpartition(")")[0]
-        raise UserError(f"{spec.name} cannot have these parameters: {reason}") from None
+    parts = {
+        part: {n: v for n, v in setting if n in dataclasses.asdict(getattr(spec, part))}
+        for part in ("online", "presence")
+    }
+    return with_parameters(spec, parts, f"these parameters of {spec.name}")
 
 
 def _is_whole(spec: ModelSpec, name: str) -> bool:

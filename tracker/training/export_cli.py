@@ -22,7 +22,7 @@ from tracker.files import refuse_existing
 from tracker.frames import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Video, read_picture
 from tracker.network.kestrel import Kestrel
 from tracker.network.siamfc import SiamFC
-from tracker.spec import ModelSpec
+from tracker.spec import ModelSpec, with_parameters
 from tracker.training.checkpoint import load_checkpoint, reading
 from tracker.training.export import export, make_spec
 from tracker.training.models import restore_network
@@ -30,7 +30,6 @@ from tracker.training.pair_options import PairOptions
 from tracker.training.pairs import PairSampler
 from tracker.training.record import training_record
 from tracker.training.sources import open_source
-from tracker.training.stamp import with_parameters
 from tracker.training.toy import toy_source
 from tracker.training.tracks import Image
 from tracker.weights import graph_files, write_model

@@ -8,8 +8,7 @@ from typing import Any
 
 import onnx
 
-from tracker.errors import UserError
-from tracker.spec import METADATA_KEY, ModelSpec
+from tracker.spec import METADATA_KEY, ModelSpec, with_parameters
 from tracker.weights import ROLES, ModelFiles
 
 
@@ -40,36 +39,12 @@ def stamp(
     """
     graphs = []
     for role, content in zip(ROLES, (files.exemplar, files.search), strict=True):
-        model = onnx.load_from_string(content)
-        where = f"the {role} graph of {files.name}"
-        entry = next((p for p in model.metadata_props if p.key == METADATA_KEY), None)
-        spec = ModelSpec.from_json(entry.value if entry else "", role, where)
+        spec = spec_of(files, role)
         changed = with_parameters(spec, parameters, "the parameters")
-        assert entry is not None  # from_json refused it otherwise
         training = {**spec.training, "tuned": notes}
+        model = onnx.load_from_string(content)
+        entry = next(p for p in model.metadata_props if p.key == METADATA_KEY)
         entry.value = dataclasses.replace(changed, training=training).to_json(role)
         graphs.append(bytes(model.SerializeToString()))
     digest = hashlib.sha256(graphs[0] + graphs[1]).hexdigest()
     return ModelFiles(files.name, graphs[0], graphs[1], digest, files.folder)
-
-
-def with_parameters(spec: ModelSpec, parameters: dict[str, Any], where: str) -> ModelSpec:
-    """A record with other parameters.
-
-    Args:
-        parameters: as of ``stamp``; ``where`` they stand, for messages.
-
-    Raises:
-        UserError: unknown parameters, or values out of range.
-    """
-    try:
-        online = dataclasses.replace(spec.online, **parameters.get("online", {}))
-        presence = dataclasses.replace(spec.presence, **parameters.get("presence", {}))
-    except (TypeError, AttributeError) as error:
-        raise UserError(f"{where}: not parameters of a {spec.name} ({error})") from None
-    changed = dataclasses.replace(spec, online=online, presence=presence)
-    try:
-        return ModelSpec.from_json(changed.to_json("search"), "search", where)
-    except UserError as error:
-        reason = str(error).partition("(")[2].rpartition(")")[0]
-        raise UserError(f"{where} cannot be used ({reason})") from None
