@@ -24,7 +24,7 @@ from tracker.app.canvas import (
     short_text,
     wrapped,
 )
-from tracker.app.follow import Followed
+from tracker.app.follow import Followed, Follower
 from tracker.results import Box, State
 from tracker.session import DebugView
 
@@ -59,6 +59,15 @@ class Numbers:
 def position_text(index: int, count: int | None) -> str:
     """Which frame of how many, as a person counts; without the latter where that is not known."""
     return f"{index + 1}/{count}" if count else f"{index + 1}"
+
+
+def annotate(canvas: Canvas, follower: Follower, numbers: Numbers, debug: bool) -> None:
+    """All that goes into files as well: targets, figures and, for ``debug``, the chosen's view."""
+    view = follower.debug() if debug else None
+    if view is not None:
+        draw_debug(canvas, view)
+    draw_targets(canvas, follower.targets.values(), follower.chosen)
+    draw_numbers(canvas, numbers)
 
 
 def draw_targets(canvas: Canvas, targets: Iterable[Followed], chosen: int | None) -> None:

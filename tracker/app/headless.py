@@ -60,12 +60,8 @@ def _record(
     recorder: Recorder, follower: Follower, frame: Frame, source: Source, fps: float, debug: bool
 ) -> None:
     image = frame.image.copy()
-    canvas = Canvas(image)
-    view = follower.debug() if debug else None
-    if view is not None:
-        draw.draw_debug(canvas, view)
-    draw.draw_targets(canvas, follower.targets.values(), follower.chosen)
     position = draw.position_text(frame.index, source.frame_count)
     age = time.monotonic() - frame.captured_at if source.live else None
-    draw.draw_numbers(canvas, draw.Numbers(position, fps, follower.latency, age))
+    numbers = draw.Numbers(position, fps, follower.latency, age)
+    draw.annotate(Canvas(image), follower, numbers, debug)
     recorder.write(image, frame.timestamp)

@@ -6,8 +6,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
 from tracker.app import draw
 from tracker.app.canvas import Canvas
 from tracker.app.follow import Follower
@@ -17,7 +15,6 @@ from tracker.app.meter import RateMeter
 from tracker.app.recorder import Recorder
 from tracker.app.selection import Selection, Step
 from tracker.app.window import (
-    BACKGROUND,
     Char,
     Closed,
     Event,
@@ -368,25 +365,16 @@ class Player:
 
     def render(self) -> Image:
         """The canvas of the window: frame, targets, and what concerns only the person here."""
-        width, height = self._screen.size()
-        self._fit = Fit.of(self._frame_size(), (width, height))
+        size = self._screen.size()
+        self._fit = Fit.of(self._frame_size(), size)
         picture = self._fit.resize(self.frame.image)
         canvas = Canvas(picture, self._fit.scale)
-        self._draw(canvas)
+        self._annotate(canvas)
         self._draw_interaction(canvas)
-        if picture.shape[:2] == (height, width):
-            return picture
-        full = np.full((height, width, 3), BACKGROUND, np.uint8)
-        fit = self._fit
-        full[fit.top : fit.top + fit.height, fit.left : fit.left + fit.width] = picture
-        return full
+        return self._fit.centred(picture, size)
 
-    def _draw(self, canvas: Canvas) -> None:
-        view = self._follower.debug() if self._debug else None
-        if view is not None:
-            draw.draw_debug(canvas, view)
-        draw.draw_targets(canvas, self._follower.targets.values(), self._follower.chosen)
-        draw.draw_numbers(canvas, self._numbers())
+    def _annotate(self, canvas: Canvas) -> None:
+        draw.annotate(canvas, self._follower, self._numbers(), self._debug)
 
     def _draw_interaction(self, canvas: Canvas) -> None:
         if self._selection.dragging and self._selection.box:
@@ -415,7 +403,7 @@ class Player:
     def _annotated(self) -> Image:
         """The frame at its own size as it goes into files."""
         image = self.frame.image.copy()
-        self._draw(Canvas(image))
+        self._annotate(Canvas(image))
         return image
 
     def _keep_frame(self) -> None:

@@ -120,6 +120,15 @@ class Fit:
         how = cv2.INTER_AREA if self.scale < 1 else cv2.INTER_LINEAR
         return np.asarray(cv2.resize(image, size, interpolation=how), dtype=np.uint8)
 
+    def centred(self, picture: Image, canvas: tuple[int, int]) -> Image:
+        """The resized frame with bars around it, as large as the canvas."""
+        width, height = canvas
+        if picture.shape[:2] == (height, width):
+            return picture
+        full = np.full((height, width, 3), BACKGROUND, np.uint8)
+        full[self.top : self.top + self.height, self.left : self.left + self.width] = picture
+        return full
+
 
 class Screen(Protocol):
     """What the player needs of a window; tests script one."""
