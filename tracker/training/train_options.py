@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tracker.cli import number, some_path, whole
 from tracker.errors import UserError
@@ -41,6 +41,8 @@ A source is [LAYOUT:]PATH[@WEIGHT]. Layouts: coco, voc, got10k, video (a file wi
 .csv beside it), videos (a folder of such), lasot, otb, uav123, vot, davis, views (a folder an
 object with pictures that are transparent around it; it has to be named).
 """
+
+_T = TypeVar("_T", PairOptions, RunOptions, OptimOptions, LossOptions)
 
 
 class _WithDefaults(argparse.RawDescriptionHelpFormatter):
@@ -332,12 +334,9 @@ def network_settings(args: argparse.Namespace) -> dict[str, Any]:
 def pair_options(args: argparse.Namespace, network: SiamFC | Kestrel) -> PairOptions:
     """How pairs are drawn."""
     shift = args.shift if args.shift is not None else (64.0 if args.network == "kestrel" else 32.0)
-    names = {f.name for f in dataclasses.fields(PairOptions)} & vars(args).keys() - {"shift"}
+    sizes = {"exemplar_size": network.exemplar_size, "search_size": network.search_size}
     try:
-        return PairOptions(
-            network.exemplar_size, network.search_size, shift=shift,
-            **{name: getattr(args, name) for name in names},
-        )  # fmt: skip
+        return _named(PairOptions, args, **sizes, shift=shift)
     except ValueError as error:
         raise UserError(f"the options of the pairs do not fit: {error}") from None
 
@@ -351,45 +350,30 @@ def run_options(args: argparse.Namespace) -> RunOptions:
             "--quality and --hidden ask for scores between 0 and 1, and the focal loss knows only "
             "these two: take --score-loss bce, or leave them out"
         )
-    return RunOptions(
-        pairs=args.pairs,
-        batch=args.batch,
-        seed=args.seed,
+    return _named(
+        RunOptions,
+        args,
         frozen=args.frozen if kestrel else 0,
         unfreeze_at=tuple(args.unfreeze_at),
-        workers=args.workers,
-        max_minutes=args.max_minutes,
-        save_every=args.save_every,
-        log_every=args.log_every,
         validate_every=args.val_every,
-        mine_every=args.mine_every,
-        autocast=args.autocast,
         channels_last=not args.channels_first,
-        quiet=args.quiet,
-        identity_only=args.identity_only,
-        optim=OptimOptions(
-            optimiser=args.optimiser,
-            lr=args.lr,
-            trunk_lr=_trunk_lr(args),
-            weight_decay=args.weight_decay,
-            schedule=args.schedule,
-            warmup=args.warmup,
-            final=args.final,
-            clip=args.clip,
-            ema=args.ema,
-        ),
-        loss=LossOptions(
+        optim=_named(OptimOptions, args, trunk_lr=_trunk_lr(args)),
+        loss=_named(
+            LossOptions,
+            args,
             score=args.score_loss,
             box=args.box_weight,
-            quality=args.quality,
-            clear=args.clear,
             contrastive=args.contrastive_weight,
             triplet=args.triplet_weight,
-            margin=args.margin,
             nce=args.nce_weight,
-            radius=args.radius,
         ),
     )
+
+
+def _named(kind: type[_T], args: argparse.Namespace, **others: Any) -> _T:
+    """A dataclass of the options that are called as its fields are, and of ``others``."""
+    names = {f.name for f in dataclasses.fields(kind)} & vars(args).keys()
+    return kind(**{**{name: getattr(args, name) for name in names}, **others})
 
 
 def _trunk_lr(args: argparse.Namespace) -> float | tuple[float, ...]:
