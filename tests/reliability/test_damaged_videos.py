@@ -43,14 +43,6 @@ print(json.dumps(answers))
 """
 
 
-@pytest.fixture(scope="module")
-def app_scene(request: pytest.FixtureRequest):  # type: ignore[no-untyped-def]
-    sys.path.insert(0, str(TESTS / "app"))
-    import app_scene
-
-    return app_scene
-
-
 def read(*paths: Path) -> list[dict]:
     done = subprocess.run(
         [sys.executable, "-c", READ, *map(str, paths)], capture_output=True, text=True,

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import cv2
 import pytest
@@ -54,10 +55,7 @@ def refused(done: subprocess.CompletedProcess[str], words: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    sys.path.insert(0, str(TESTS / "app"))
-    import app_scene
-
+def clip(app_scene: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return app_scene.write_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", 200)
 
 

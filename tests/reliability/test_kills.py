@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import cv2
@@ -82,10 +83,7 @@ def moments(count: int, life: float, seed: int) -> list[tuple[float, int]]:
 
 
 @pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    sys.path.insert(0, str(TESTS / "app"))
-    import app_scene
-
+def clip(app_scene: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return app_scene.write_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", 90)
 
 
@@ -269,6 +267,7 @@ def same(torch: Any, a: Path, b: Path) -> bool:
 WRITE = """
 import sys
 from pathlib import Path
+from types import ModuleType
 sys.path.insert(0, sys.argv[1])
 from tracker.weights import ModelFiles, write_model
 for n in range(100000):
