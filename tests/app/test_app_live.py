@@ -133,12 +133,18 @@ def test_what_fails_in_the_thread_is_raised_where_frames_are_read():
     assert source.ended and camera.released
 
 
-def test_a_stream_that_begins_anew_each_time_is_a_file_and_ends():
+class StillAtFirst(FakeCamera):
+    def retrieve(self):
+        return True, np.full((8, 8, 3), max(self.taken, 4), np.uint8)
+
+
+@pytest.mark.parametrize("camera, frames", [(FakeCamera, 5), (StillAtFirst, 9)])
+def test_a_stream_that_begins_anew_each_time_is_a_file_and_ends(camera, frames):
+    def reopen():
+        return camera(frames=frames)
+
     notes = []
-    source = LiveSource(
-        "http://x/clip.ts", notes.append, FakeCamera(frames=5), lambda: FakeCamera(frames=5),
-        first_pause=0.02,
-    )  # fmt: skip
+    source = LiveSource("http://x/a.ts", notes.append, reopen(), reopen, first_pause=0.02)
     deadline = time.monotonic() + 20
     while not source.ended:
         source.read(timeout=0.1)
@@ -171,22 +177,6 @@ def test_a_camera_server_that_begins_with_the_same_card_each_time_is_live():
         seen |= set() if frame is None else {int(frame.image[0, 0, 0])}
         assert not source.ended and time.monotonic() < deadline
     source.close()
-
-
-def test_a_file_of_a_still_beginning_that_begins_anew_ends():
-    class Still(FakeCamera):
-        def retrieve(self):
-            return True, np.full((8, 8, 3), max(self.taken, 4), np.uint8)
-
-    notes = []
-    source = LiveSource(
-        "http://x/a.ts", notes.append, Still(frames=9), lambda: Still(frames=9), first_pause=0.02
-    )
-    deadline = time.monotonic() + 20
-    while not source.ended:
-        source.read(timeout=0.1)
-        assert time.monotonic() < deadline
-    assert "begins anew" in notes[-1]
 
 
 def test_what_cannot_be_opened_at_the_start_is_refused():
