@@ -13,7 +13,6 @@ import os
 import re
 import sys
 import threading
-from types import TracebackType
 
 from tracker.standard_streams import lasting_text
 
@@ -103,12 +102,7 @@ class DecoderLog:
             self.first = found.group(1).decode("utf-8", "replace").strip()
         self.count += 1
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._thread is None:
             return
         sys.stderr.flush()
