@@ -32,9 +32,7 @@ class Interval:
         return self.low > 0 or self.high < 0
 
 
-def mean_interval(
-    values: ArrayLike, level: float = LEVEL, resamples: int = RESAMPLES, seed: int = 0
-) -> Interval:
+def mean_interval(values: ArrayLike, seed: int = 0) -> Interval:
     """Interval of the mean of one value per sequence; NaN bounds for a single sequence.
 
     Raises:
@@ -46,8 +44,8 @@ def mean_interval(
     mean = float(v.mean())
     if len(v) == 1:
         return Interval(mean, math.nan, math.nan)
-    draws = np.random.default_rng(seed).integers(0, len(v), size=(resamples, len(v)))
-    low, high = np.quantile(v[draws].mean(axis=1), [(1 - level) / 2, (1 + level) / 2])
+    draws = np.random.default_rng(seed).integers(0, len(v), size=(RESAMPLES, len(v)))
+    low, high = np.quantile(v[draws].mean(axis=1), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(mean, float(low), float(high))
 
 

@@ -40,15 +40,15 @@ class Anchor:
     backward: bool
 
 
-def place_anchors(truth: FloatArray, step: int = ANCHOR_STEP) -> list[Anchor]:
-    """Anchors every ``step`` frames, and on the last one; each runs along the longer part.
+def place_anchors(truth: FloatArray) -> list[Anchor]:
+    """Anchors every ``ANCHOR_STEP`` frames, and on the last one; each runs along the longer part.
 
     An anchor without truth moves along its direction to the first frame with the target in
     it (VOT's own anchors were moved by hand); it is dropped when less than two frames remain.
     """
     present = present_frames(truth)
     last = len(truth) - 1
-    wanted = sorted({*range(0, len(truth), step), last})
+    wanted = sorted({*range(0, len(truth), ANCHOR_STEP), last})
     anchors = []
     for frame in wanted:
         backward = frame > last - frame
@@ -221,9 +221,7 @@ class ResetScore:
     sequences: int
 
 
-def summarise_resets(
-    runs: Sequence[ResetRun], low: int = 100, high: int = 356, burn_in: int = RESET_BURN_IN
-) -> ResetScore:
+def summarise_resets(runs: Sequence[ResetRun], low: int = 100, high: int = 356) -> ResetScore:
     """Scores of the supervised protocol; means over sequences are weighted by length.
 
     ``low`` and ``high`` bound the EAO: 100 to 356 is VOT2018's choice.
@@ -231,7 +229,7 @@ def summarise_resets(
     if not runs:
         raise ValueError("no sequence to score")
     lengths = np.array([len(run.codes) for run in runs], dtype=np.float64)
-    accuracies = np.array([_burnt_in_accuracy(run, burn_in) for run in runs])
+    accuracies = np.array([_burnt_in_accuracy(run) for run in runs])
     failures = np.array([np.sum(run.codes == FAILED) for run in runs], dtype=np.float64)
     mean_failures = float((failures * lengths).sum() / lengths.sum())
     return ResetScore(
@@ -243,10 +241,10 @@ def summarise_resets(
     )
 
 
-def _burnt_in_accuracy(run: ResetRun, burn_in: int) -> float:
+def _burnt_in_accuracy(run: ResetRun) -> float:
     counts = run.codes == TRACKED
     for start in np.flatnonzero(run.codes == INITIALISED):
-        counts[start : start + burn_in] = False
+        counts[start : start + RESET_BURN_IN] = False
     return float(run.overlaps[counts].mean()) if counts.any() else 0.0
 
 

@@ -30,18 +30,15 @@ class BoxHead(nn.Module):
 
     Args:
         channels: of the fused response and of the towers.
-        depth: blocks a tower.
+        depth: blocks a tower, with kernels of 5 and of 3 in turns.
         stride: pixels of the search crop a cell.
-        kernels: kernel size of the blocks, cycled.
     """
 
-    def __init__(
-        self, channels: int, depth: int, stride: int, kernels: tuple[int, ...] = (5, 3)
-    ) -> None:
+    def __init__(self, channels: int, depth: int, stride: int) -> None:
         super().__init__()
 
         def tower() -> nn.Sequential:
-            blocks = [SeparableBlock(channels, kernels[i % len(kernels)]) for i in range(depth)]
+            blocks = [SeparableBlock(channels, (5, 3)[i % 2]) for i in range(depth)]
             return nn.Sequential(*blocks)
 
         self.stride = stride
