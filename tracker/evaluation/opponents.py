@@ -129,7 +129,7 @@ def identity_of(name: str, options: Options) -> str:
     elif name in NANOTRACK:
         files = nanotrack_files(name, options)
         parts += [_digest(files.backbone), _digest(files.head)]
-        parts.append(_digest(Path(__file__).with_name("nanotrack.py")))
+        parts.append(code_digest(Path(__file__).with_name("nanotrack.py")))
     elif _is_own(name):
         parts += _own_parts(name, options)
     elif ":" in name:
@@ -342,7 +342,7 @@ def _own_parts(name: str, options: Options) -> list[str]:
         return [
             choose_device(options.device).name,
             read_model(name).digest,
-            *(_code(path) for path in code),
+            *(code_digest(path) for path in code),
         ]
     except Unavailable:
         raise
@@ -350,13 +350,13 @@ def _own_parts(name: str, options: Options) -> list[str]:
         raise Unavailable(f"{name}: {error}") from None
 
 
-def _code(path: Path) -> str:
-    """What a module does: without the comments and docstrings, which move no box."""
+def code_digest(path: Path) -> str:
+    """Of what a module does: not of its comments and docstrings, which move no box."""
     tree = ast.parse(path.read_bytes())
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
             node.body = [part for part in node.body if not _is_said(part)]
-    return ast.unparse(tree)
+    return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()
 
 
 def _is_said(part: ast.stmt) -> bool:

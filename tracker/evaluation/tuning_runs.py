@@ -157,9 +157,9 @@ def _follow(task: Task) -> Answer:
 
 def _cache_file(folder: Path, network: OnnxNetwork, sequence: datasets.Sequence) -> Path:
     """A file of its own for all that the network's answers depend on."""
-    code = b"".join(Path(str(room.__file__)).read_bytes() for room in (crop, output_cache))
     parts = [network.digest, network.device.name, sequence.source.fingerprint()]
-    digest = hashlib.sha256("\n".join(parts).encode() + code).hexdigest()[:16]
+    parts += [opponents.code_digest(Path(str(room.__file__))) for room in (crop, output_cache)]
+    digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
     return folder / sequence.dataset / f"{sequence.name}.{digest}.outputs"
 
 
@@ -196,7 +196,7 @@ class Book:
         own = [here / name for name in ("lockstep.py", "longterm.py", "metrics.py")]
         self._identity = [
             opponents.identity_of(how.model, options),
-            *(hashlib.sha256(path.read_bytes()).hexdigest() for path in own),
+            *map(opponents.code_digest, own),
         ]
         self._figures: dict[str, Figures] = dict(_read(path))
 
