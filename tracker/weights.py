@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 from dataclasses import dataclass
@@ -41,15 +42,18 @@ class ModelFiles:
     Attributes:
         name: the model's file name without endings.
         exemplar, search: contents of the two files.
-        digest: SHA-256 over both, for caches and records.
         folder: where they came from.
     """
 
     name: str
     exemplar: bytes
     search: bytes
-    digest: str
     folder: Path
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """SHA-256 over both, for caches and records."""
+        return hashlib.sha256(self.exemplar + self.search).hexdigest()
 
 
 def read_model(model: str | Path | None = None) -> ModelFiles:
@@ -68,8 +72,7 @@ def read_model(model: str | Path | None = None) -> ModelFiles:
     contents = {path.name: _read_graph(path) for path in graph_files(stem)}
     _check_sums(stem.parent, contents)
     exemplar, search = contents.values()
-    digest = hashlib.sha256(exemplar + search).hexdigest()
-    return ModelFiles(stem.name, exemplar, search, digest, stem.parent)
+    return ModelFiles(stem.name, exemplar, search, stem.parent)
 
 
 def model_stamp(model: str | Path | None = None) -> tuple[tuple[int, int], ...]:

@@ -66,7 +66,7 @@ def model(tmp_path: Path) -> Path:
 
 
 def files(content: bytes = b"") -> ModelFiles:
-    return ModelFiles("m", content or b"exemplar", content or b"search", "0", Path("."))
+    return ModelFiles("m", content or b"exemplar", content or b"search", Path("."))
 
 
 @pytest.mark.parametrize(

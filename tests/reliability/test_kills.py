@@ -267,12 +267,11 @@ def same(torch: Any, a: Path, b: Path) -> bool:
 WRITE = """
 import sys
 from pathlib import Path
-from types import ModuleType
 sys.path.insert(0, sys.argv[1])
 from tracker.weights import ModelFiles, write_model
 for n in range(100000):
     a, b = bytes([n % 256]) * 300_000, bytes([n % 256]) * 400_000
-    write_model(ModelFiles("m", a, b, "", Path()), Path(sys.argv[2]))
+    write_model(ModelFiles("m", a, b, Path()), Path(sys.argv[2]))
     print(n, flush=True)
 """
 

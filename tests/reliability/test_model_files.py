@@ -259,7 +259,7 @@ def test_damaged_graphs_are_refused_or_answer_with_boxes(
     for place, value in places:
         content[int(place * (20_000 if head else len(content)))] ^= value
     content = content[: max(int(cut * len(content)), 1)] if cut < 0.9 else content
-    damaged = ModelFiles("kestrel", flagship.exemplar, bytes(content), "0", flagship.folder)
+    damaged = ModelFiles("kestrel", flagship.exemplar, bytes(content), flagship.folder)
     try:
         tracker = SiameseTracker(OnnxNetwork(damaged, Device("cpu"), 1))
         tracker.init(FRAME, (50, 40, 30, 30))

@@ -76,7 +76,7 @@ def test_exports_to_one_folder_keep_each_others_sums(tmp_path: Path) -> None:
 
     def export(name: str) -> None:
         for _ in range(3):
-            files = ModelFiles(name, name.encode(), name.encode() * 2, "", tmp_path)
+            files = ModelFiles(name, name.encode(), name.encode() * 2, tmp_path)
             write_model(files, tmp_path / name)
 
     threads = [threading.Thread(target=export, args=(name,)) for name in names]

@@ -92,7 +92,7 @@ def small_model() -> ModelFiles:
         entry = model.metadata_props.add()
         entry.key, entry.value = METADATA_KEY, SMALL.to_json(role)
         contents.append(bytes(model.SerializeToString()))
-    return ModelFiles("small", contents[0], contents[1], "0", Path("."))
+    return ModelFiles("small", contents[0], contents[1], Path("."))
 
 
 @pytest.fixture(scope="module")

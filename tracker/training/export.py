@@ -85,8 +85,7 @@ def export(network: SiamFC | Kestrel, spec: ModelSpec, crops: NDArray[np.uint8])
     network.eval()
     graphs = deployed_graphs(network)
     exemplar, search = (_export_graph(graphs, spec, role) for role in ROLES)
-    digest = hashlib.sha256(exemplar + search).hexdigest()
-    files = ModelFiles(spec.name, exemplar, search, digest, Path("."))
+    files = ModelFiles(spec.name, exemplar, search, Path("."))
     compare(network, OnnxNetwork(files, Device("cpu"), threads=2), crops)
     return files
 

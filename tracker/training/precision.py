@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
-import hashlib
 import io
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -49,8 +48,7 @@ def variant(files: ModelFiles, search: bytes, precision: str, notes: dict[str, A
         entry = model.metadata_props.add()
         entry.key, entry.value = METADATA_KEY, changed.to_json(role)
         graphs.append(bytes(model.SerializeToString()))
-    digest = hashlib.sha256(graphs[0] + graphs[1]).hexdigest()
-    return ModelFiles(f"{files.name}-{precision}", graphs[0], graphs[1], digest, files.folder)
+    return ModelFiles(f"{files.name}-{precision}", graphs[0], graphs[1], files.folder)
 
 
 def to_float16(content: bytes) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from typing import Any
 
 import onnx
@@ -46,5 +45,4 @@ def stamp(
         entry = next(p for p in model.metadata_props if p.key == METADATA_KEY)
         entry.value = dataclasses.replace(changed, training=training).to_json(role)
         graphs.append(bytes(model.SerializeToString()))
-    digest = hashlib.sha256(graphs[0] + graphs[1]).hexdigest()
-    return ModelFiles(files.name, graphs[0], graphs[1], digest, files.folder)
+    return ModelFiles(files.name, graphs[0], graphs[1], files.folder)
