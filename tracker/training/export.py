@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -19,10 +18,11 @@ from tracker.network.head import sides_to_corners
 from tracker.network.kestrel import Kestrel
 from tracker.network.siamfc import SiamFC
 from tracker.runtime import OnnxNetwork
-from tracker.spec import METADATA_KEY, BoxPolicy, ModelSpec, PresencePolicy, ScalePolicy
+from tracker.spec import BoxPolicy, ModelSpec, PresencePolicy, ScalePolicy
 from tracker.training.deploy import deployed_graphs
 from tracker.training.models import weights_hash
 from tracker.training.simplify import simplify
+from tracker.training.stamp import with_record
 from tracker.weights import ROLES, ModelFiles
 
 OPSET = 17
@@ -120,10 +120,7 @@ def _export_graph(graphs: dict[str, nn.Module], spec: ModelSpec, role: str) -> b
         input_names=input_names, output_names=output_names,
         dynamic_axes=axes, opset_version=OPSET, dynamo=False, do_constant_folding=True,
     )  # fmt: skip
-    model = onnx.load_from_string(simplify(buffer.getvalue()))
-    entry = model.metadata_props.add()
-    entry.key, entry.value = METADATA_KEY, spec.to_json(role)
-    return bytes(model.SerializeToString())
+    return with_record(simplify(buffer.getvalue()), spec, role)
 
 
 def compare(network: SiamFC | Kestrel, runtime: OnnxNetwork, crops: NDArray[np.uint8]) -> None:

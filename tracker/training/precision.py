@@ -24,10 +24,9 @@ from onnx import numpy_helper
 
 from tracker.devices import Device
 from tracker.runtime import OnnxNetwork, SearchOutput
-from tracker.spec import METADATA_KEY
 from tracker.training.equalise import equalise
 from tracker.training.rounding import rounded_weights
-from tracker.training.stamp import spec_of
+from tracker.training.stamp import spec_of, with_record
 from tracker.weights import ROLES, ModelFiles
 
 Array = NDArray[np.float32]
@@ -40,14 +39,10 @@ def variant(files: ModelFiles, search: bytes, precision: str, notes: dict[str, A
     """The model with another search graph; ``notes`` go into its training record."""
     graphs = []
     for role, content in zip(ROLES, (files.exemplar, search), strict=True):
-        model = onnx.load_from_string(content)
         spec = spec_of(files, role)
         record = {**spec.training, precision: notes}
         changed = dataclasses.replace(spec, precision=precision, training=record)
-        del model.metadata_props[:]
-        entry = model.metadata_props.add()
-        entry.key, entry.value = METADATA_KEY, changed.to_json(role)
-        graphs.append(bytes(model.SerializeToString()))
+        graphs.append(with_record(content, changed, role))
     return ModelFiles(f"{files.name}-{precision}", graphs[0], graphs[1], files.folder)
 
 

@@ -22,6 +22,14 @@ def spec_of(files: ModelFiles, role: str) -> ModelSpec:
     return ModelSpec.from_json(text, role, f"the {role} graph of {files.name}")
 
 
+def with_record(graph: bytes, spec: ModelSpec, role: str) -> bytes:
+    """The graph of a role with this record, and no other metadata."""
+    model = onnx.load_from_string(graph)
+    del model.metadata_props[:]
+    model.metadata_props.add(key=METADATA_KEY, value=spec.to_json(role))
+    return bytes(model.SerializeToString())
+
+
 def stamp(
     files: ModelFiles, parameters: dict[str, dict[str, Any]], notes: dict[str, Any]
 ) -> ModelFiles:
@@ -41,8 +49,5 @@ def stamp(
         spec = spec_of(files, role)
         changed = with_parameters(spec, parameters, "the parameters")
         training = {**spec.training, "tuned": notes}
-        model = onnx.load_from_string(content)
-        entry = next(p for p in model.metadata_props if p.key == METADATA_KEY)
-        entry.value = dataclasses.replace(changed, training=training).to_json(role)
-        graphs.append(bytes(model.SerializeToString()))
+        graphs.append(with_record(content, dataclasses.replace(changed, training=training), role))
     return ModelFiles(files.name, graphs[0], graphs[1], files.folder)
