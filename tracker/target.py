@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from numpy.typing import NDArray
+
 from tracker import box_policy, scale_policy
 from tracker.box_policy import Candidate
 from tracker.camera import SceneStep
