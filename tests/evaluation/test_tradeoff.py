@@ -55,8 +55,9 @@ def test_accuracy_is_read_from_a_summary(tmp_path: Path) -> None:
 
 def test_the_plot_names_every_tracker_in_a_panel_for_each_data_set() -> None:
     pytest.importorskip("matplotlib")
-    text = plot(points())
+    text = plot([*points(), Point("unknown", 1, figures(5), {})])
     ElementTree.fromstring(text)
+    assert "unknown" not in text  # it has no accuracy, so no mark either
     for word in (
         "otb",
         "uav",

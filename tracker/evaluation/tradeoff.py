@@ -99,7 +99,7 @@ def plot(points: list[Point]) -> str:
     from matplotlib.lines import Line2D
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    names = list(dict.fromkeys(p.name for p in points))
+    names = list(dict.fromkeys(p.name for p in points if p.auc))
     threads = list(dict.fromkeys(p.threads for p in points))
     for place, dataset in enumerate(datasets):
         axes = figure.add_subplot(1, len(datasets), place + 1)
