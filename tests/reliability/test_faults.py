@@ -149,7 +149,7 @@ def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]
 
 @pytest.mark.parametrize(
     ("size", "said"),
-    [(50, "log.csv.* cannot be written"), (200_000, "could not be written")],
+    [(50, "log.csv: the result cannot be written"), (200_000, "could not be written")],
     ids=["full for the log", "full for the checkpoint"],
 )
 def test_training_onto_a_full_disk_keeps_the_last_checkpoint(
