@@ -33,9 +33,9 @@ def check_box(box: Sequence[float] | NDArray[Any], width: int, height: int) -> B
             raise TypeError
         values = [float(v) for v in box]
     except (TypeError, ValueError, OverflowError):
-        raise ValueError(f"a box needs four numbers x, y, w, h, found {_named(box)}") from None
+        raise ValueError(f"a box needs four numbers x, y, w, h, found {_shown(box)}") from None
     if len(values) != 4:
-        raise ValueError(f"a box needs four numbers x, y, w, h, found {len(values)}: {_named(box)}")
+        raise ValueError(f"a box needs four numbers x, y, w, h, found {len(values)}: {_shown(box)}")
     x, y, w, h = values
     if not all(math.isfinite(v) for v in values):
         raise ValueError(f"a box needs finite numbers, found {(x, y, w, h)}")
@@ -48,8 +48,8 @@ def check_box(box: Sequence[float] | NDArray[Any], width: int, height: int) -> B
     return x, y, w, h
 
 
-def _named(box: Any) -> str:
-    """On one line, and no more than a line: it may be all boxes of a video."""
+def _shown(box: Any) -> str:
+    """As an error shows it, cut short: it may be all boxes of a video."""
     return " ".join(repr(box).split())[:80]
 
 

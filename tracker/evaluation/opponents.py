@@ -355,11 +355,11 @@ def code_digest(path: Path) -> str:
     tree = ast.parse(path.read_bytes())
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
-            node.body = [part for part in node.body if not _is_said(part)]
+            node.body = [part for part in node.body if not _is_docstring(part)]
     return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()
 
 
-def _is_said(part: ast.stmt) -> bool:
+def _is_docstring(part: ast.stmt) -> bool:
     return isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant)
 
 

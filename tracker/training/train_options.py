@@ -336,7 +336,7 @@ def pair_options(args: argparse.Namespace, network: SiamFC | Kestrel) -> PairOpt
     shift = args.shift if args.shift is not None else (64.0 if args.network == "kestrel" else 32.0)
     sizes = {"exemplar_size": network.exemplar_size, "search_size": network.search_size}
     try:
-        return _named(PairOptions, args, **sizes, shift=shift)
+        return _filled(PairOptions, args, **sizes, shift=shift)
     except ValueError as error:
         raise UserError(f"the options of the pairs do not fit: {error}") from None
 
@@ -350,15 +350,15 @@ def run_options(args: argparse.Namespace) -> RunOptions:
             "--quality and --hidden ask for scores between 0 and 1, and the focal loss knows only "
             "these two: take --score-loss bce, or leave them out"
         )
-    return _named(
+    return _filled(
         RunOptions,
         args,
         frozen=args.frozen if kestrel else 0,
         unfreeze_at=tuple(args.unfreeze_at),
         validate_every=args.val_every,
         channels_last=not args.channels_first,
-        optim=_named(OptimOptions, args, trunk_lr=_trunk_lr(args)),
-        loss=_named(
+        optim=_filled(OptimOptions, args, trunk_lr=_trunk_lr(args)),
+        loss=_filled(
             LossOptions,
             args,
             score=args.score_loss,
@@ -370,7 +370,7 @@ def run_options(args: argparse.Namespace) -> RunOptions:
     )
 
 
-def _named(kind: type[_T], args: argparse.Namespace, **others: Any) -> _T:
+def _filled(kind: type[_T], args: argparse.Namespace, **others: Any) -> _T:
     """A dataclass of the options that are called as its fields are, and of ``others``."""
     names = {f.name for f in dataclasses.fields(kind)} & vars(args).keys()
     return kind(**{**{name: getattr(args, name) for name in names}, **others})
