@@ -50,15 +50,19 @@ class Device:
         """Whether a session that is given another shape stops for seconds."""
         return self.name.startswith("cuda")
 
-    def providers_for(self, inputs: dict[str, Shape]) -> list[Provider]:
-        """The providers, told which batches a graph will see.
+    def providers_for(self, threads: int, inputs: dict[str, Shape]) -> list[Provider]:
+        """The providers, told what they do not see in the options of a session.
 
         TensorRT builds an engine for a range of shapes; without it a second target, a search
         for a lost one, or a smaller crop, would stop the video for the time of another build.
 
         Args:
-            inputs: shapes of the graph's inputs by name; free dimensions are names.
+            threads: of the graph on the CPU, for OpenVINO, which would take all cores.
+            inputs: shapes of the graph's inputs by name, where ``wants_shapes``; free
+                dimensions are names.
         """
+        if self.name == "openvino":
+            return [(_OTHERS[self.name], {"num_of_threads": str(threads)}), *self.providers[1:]]
         if not self.wants_shapes:
             return list(self.providers)
         free = {n: s for n, s in inputs.items() if any(not isinstance(d, int) for d in s)}

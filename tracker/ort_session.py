@@ -48,9 +48,8 @@ def open_session(
     options.inter_op_num_threads = 1
     options.log_severity_level = _FATAL
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
-    wanted = list(device.providers)
-    if device.wants_shapes:
-        wanted = device.providers_for(_inputs(content, what))
+    inputs = _inputs(content, what) if device.wants_shapes else {}
+    wanted = device.providers_for(threads, inputs)
     if wanted == [CPU]:
         return _open(content, what, options)
     with _silence():

@@ -134,6 +134,16 @@ def test_auto_takes_cuda_where_it_works_and_an_installed_openvino_else(machine: 
     assert choose_device("auto").name == "cpu"
 
 
+def test_openvino_is_told_the_number_of_threads(machine: Machine) -> None:
+    fake = machine("OpenVINOExecutionProvider")
+    OnnxNetwork(files(), choose_device("openvino"), threads=3)
+    told = {s.role: dict([s.providers[0]]) for s in fake.sessions}
+    assert told == {
+        "exemplar": {"OpenVINOExecutionProvider": {"num_of_threads": "1"}},
+        "search": {"OpenVINOExecutionProvider": {"num_of_threads": "3"}},
+    }
+
+
 def test_auto_goes_on_when_the_gpu_fails_at_the_last_moment(
     machine: Machine, model: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
