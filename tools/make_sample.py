@@ -36,6 +36,7 @@ from tracker.files import check_picture, write_picture
 Array = NDArray[Any]
 
 WIDTH, HEIGHT, FPS, SECONDS = 640, 360, 30, 12
+COLUMNS, ROWS = 5, 6  # of the sheet
 SCENE, CAST = "rocket.jpg", "astronaut.png"  # in scikit-image; tracker/assets/LICENSES.md
 ABSENT_BELOW = 0.15  # share of the target's outline inside the picture
 SHUTTER, EXPOSURES = 0.5, 7  # open for half of a frame's time, sampled so often
@@ -336,12 +337,10 @@ def encode(frames: Sequence[Array], path: Path) -> None:
     partial.replace(path)
 
 
-def sheet(
-    frames: Sequence[Array], boxes: Sequence[Array], columns: int = 5, rows: int = 6
-) -> Array:
+def sheet(frames: Sequence[Array], boxes: Sequence[Array]) -> Array:
     """Frames in even steps, the true box drawn, on one picture."""
     tiles = []
-    for i in np.linspace(0, len(frames) - 1, columns * rows).round().astype(int):
+    for i in np.linspace(0, len(frames) - 1, COLUMNS * ROWS).round().astype(int):
         tile = frames[i].copy()
         if np.isfinite(boxes[i]).all():
             x, y, w, h = boxes[i].round().astype(int).tolist()
@@ -349,7 +348,7 @@ def sheet(
         cv2.putText(tile, str(i), (8, 24), cv2.FONT_HERSHEY_SIMPLEX, 0.7, (255, 255, 255), 1,
                     cv2.LINE_AA)  # fmt: skip
         tiles.append(cv2.resize(tile, None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA))
-    lines = [np.hstack(tiles[r * columns : (r + 1) * columns]) for r in range(rows)]
+    lines = [np.hstack(tiles[r * COLUMNS : (r + 1) * COLUMNS]) for r in range(ROWS)]
     return np.vstack(lines)
 
 

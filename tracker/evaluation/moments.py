@@ -16,6 +16,7 @@ from tracker.results import Box, State
 
 LASTING = 10
 """Frames in a row without overlap that make a loss."""
+MOST = 8  # moments that are shown
 OFFSETS = (-15, 0, 15, 45)
 THUMB_HEIGHT, THUMB_WIDTH = 216, 384
 TRUTH_COLOUR, TRACKER_COLOUR, LOST_COLOUR = (90, 200, 60), (40, 60, 235), (150, 150, 150)
@@ -62,7 +63,7 @@ def first_loss(overlaps: NDArray[np.float64]) -> int | None:
     return None
 
 
-def worst_moments(scores: list[SequenceScore], count: int = 8) -> list[Moment]:
+def worst_moments(scores: list[SequenceScore]) -> list[Moment]:
     """Of the sequences with a lasting loss, those that cost most of their frames."""
     found = []
     for score in scores:
@@ -73,7 +74,7 @@ def worst_moments(scores: list[SequenceScore], count: int = 8) -> list[Moment]:
         lost = int((rest <= FAILURE_OVERLAP).sum())
         found.append((lost / score.one_pass.frames, score, start, lost))
     found.sort(key=lambda item: -item[0])
-    return [_moment(score, start, lost) for _, score, start, lost in found[:count]]
+    return [_moment(score, start, lost) for _, score, start, lost in found[:MOST]]
 
 
 def _moment(score: SequenceScore, start: int, lost: int) -> Moment:

@@ -20,6 +20,7 @@ from tracker.results import Box
 
 SAME, OTHER_CLIP, SAME_FRAME = "same", "other clip", "same frame"
 CURVE_POINTS = 200
+QUERIES = 5  # a clip
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,7 @@ def cut_pairs(
 
 
 def retrieval_sets(
-    truths: Mapping[str, FloatArray], per_sequence: int = 5, seed: int = 0
+    truths: Mapping[str, FloatArray], seed: int = 0
 ) -> tuple[list[Patch], list[Patch], NDArray[np.int64]]:
     """Gallery (first box of each clip), queries (later boxes), index of each query's clip."""
     names = sorted(truths)
@@ -164,7 +165,7 @@ def retrieval_sets(
     for index, name in enumerate(names):
         rng = np.random.default_rng([seed, 1, *name.encode()])
         later = np.flatnonzero(present_frames(truths[name]))[1:]
-        for frame in sorted(rng.choice(later, min(per_sequence, len(later)), replace=False)):
+        for frame in sorted(rng.choice(later, min(QUERIES, len(later)), replace=False)):
             queries.append(_patch(name, int(frame), truths[name]))
             target.append(index)
     return gallery, queries, np.array(target, dtype=np.int64)

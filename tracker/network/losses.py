@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+FOCAL_ALPHA, FOCAL_GAMMA = 0.25, 2.0  # of Lin et al.
+
 
 def balanced_logistic_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Logistic loss in which positive and negative cells weigh one half each.
@@ -50,7 +52,7 @@ def hard_negative_bce(logits: Tensor, labels: Tensor, hardest: int = 16) -> Tens
     ).mean()
 
 
-def focal_loss(logits: Tensor, labels: Tensor, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:
+def focal_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """``-alpha_t (1 - p_t)^gamma log p_t``, a pair's sum over its number of positives.
 
     Lin et al. 2017, "Focal Loss for Dense Object Detection", equation 5.
@@ -60,7 +62,8 @@ def focal_loss(logits: Tensor, labels: Tensor, alpha: float = 0.25, gamma: float
     """
     flat, target = logits.flatten(1), labels.flatten(1)
     log_p = F.logsigmoid(torch.where(target > 0, flat, -flat))
-    weight = torch.where(target > 0, alpha, 1 - alpha) * (1 - log_p.exp()).pow(gamma)
+    weight = torch.where(target > 0, FOCAL_ALPHA, 1 - FOCAL_ALPHA)
+    weight = weight * (1 - log_p.exp()).pow(FOCAL_GAMMA)
     loss = torch.where(target != 0, -weight * log_p, torch.zeros_like(log_p))
     return (loss.sum(1) / (target > 0).sum(1).clamp_min(1)).mean()
 

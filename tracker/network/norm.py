@@ -23,11 +23,11 @@ class FrozenNormConv2d(nn.Module):
         in_channels, out_channels, kernel_size, stride: as in ``nn.Conv2d``.
         groups: 1, or one a channel (depthwise).
         padding: (left, right, top, bottom) in cells; ``None`` pads ``kernel_size // 2``.
-        eps: of the batch norm.
     """
 
     running_mean: Tensor
     running_var: Tensor
+    eps = 1e-3  # of the batch norm
 
     def __init__(
         self,
@@ -37,10 +37,9 @@ class FrozenNormConv2d(nn.Module):
         stride: int = 1,
         groups: int = 1,
         padding: tuple[int, int, int, int] | None = None,
-        eps: float = 1e-3,
     ) -> None:
         super().__init__()
-        self.stride, self.groups, self.eps = stride, groups, eps
+        self.stride, self.groups = stride, groups
         self.padding, self.margin = padding, kernel_size // 2
         self.weight = nn.Parameter(
             torch.empty(out_channels, in_channels // groups, kernel_size, kernel_size)

@@ -13,6 +13,8 @@ from tracker.training.tracks import Image, Track, read_cutout, read_image
 Mask = NDArray[np.float32]
 Corners = NDArray[np.float32]
 
+PLACES = 8  # that are tried for what stands beside a target
+
 
 def masked_picture(track: Track, frame: int) -> tuple[Image, Mask]:
     """A frame of a track, (H, W, 3), and where the object is in it: (H, W) in 0..1.
@@ -93,7 +95,6 @@ def beside(
     size: int,
     rng: Generator,
     covered: float = 0.1,
-    tries: int = 8,
 ) -> Matrix | None:
     """A map that puts an object of ``box`` near a target without hiding it.
 
@@ -107,7 +108,7 @@ def beside(
     """
     w, h = target[2] - target[0], target[3] - target[1]
     factor = float(np.sqrt(w * h / (box[2] * box[3])) * np.exp(rng.uniform(-0.35, 0.35)))
-    for _ in range(tries):
+    for _ in range(PLACES):
         matrix = crop_matrix(
             box, size, size / factor, Jitter(0, 0, 0.1, 12), rng, rng.random() < 0.5
         )
