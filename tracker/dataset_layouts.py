@@ -60,6 +60,9 @@ class Sequence:
         cover: (N,) visible share as GOT-10k states it, or ``None``.
         anchors: (N,) VOT's anchor values, or ``None``.
         judged: False when only the first box is public (test sets): run, but not scored.
+
+    Raises:
+        UserError: more boxes than pictures.
     """
 
     dataset: str
@@ -77,6 +80,11 @@ class Sequence:
         for part in ("dataset", "name"):
             text = getattr(self, part).encode("utf-8", "backslashreplace").decode()
             object.__setattr__(self, part, text)
+        if isinstance(self.source, Pictures) and len(self.source) < len(self.truth):
+            raise UserError(
+                f"{self.key}: {len(self.truth)} lines of truth for {len(self.source)} pictures; "
+                "a line too many, or pictures are missing"
+            )
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -120,7 +128,7 @@ def _otb_like(root: Path, attributes: AttributeFiles) -> list[Sequence]:
                 frames = Pictures(frames.paths[start:])
             name = folder.name + target
             stated = attributes.of(name)
-            sequences.append(_pictured(root.name, name, frames, truth, stated=stated))
+            sequences.append(Sequence(root.name, name, frames, truth, stated=stated))
     return sequences
 
 
@@ -145,7 +153,7 @@ def load_uav123(root: Path) -> list[Sequence]:
             )
         frames = Pictures(_pictures(place).paths[first - 1 : last])
         stated = attributes.of(name)
-        sequences.append(_pictured(root.name, name, frames, truth, stated=stated))
+        sequences.append(Sequence(root.name, name, frames, truth, stated=stated))
     return sequences
 
 
@@ -185,7 +193,7 @@ def load_uavdt(root: Path) -> list[Sequence]:
             )
         truth = _truth(annotations[f"{name}_gt.txt"], one_based=True)
         stated = attributes.of(name)
-        sequences.append(_pictured(root.name, name, _pictures(folder), truth, stated=stated))
+        sequences.append(Sequence(root.name, name, _pictures(folder), truth, stated=stated))
     return sequences
 
 
@@ -203,7 +211,7 @@ def load_lasot(root: Path) -> list[Sequence]:
                 truth[tags[tag]] = np.nan
         check_start(truth, f"{truth_file} with the flags beside it")
         frames, stated = _pictures(folder / "img"), attributes.of(folder.name)
-        sequences.append(_pictured(root.name, folder.name, frames, truth, tags, stated=stated))
+        sequences.append(Sequence(root.name, folder.name, frames, truth, tags, stated=stated))
     return sequences
 
 
@@ -227,7 +235,7 @@ def load_got10k(root: Path) -> list[Sequence]:
         if (folder / "cut_by_image.label").is_file():
             cut = read_flags(folder / "cut_by_image.label", len(truth), whole=True)
             tags["out of view"] = cut > 0
-        sequences.append(_pictured(root.name, folder.name, frames, truth, tags, cover))
+        sequences.append(Sequence(root.name, folder.name, frames, truth, tags, cover))
     return sequences
 
 
@@ -252,7 +260,7 @@ def load_vot(root: Path) -> list[Sequence]:
         anchors = None
         if (folder / "anchor.value").is_file():
             anchors = read_flags(folder / "anchor.value", len(truth))
-        sequences.append(_pictured(root.name, folder.name, frames, truth, tags, None, anchors))
+        sequences.append(Sequence(root.name, folder.name, frames, truth, tags, anchors=anchors))
     return sequences
 
 
@@ -266,7 +274,7 @@ def load_davis(root: Path) -> list[Sequence]:
         for number in objects:
             truth = np.array([_label_box(label, number) for label in labels])
             name = masks.name if len(objects) == 1 else f"{masks.name}.{number}"
-            sequences.append(_pictured(root.name, name, frames, truth))
+            sequences.append(Sequence(root.name, name, frames, truth))
     return sequences
 
 
@@ -316,24 +324,6 @@ KINDS: dict[str, Callable[[Path], list[Sequence]]] = {
     "vot": load_vot,
     "davis": load_davis,
 }
-
-
-def _pictured(
-    dataset: str,
-    name: str,
-    frames: Pictures,
-    truth: FloatArray,
-    tags: Mapping[str, NDArray[np.bool_]] | None = None,
-    cover: FloatArray | None = None,
-    anchors: FloatArray | None = None,
-    stated: Mapping[str, bool] | None = None,
-) -> Sequence:
-    if len(frames) < len(truth):
-        raise UserError(
-            f"{dataset}/{name}: {len(truth)} lines of truth for {len(frames)} pictures; "
-            "a line too many, or pictures are missing"
-        )
-    return Sequence(dataset, name, frames, truth, tags or {}, cover, anchors, stated=stated or {})
 
 
 def _attributes(root: Path, names: tuple[str, ...]) -> AttributeFiles:
