@@ -31,7 +31,7 @@ from tracker.app.player import Player
 from tracker.app.prefetch import Prefetch
 from tracker.app.progress import Progress
 from tracker.app.recorder import Recorder
-from tracker.app.results_writer import ONE_TARGET, ResultsWriter, files_for, form_of
+from tracker.app.results_writer import ONE_TARGET, SUFFIX_OF, ResultsWriter, files_for, form_of
 from tracker.app.sample import load_sample
 from tracker.app.sources import open_source
 from tracker.app.window import Screen, Window
@@ -40,14 +40,6 @@ from tracker.files import at_home, keep_apart
 from tracker.results import Box
 
 MakeScreen = Callable[[str, tuple[int, int]], Screen]
-SUFFIX_OF = {
-    "csv": ".csv",
-    "json": ".json",
-    "jsonl": ".jsonl",
-    "otb": ".txt",
-    "got10k": ".txt",
-    "mot": ".txt",
-}
 
 
 @dataclass

@@ -34,7 +34,11 @@ from tracker.errors import UserError
 from tracker.files import open_alone
 from tracker.results import Box, TrackResult
 
-FORMATS = ("csv", "json", "jsonl", "otb", "got10k", "mot")
+SUFFIX_OF = {
+    "csv": ".csv", "json": ".json", "jsonl": ".jsonl",
+    "otb": ".txt", "got10k": ".txt", "mot": ".txt",
+}  # fmt: skip
+FORMATS = tuple(SUFFIX_OF)
 ONE_TARGET = ("otb", "got10k")
 """Formats whose files hold one target each."""
 _BY_SUFFIX = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".txt": "otb"}

@@ -44,6 +44,7 @@ class VideoFile:
         self.ended = False
         self._where, self._say, self._log = where, say, log
         self._piped = where.startswith("pipe:")
+        self._shown = "what comes from stdin" if self._piped else where
         self._next, self._last_time = 0, 0.0
         self._jumped = False  # then nobody has counted the frames
         self._settled = 0  # the frame from which on errors are damage
@@ -72,11 +73,10 @@ class VideoFile:
             with native_path(self._where) as name:
                 capture = cv2.VideoCapture(name)
         if not capture.isOpened() or capture.get(cv2.CAP_PROP_FRAME_WIDTH) <= 0:
-            shown = "what comes from stdin" if self._piped else self._where
             hint = (
                 UNPIPEABLE if self._piped else "it is no video, is damaged, or its codec is unknown"
             )
-            raise UserError(f"{shown} cannot be read as a video: {hint}")
+            raise UserError(f"{self._shown} cannot be read as a video: {hint}")
         return capture
 
     def read(self, timeout: float = 1.0) -> Frame | None:
@@ -109,8 +109,7 @@ class VideoFile:
         return self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000.0
 
     def _end(self, waited: float) -> None:
-        self.ended = True
-        shown = "what comes from stdin" if self._piped else self._where
+        self.ended, shown = True, self._shown
         if not self._next:
             hint = f"; or {UNPIPEABLE}" if self._piped else "; give another video"
             if "://" in self._where:
