@@ -57,6 +57,13 @@ def build_parser() -> argparse.ArgumentParser:
         "clip is played. In the window, h shows the keys.",
     )
     parser.add_argument("--version", action="version", version=f"siamtrack {__version__}")
+    _add_inputs(parser)
+    _add_outputs(parser)
+    _add_ways(parser)
+    return parser
+
+
+def _add_inputs(parser: argparse.ArgumentParser) -> None:
     source = parser.add_argument_group("where frames come from").add_mutually_exclusive_group()
     source.add_argument(
         "--video",
@@ -91,6 +98,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     targets.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default: auto)")
     targets.add_argument("--threads", type=thread_count, help="processor threads for the network")
+
+
+def _add_outputs(parser: argparse.ArgumentParser) -> None:
     outputs = parser.add_argument_group("what is written")
     outputs.add_argument("--save", type=some_path, metavar="VIDEO", help="annotated video")
     outputs.add_argument(
@@ -115,6 +125,9 @@ def build_parser() -> argparse.ArgumentParser:
         help="with --batch: an annotated video of each clip as well",
     )
     outputs.add_argument("--overwrite", action="store_true", help="replace files that exist")
+
+
+def _add_ways(parser: argparse.ArgumentParser) -> None:
     how = parser.add_argument_group("how")
     how.add_argument("--no-display", action="store_true", help="open no window")
     how.add_argument(
@@ -123,7 +136,6 @@ def build_parser() -> argparse.ArgumentParser:
     how.add_argument("--max-frames", type=positive, metavar="N", help="stop after N frames")
     how.add_argument("--fps", type=_rate, help="frame rate of folders of images (default: 30)")
     how.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
-    return parser
 
 
 def _rate(text: str) -> float:

@@ -62,7 +62,9 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=_WithDefaults,
     )
-    _add_run(p.add_argument_group("run"))
+    run = p.add_argument_group("run")
+    _add_run(run)
+    _add_machine(run)
     _add_optimisation(p.add_argument_group("optimisation"))
     _add_losses(p.add_argument_group("losses"))
     _add_pairs(p.add_argument_group("pairs (shares are of all pairs, if nothing else is said)"))
@@ -110,6 +112,9 @@ def _add_run(g: Any) -> None:
         help="Kestrel: nothing learns but the verification embedding; tracking stays as it is",
     )
     g.add_argument("--resume", action="store_true", help="go on where --out stopped")
+
+
+def _add_machine(g: Any) -> None:
     g.add_argument(
         "--max-minutes", type=amount, default=0.0, help="stop, resumable, after these (0: never)"
     )
