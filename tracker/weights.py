@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tracker.errors import UserError
-from tracker.files import hold_folder, write_atomic
+from tracker.files import at_home, hold_folder, write_atomic
 
 DEFAULT_MODEL = "kestrel"
 SUMS = "SHA256SUMS"
@@ -63,7 +63,8 @@ def read_model(model: str | Path | None = None) -> ModelFiles:
         model: ``None`` for the default model; the name of one that comes with the
             project; or a path: ``runs/mine/kestrel`` stands for
             ``runs/mine/kestrel.exemplar.onnx`` and ``runs/mine/kestrel.search.onnx``
-            (either of the two may be named as well).
+            (either of the two may be named as well, and those of the current folder
+            need no folder in their name).
 
     Raises:
         UserError: missing files, or a file that differs from its ``SHA256SUMS``.
@@ -97,12 +98,14 @@ def _read_graph(path: Path) -> bytes:
 
 
 def _stem(model: str | Path | None) -> Path:
-    text = DEFAULT_MODEL if model is None else str(model)
+    text = given = DEFAULT_MODEL if model is None else str(model)
     for role in ROLES:
         text = text.removesuffix(f".{role}.onnx")
-    here = isinstance(model, Path) and any(Path(f"{text}.{role}.onnx").exists() for role in ROLES)
-    if "/" in text or "\\" in text or here:
-        return Path(text)
+    stem = at_home(text)
+    # a bare name is that of a shipped model first, then of files in the current folder
+    a_file = isinstance(model, Path) or text != given or text not in available_models()
+    if "/" in text or "\\" in text or (a_file and any(map(os.path.exists, graph_files(stem)))):
+        return stem
     return weights_folder() / text
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from tests.online.scripted import SPEC
 from tracker.errors import UserError
+from tracker.evaluation.opponents import Options, Unavailable, build, label
 from tracker.spec import ModelSpec, ScalePolicy
 from tracker.weights import read_model, read_sums, write_sums
 
@@ -78,6 +79,22 @@ def test_a_model_is_found_by_path_with_or_without_ending(tmp_path: Path) -> None
         files = read_model(path)
         assert files.exemplar == b"exemplar" and files.search == b"search"
     assert files.digest == hashlib.sha256(b"exemplarsearch").hexdigest()
+
+
+def test_a_model_of_the_current_folder_needs_no_folder_in_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_pair(tmp_path)
+    write_pair(tmp_path, "kestrel")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    for name in ("mine", "mine.search.onnx", "kestrel.search.onnx", "~/mine", Path("mine")):
+        assert read_model(name).search == b"search"
+    assert read_model("kestrel").search != b"search"  # the shipped one
+    assert label("mine.search.onnx") == "mine"
+    with pytest.raises(Unavailable, match="ONNX Runtime"):  # found, and these bytes are no graph
+        build("mine", Options())
 
 
 @pytest.mark.parametrize("name", ["no-such-model", "../x/y", "", "weird\0name"])

@@ -173,9 +173,9 @@ def _given(name: str) -> str:
 
 
 def _is_own(name: str) -> bool:
-    from tracker.weights import available_models
+    from tracker.weights import model_stamp
 
-    return name in OWN_MODELS or "/" in name or "\\" in name or name in available_models()
+    return name in OWN_MODELS or "/" in name or "\\" in name or bool(model_stamp(name))
 
 
 def as_result(answer: Any, previous: Box) -> TrackResult:
