@@ -25,15 +25,23 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tracker.cli import join_boxes, parse_box, plain_errors, positive, run_main, thread_count, whole
+from tracker.cli import (
+    join_boxes,
+    parse_box,
+    plain_errors,
+    positive,
+    run_main,
+    some_path,
+    thread_count,
+    whole,
+)
 
 with plain_errors():
     from tracker import datasets
     from tracker.errors import UserError
     from tracker.evaluation import machine, opponents, options, speed, tradeoff
-    from tracker.evaluation.results_io import check_writable
     from tracker.evaluation.timing import TimingJob
-    from tracker.files import keep_apart, refuse_existing, write_atomic
+    from tracker.files import check_writable, keep_apart, refuse_existing, write_atomic
     from tracker.frames import Video
     from tracker.geometry import check_box
     from tracker.results import Box
@@ -117,7 +125,7 @@ def parse_arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--video", type=Path, help="clip to play; with --init-box")
+    add("--video", type=some_path, help="clip to play; with --init-box")
     add("--init-box", type=parse_box, help="x,y,w,h of the target in the first frame")
     options.add_data(parser, required=False)
     options.add_trackers(parser, default=["kestrel"])
@@ -136,10 +144,10 @@ def parse_arguments() -> argparse.Namespace:
         help="threads a tracker may use, or several numbers to compare: 1,2 "
         "(default: its own choice)",
     )
-    add("--json", type=Path, help="also write all figures here")
-    add("--accuracy", type=Path, help="summary.json of tools/evaluate.py, for table and plot")
-    add("--table", type=Path, help="write a table in Markdown here")
-    add("--plot", type=Path, help="write a plot of accuracy against speed here (SVG)")
+    add("--json", type=some_path, help="also write all figures here")
+    add("--accuracy", type=some_path, help="summary.json of tools/evaluate.py, for table and plot")
+    add("--table", type=some_path, help="write a table in Markdown here")
+    add("--plot", type=some_path, help="write a plot of accuracy against speed here (SVG)")
     add("--overwrite", action="store_true", help="replace these files")
     add("--quiet", action="store_true", help="say nothing while measuring")
     args = parser.parse_args(join_boxes(sys.argv[1:]))

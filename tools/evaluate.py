@@ -37,7 +37,6 @@ with plain_errors():
     from tracker.evaluation.results_io import (
         FORMATS,
         check_folder,
-        check_writable,
         toolkit_files,
         vot_run_files,
     )
@@ -48,7 +47,7 @@ with plain_errors():
         text_table,
         to_json,
     )
-    from tracker.files import write_atomic
+    from tracker.files import check_writable, write_atomic
 
 VERIFICATION = "verification"
 PROTOCOLS = {"ope": runner.ONE_PASS, "vot": runner.ANCHORS, "vot-supervised": runner.RESETS}
@@ -134,7 +133,7 @@ def parse_arguments() -> argparse.Namespace:
     add(
         "--formats",
         default=[],
-        type=options.names,
+        type=options.some_names,
         help=f"also write results for public toolkits, under toolkits/: {','.join(FORMATS)}",
     )
     add(

@@ -27,7 +27,7 @@ with plain_errors():
     import torch
 
     from tracker.errors import UserError
-    from tracker.files import keep_apart, refuse_existing
+    from tracker.files import check_writable, keep_apart, refuse_existing
     from tracker.network.backbone import FULL_WIDTHS
     from tracker.network.kestrel import Kestrel
     from tracker.training.checkpoint import load_checkpoint, reading, save_checkpoint
@@ -59,6 +59,7 @@ def main() -> int:
     sources = [open_source(text) for text in args.data]
     options = PairOptions(network.exemplar_size, network.search_size)
     sampler = PairSampler(sources, options, args.seed)
+    check_writable(args.out.parent)
     pictures = [torch.from_numpy(sampler.pair(n).search) for n in range(args.crops)]
     narrow, errors = prune(network, widths, torch.stack(pictures))
     for number, (old, new, error) in enumerate(zip(before, widths, errors, strict=True)):
@@ -98,7 +99,7 @@ def parse_arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--checkpoint", type=Path, required=True, help="of the network to prune")
+    add("--checkpoint", type=some_path, required=True, help="of the network to prune")
     add("--data", action="append", required=True, metavar="[LAYOUT:]PATH[@WEIGHT]",
         help="as of tools/train.py; several to mix")  # fmt: skip
     add("--keep", type=share, default=0.5, help="share of each block's channels (default: 0.5)")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -54,11 +55,30 @@ def refuse_existing(paths: Iterable[Path], overwrite: bool) -> None:
     """Check that none of some outputs is there already, before any work is done.
 
     Raises:
-        UserError: one is (without ``overwrite``).
+        UserError: one is (without ``overwrite``), or is a folder, a pipe or a device, which no
+            file may take the place of.
     """
-    existing = next((path for path in paths if os.path.lexists(path)), None)
-    if existing is not None and not overwrite:
-        raise UserError(f"{existing} exists; give --overwrite, or another name")
+    for path in paths:
+        if os.path.exists(path) and not os.path.isfile(path):
+            raise UserError(f"{path} is a folder, a pipe or a device; give the name of a file")
+        if os.path.lexists(path) and not overwrite:
+            raise UserError(f"{path} exists; give --overwrite, or another name")
+
+
+def check_writable(folder: Path) -> None:
+    """Check that files can be made in a folder, before hours are spent on what goes there.
+
+    Raises:
+        UserError: they cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"{folder}: no results can be written here ({error.strerror}); give another place"
+        ) from None
 
 
 def check_picture(path: Path, overwrite: bool) -> None:

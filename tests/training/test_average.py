@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -72,6 +74,21 @@ def test_a_path_may_have_an_at_and_a_run_is_not_written_over(
     status, said = tool(monkeypatch, capsys, "average", *again, run, "--overwrite")
     assert status == 2 and "which is read; write it elsewhere" in said
     assert run.read_bytes() == before
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_no_file_takes_the_place_of_a_folder_or_a_pipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_of(tiny_kestrel(1), tmp_path / "a.pt")
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    monkeypatch.chdir(tmp_path)
+    for out in ("folder", "pipe", "."):
+        arguments = ("--checkpoint", "a.pt", "--out", out, "--overwrite")
+        status, said = tool(monkeypatch, capsys, "average", *arguments)
+        assert status == 2 and f"{out} is a folder, a pipe or a device" in said
+    assert stat.S_ISFIFO(os.stat("pipe").st_mode)
 
 
 @pytest.mark.parametrize(

@@ -197,6 +197,7 @@ def test_prune_train_and_export(
         (("--seed", "-1"), "a whole number of 0 to"),
         (("--threads", "100000"), "a whole number of 1 to 256 is needed"),
         (("--out", "whole.pt", "--overwrite"), "which is read; write it elsewhere"),
+        (("--out", "siamfc.pt/x.pt"), "siamfc.pt: no results can be written here"),
         (("--out", "no/where/x.pt"), ""),
     ],
 )

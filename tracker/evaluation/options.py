@@ -11,14 +11,9 @@ from tracker.threads import usable_cores
 from tracker.weights import available_models
 
 
-def names(text: str) -> list[str]:
-    """Argparse type: words between commas."""
-    return [word for word in text.split(",") if word]
-
-
 def some_names(text: str) -> list[str]:
     """Argparse type: one word or more between commas, each once."""
-    found = list(dict.fromkeys(names(text)))
+    found = list(dict.fromkeys(word for word in text.split(",") if word))
     if not found:
         raise argparse.ArgumentTypeError(f"a name is needed, or several between commas: {text!r}")
     return found
@@ -32,7 +27,7 @@ def add_data(parser: argparse.ArgumentParser, required: bool = True) -> None:
     )
     add("--kind", default="auto", choices=["auto", *sorted(datasets.KINDS)],
         help="its layout, where it is not recognised")  # fmt: skip
-    add("--only", default=[], type=names, help="sequences or folders: otb/David,uav")
+    add("--only", default=[], type=some_names, help="sequences or folders: otb/David,uav")
 
 
 def add_trackers(parser: argparse.ArgumentParser, default: list[str] | None = None) -> None:

@@ -10,7 +10,6 @@ import csv
 import io
 import json
 import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,22 +103,6 @@ def check_folder(root: Path, overwrite: bool = False) -> None:
                 f"{root / name}: this file was not written by an evaluation and would be replaced; "
                 "give another --out, or --overwrite"
             )
-
-
-def check_writable(folder: Path) -> None:
-    """Check that files can be made in a folder, before hours are spent on what goes there.
-
-    Raises:
-        UserError: they cannot.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise UserError(
-            f"{folder}: no results can be written here ({error.strerror}); give another place"
-        ) from None
 
 
 def is_summary(path: Path) -> bool:

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.assets import sample_clip
-from tracker.cli import file_stem
+from tracker.cli import file_stem, some_path
 from tracker.errors import UserError
-from tracker.files import refuse_existing
+from tracker.files import check_writable, refuse_existing
 from tracker.frames import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Video, read_picture
 from tracker.network.kestrel import Kestrel
 from tracker.network.siamfc import SiamFC
@@ -46,11 +46,11 @@ def build_parser() -> argparse.ArgumentParser:
         "torch on real crops first, and refused if they differ."
     )
     add = p.add_argument
-    add("--checkpoint", type=Path, required=True, help="checkpoint.pt of a run")
+    add("--checkpoint", type=some_path, required=True, help="checkpoint.pt of a run")
     add("--out", type=file_stem, required=True, metavar="STEM", help="such as weights/kestrel")
     add("--weights", choices=("average", "model"), default="average", help="averaged, or the last")
-    add("--crops", type=Path, help="pictures or a video to compare on (else training data)")
-    add("--online", type=Path, metavar="JSON", help="online and presence parameters, scores")
+    add("--crops", type=some_path, help="pictures or a video to compare on (else training data)")
+    add("--online", type=some_path, metavar="JSON", help="online and presence parameters, scores")
     add("--overwrite", action="store_true", help="replace an earlier export")
     return p
 
@@ -70,6 +70,7 @@ def main() -> int:
         tuned = read_tuned(args.online)
     spec = tuned_spec(network, record, tuned, str(args.online or args.checkpoint))
     crops = comparison_crops(network, content, args.crops)
+    check_writable(args.out.parent)
     with warnings.catch_warnings():
         # torch's exporter warns of itself and of shape checks; the comparison is what counts
         warnings.simplefilter("ignore")
