@@ -22,9 +22,9 @@ import cv2
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tracker.cli import run_main, whole
+from tracker.cli import number, run_main, some_path, whole
 from tracker.errors import UserError
-from tracker.files import keep_apart, refuse_existing
+from tracker.files import check_writable, keep_apart, refuse_existing, write_atomic
 from tracker.native_path import native_path
 
 try:
@@ -51,12 +51,12 @@ def read_frames(
         t, index = index / rate, index + 1
         if t >= start + seconds:
             break
-        if t + 0.5 / rate < due:
-            continue
-        due += 1 / fps
-        height = round(read[1].shape[0] * width / read[1].shape[1])
-        small = cv2.resize(read[1], (width, height), interpolation=cv2.INTER_AREA)
-        yield Image.fromarray(cv2.cvtColor(small, cv2.COLOR_BGR2RGB))
+        # a slow video's frames are shown more than once
+        while due <= t + 0.5 / rate and due < start + seconds:
+            due += 1 / fps
+            height = round(read[1].shape[0] * width / read[1].shape[1])
+            small = cv2.resize(read[1], (width, height), interpolation=cv2.INTER_AREA)
+            yield Image.fromarray(cv2.cvtColor(small, cv2.COLOR_BGR2RGB))
     capture.release()
 
 
@@ -85,13 +85,14 @@ def _saved(frames: list[Image.Image], form: str, fps: float, **options: int) -> 
 def main() -> int:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--video", type=Path, required=True, help="an annotated video")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help=".webp or .gif")
-    parser.add_argument("--width", type=whole(8, 8192), default=480, help="pixels (default: 480)")
-    parser.add_argument("--start", type=float, default=0.0, help="seconds (default: 0)")
-    parser.add_argument("--seconds", type=float, default=60.0, help="at most (default: 60)")
-    parser.add_argument("--max-megabytes", type=float, default=2.0, help="default: 2")
-    parser.add_argument("--overwrite", action="store_true", help="replace a file that exists")
+    add = parser.add_argument
+    add("--video", type=some_path, required=True, help="an annotated video")
+    add("--out", type=some_path, required=True, metavar="FILE", help=".webp or .gif")
+    add("--width", type=whole(8, 8192), default=480, help="pixels (default: 480)")
+    add("--start", type=number(0, 1e6), default=0.0, help="seconds (default: 0)")
+    add("--seconds", type=number(0, 1e6), default=60.0, help="at most (default: 60)")
+    add("--max-megabytes", type=number(0, 1e6), default=2.0, help="default: 2")
+    add("--overwrite", action="store_true", help="replace a file that exists")
     args = parser.parse_args()
     keep_apart([("--out", args.out)], [args.video])
     form = args.out.suffix.lower()
@@ -100,6 +101,7 @@ def main() -> int:
     if form not in (".gif", ".webp"):
         raise UserError(f"--out ends in .webp or .gif, found {args.out.name}")
     refuse_existing([args.out], args.overwrite)
+    check_writable(args.out.parent)
     for share, fps, quality in STEPS:
         width = round(args.width * share / 2) * 2
         frames = list(read_frames(args.video, width, fps, args.start, args.seconds))
@@ -107,7 +109,7 @@ def main() -> int:
             raise UserError(f"{args.video} has no frame after {args.start:g} s")
         data = gif(frames, fps) if form == ".gif" else webp(frames, fps, quality)
         if len(data) <= args.max_megabytes * 1e6:
-            args.out.write_bytes(data)
+            write_atomic(args.out, data)
             print(f"{args.out}: {frames[0].width} x {frames[0].height}, {len(frames)} frames, "
                   f"{fps} a second, {len(data) / 1e6:.2f} MB")  # fmt: skip
             return 0

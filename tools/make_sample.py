@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tracker.cli import positive, run_main
+from tracker.cli import positive, run_main, some_path
 from tracker.errors import UserError
 from tracker.files import check_picture, write_picture
 
@@ -355,12 +355,14 @@ def sheet(frames: Sequence[Array], boxes: Sequence[Array]) -> Array:
 def main() -> int:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--out", type=some_path, required=True, metavar="DIR")
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
-    parser.add_argument("--sheet", type=Path, metavar="PNG", help="frames with their boxes")
+    parser.add_argument("--sheet", type=some_path, metavar="PNG", help="frames with their boxes")
     parser.add_argument("--every", type=positive, default=1, metavar="N",
                         help="a look: only each Nth frame, and only the sheet")  # fmt: skip
     args = parser.parse_args()
+    if args.every > 1 and not args.sheet:
+        parser.error("--every gives nothing but --sheet PNG; name it")
     clip, truth = args.out / "sample.mp4", args.out / "sample.txt"
     if args.every == 1 and not args.overwrite and (clip.exists() or truth.exists()):
         raise UserError(f"{clip} or {truth} exists; add --overwrite to replace them")
