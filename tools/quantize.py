@@ -27,6 +27,7 @@ from tracker.cli import (
     positive,
     run_main,
     some_path,
+    some_text,
     thread_count,
     whole,
 )
@@ -34,8 +35,9 @@ from tracker.cli import (
 with plain_errors():
     from tracker import datasets
     from tracker.errors import UserError
+    from tracker.evaluation import options
     from tracker.evaluation.calibration import pairs
-    from tracker.files import keep_apart, refuse_existing
+    from tracker.files import check_writable, keep_apart, refuse_existing
     from tracker.runtime import open_network
     from tracker.training.requirements import require
     from tracker.weights import ModelFiles, graph_files, read_model, write_model
@@ -62,6 +64,7 @@ def main() -> int:
         raise UserError(
             f"{args.data}: {len(found)} crops could be cut there, at least 4 are needed"
         )
+    check_writable(args.out.parent)
     feeds = [{"embedding": embedding, "image": crop} for embedding, crop in found]
     notes = {"crops": len(feeds), "seed": args.seed, "clips": len(sequences)}
     if args.precision == "fp16":
@@ -129,7 +132,7 @@ def parse_arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--model", default=None, help="name or path of the float32 model (default: kestrel)")
+    add("--model", type=some_text, help="name or path of the float32 model (default: kestrel)")
     add("--precision", choices=("int8", "fp16"), default="int8", help="default: int8")
     add(
         "--data",
@@ -138,8 +141,7 @@ def parse_arguments() -> argparse.Namespace:
         help="root of annotated clips; never those of a test",
     )
     add("--kind", default="auto", choices=["auto", *sorted(datasets.KINDS)], help="their layout")
-    add("--only", default=[], type=lambda text: [t for t in text.split(",") if t],
-        help="sequences or folders of them")  # fmt: skip
+    add("--only", default=[], type=options.some_names, help="sequences or folders of them")
     add("--crops", type=positive, default=256, help="search crops to look at (default: 256)")
     add("--float-first", type=whole(0, 1000), default=3, metavar="N",
         help="layers at the start to keep in float32 (default: 3)")  # fmt: skip
@@ -149,11 +151,17 @@ def parse_arguments() -> argparse.Namespace:
     add("--full-range", action="store_true",
         help="8-bit weights instead of 7-bit ones: less exact where VNNI is missing")  # fmt: skip
     add("--threads", type=thread_count, help="threads of the float32 model")
-    add("--seed", type=int, default=0, help="of the choice of crops")
+    add("--seed", type=whole(0, 2**32 - 1), default=0, help="of the choice of crops")
     add("--out", type=file_stem, required=True, metavar="STEM", help="such as weights/kestrel-int8")
     add("--overwrite", action="store_true", help="replace an earlier variant")
     add("--quiet", action="store_true", help="no progress bar")
-    return parser.parse_args()
+    args = parser.parse_args()
+    of_int8 = ("float_first", "sensitivity", "percentile", "full_range")
+    if args.precision != "int8" and any(getattr(args, n) != parser.get_default(n) for n in of_int8):
+        parser.error(
+            "--float-first, --sensitivity, --percentile and --full-range go with --precision int8"
+        )
+    return args
 
 
 if __name__ == "__main__":

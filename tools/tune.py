@@ -26,7 +26,16 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tracker.cli import file_stem, number, plain_errors, positive, run_main, some_path, whole
+from tracker.cli import (
+    file_stem,
+    number,
+    plain_errors,
+    positive,
+    run_main,
+    some_path,
+    some_text,
+    whole,
+)
 
 with plain_errors():
     from tracker import datasets
@@ -86,7 +95,12 @@ def parse_arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--model", default="kestrel", help="name or path of the model (default: kestrel)")
+    add(
+        "--model",
+        type=some_text,
+        default="kestrel",
+        help="name or path of the model (default: kestrel)",
+    )
     options.add_data(parser, required=False)
     add("--search", action="append", default=[], metavar="NAME=VALUES",
         help="window=.2,.3,.4 or a range window=.1:.5 (with a third number: of how many values); "
@@ -100,9 +114,14 @@ def parse_arguments() -> argparse.Namespace:
     add("--presence-weight", type=number(0, 1000, "weight"), default=0.0, metavar="W",
         help="the objective is AUC minus W times the share of frames with a wrong 'lost' and of "
         "absent frames without it (default: 0)")  # fmt: skip
-    add("--start", type=Path, metavar="JSON", help="parameters to start from, of an earlier search")
+    add(
+        "--start",
+        type=some_path,
+        metavar="JSON",
+        help="parameters to start from, of an earlier search",
+    )
     add("--max-frames", type=positive, help="only so many frames of each clip")
-    add("--cache", type=Path, metavar="FOLDER",
+    add("--cache", type=some_path, metavar="FOLDER",
         help="keep the network's answers here, 38 kB each: GBs for a whole search")  # fmt: skip
     add("--grid-side", type=number(0.0005, 0.25, "share"), default=0.015, metavar="SHARE",
         help="search regions are rounded to sides so far apart (default: 0.015)")  # fmt: skip

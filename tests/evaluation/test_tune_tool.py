@@ -119,6 +119,7 @@ def test_parameters_are_written_into_graphs_without_torch(tmp_path):
         (["--search", "window=.2"], "--search needs --data"),
         (["--search", "window=.2", "--data", "missing"], "no such folder"),
         (["--search", "window=.2", "--only", "a"], "needs two sequences"),
+        (["--search", "window=.2", "--only", ""], "a name is needed, or several between commas"),
         (["--search", "window=.2", "--start", "missing.json"], "cannot be read"),
         (["--search", "window=.2", "--model", "nobody"], "there is no model file"),
         (["--search", "window=.2", "--grid-side", "3"], "a share of 0.0005 to 0.25"),

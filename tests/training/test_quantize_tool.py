@@ -47,6 +47,10 @@ def test_a_variant_is_written_and_opens(folder: Path) -> None:
         (("--float-first", "-1"), "a whole number of 0 to 1000 is needed, found -1"),
         (("--percentile", "200"), "a percentage of 50 to 100 is needed, found 200"),
         (("--percentile", "most"), "a percentage of 50 to 100 is needed, found most"),
+        (("--precision", "fp16", "--full-range"), "go with --precision int8"),
+        (("--precision", "fp16", "--float-first", "2"), "go with --precision int8"),
+        (("--model", ""), "the name is empty"),
+        (("--seed", "-1"), "a whole number of 0 to"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(folder: Path, arguments: tuple, words: str) -> None:

@@ -93,6 +93,7 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
     )
     targets.add_argument(
         "--model",
+        type=some_text,
         help="name of a model, or path of an export without its endings: runs/mine/kestrel "
         "(default: kestrel)",
     )

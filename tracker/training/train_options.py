@@ -7,7 +7,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tracker.cli import number, some_path, whole
+from tracker.cli import number, some_path, some_text, whole
 from tracker.errors import UserError
 from tracker.network.correlation import SIMILARITIES
 from tracker.network.kestrel import Kestrel
@@ -95,13 +95,14 @@ def _add_run(g: Any) -> None:
     g.add_argument("--batch", type=positive, help="pairs a step, of all processes (32)")
     g.add_argument(
         "--init",
+        type=some_text,
         default="imagenet",
         metavar="START",
         help="imagenet, none, a checkpoint, or a model such as kestrel to start from",
     )
     g.add_argument(
         "--teacher",
-        type=Path,
+        type=some_path,
         metavar="TEACHER",
         help="a checkpoint or a model: Kestrel's trunk learns to answer as it does, "
         "and nothing else learns",
@@ -288,7 +289,7 @@ def _add_checks(g: Any) -> None:
         "--val-clip",
         action="append",
         default=[],
-        type=Path,
+        type=some_path,
         metavar="VIDEO",
         help="clip with .txt or .csv beside it, tracked as training goes",
     )
