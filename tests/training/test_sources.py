@@ -179,12 +179,28 @@ def test_vot_uav123_and_davis_are_recognised(tmp_path: Path) -> None:
         assert track.boxes[0, 0] == x
 
 
-def test_names_of_sources(tmp_path: Path) -> None:
+def test_a_picture_without_permission_is_told_by_any_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: Path, dtype: type) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    write_clip(tmp_path / "a", 1)
+    (track,) = open_source(str(tmp_path)).tracks
+    monkeypatch.setattr(np, "fromfile", refused)
+    with pytest.raises(UserError, match="Permission denied; ask its owner"):
+        read_image(track.frames[0])
+
+
+def test_names_of_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     odd = tmp_path / "me@home:2"
     odd.mkdir()
     assert split_name(f"coco:{odd}") == ("coco", odd, 1.0)
     assert split_name(f"{odd}@0.25") == ("", odd, 0.25)
     assert split_name("voc:a/b@3") == ("voc", Path("a/b"), 3.0)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert split_name("coco:~/x@2") == ("coco", tmp_path / "x", 2.0)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from tracker.errors import UserError, files_told
+from tracker.files import at_home
 from tracker.training.layouts import (
     Read,
     is_video,
@@ -68,6 +69,7 @@ def split_name(text: str) -> tuple[str, Path, float]:
     layout, colon, rest = text.partition(":")
     if not colon or layout not in READERS:
         layout, rest = "", text
+    rest = str(at_home(rest)) if rest else rest  # no shell sees the ~ of coco:~/stills
     path, at, weight = rest.rpartition("@")
     if not at or Path(rest).exists():  # an @ in a folder's name
         path, weight = rest, "1"

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.errors import UserError
+from tracker.errors import UserError, files_told
 from tracker.image import Image as Image
 
 
@@ -154,7 +154,8 @@ def _decode(frame: Frame, flags: int) -> Image:
         if decoded is None:
             raise UserError(f"{frame.name} cannot be decoded as a picture")
         return decoded
-    data = np.fromfile(frame, dtype=np.uint8) if frame.is_file() else None
+    with files_told():
+        data = np.fromfile(frame, dtype=np.uint8) if frame.is_file() else None
     image = _decode_bytes(data, flags) if data is not None else None
     if image is None:
         what = "is missing" if data is None else "cannot be read as a picture"
