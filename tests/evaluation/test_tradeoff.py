@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import builtins
 import json
+import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -71,6 +73,29 @@ def test_the_plot_names_every_tracker_in_a_panel_for_each_data_set() -> None:
         assert word in text
     with pytest.raises(UserError, match="--accuracy"):
         plot([Point("kestrel", 1, figures(4), {})])
+
+
+def test_a_library_that_ctrl_c_kept_from_loading_is_not_called_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is interrupted in a compiled part ends as an ImportError."""
+
+    def broken(name: str, *arguments: object) -> object:
+        if not name.startswith("matplotlib"):
+            return imported(name, *arguments)
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            raise ImportError("initialization failed") from None
+
+    imported = builtins.__import__
+    monkeypatch.setattr(builtins, "__import__", broken)
+    with pytest.raises(ImportError):
+        plots.make_figure(1, 1)
+    monkeypatch.undo()
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(UserError, match="need matplotlib"):
+        plots.make_figure(1, 1)
 
 
 def test_as_many_trackers_as_we_measure_have_colours_of_their_own() -> None:

@@ -221,7 +221,7 @@ def make_figure(width: float, height: float) -> Figure:
     """An empty figure, inches; UserError without matplotlib."""
     try:
         from matplotlib.figure import Figure
-    except ImportError:
+    except ModuleNotFoundError:
         raise UserError(MISSING) from None
     return Figure(figsize=(width, height), layout="constrained")
 

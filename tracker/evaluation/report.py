@@ -44,7 +44,7 @@ def render(summary: Summary, header: Mapping[str, str]) -> str:
     """
     try:
         import jinja2
-    except ImportError:
+    except ModuleNotFoundError:
         raise UserError(plots.MISSING) from None
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
