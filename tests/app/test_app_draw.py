@@ -11,6 +11,7 @@ from tracker.app import draw, window
 from tracker.app.canvas import Canvas
 from tracker.app.follow import Followed
 from tracker.app.meter import RateMeter
+from tracker.app.player import HELP
 from tracker.app.window import Fit, start_size
 from tracker.results import State, TrackResult
 
@@ -210,7 +211,7 @@ def texts(monkeypatch):
     return written
 
 
-@pytest.mark.parametrize("size", [(128, 96), (180, 320), (320, 240)])
+@pytest.mark.parametrize("size", [(112, 96), (128, 96), (180, 320), (320, 240)])
 def test_long_names_and_many_figures_are_cut_where_they_say_least(monkeypatch, size):
     written, canvas = texts(monkeypatch), Canvas(blank(size))
     draw.draw_targets(canvas, [target(1, (60, 50, 60, 40), label="cup " * 20)], 1)
@@ -220,6 +221,19 @@ def test_long_names_and_many_figures_are_cut_where_they_say_least(monkeypatch, s
     words = " ".join(text for text, _ in written)
     assert "0.50" in words and "412/1200   paused" in words
     assert words.replace(" ", "").count("somewhere_") == 12
+
+
+@pytest.mark.parametrize("size", [(160, 120), (160, 90), (120, 90)])
+def test_all_of_the_help_is_seen_in_a_small_window(monkeypatch, size):
+    places = []
+
+    def note(canvas, words, x, y, colour, size):
+        width, height = canvas.text_size(words, size)
+        places.append((x, y, canvas.width - x - width, canvas.height - y - height))
+
+    monkeypatch.setattr(Canvas, "text", note)
+    draw.draw_help(Canvas(blank(size)), HELP)
+    assert len(places) == 2 * len(HELP) and min(map(min, places)) >= 0, places
 
 
 def test_the_list_shows_the_chosen_one_and_hides_no_target(monkeypatch):

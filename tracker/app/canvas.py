@@ -81,9 +81,13 @@ class Canvas:
         return (round(x), round(y)), (round(x + w), round(y + h))
 
 
-def short_text(label: str, longest: int = 18) -> str:
-    """A label of at most so many letters."""
-    return label if len(label) <= longest else label[: longest - 1] + "~"
+def short_text(canvas: Canvas, label: str, limit: float, size: float) -> str:
+    """A label of at most 18 letters, fewer where they would be wider than ``limit`` pixels."""
+    for longest in range(18, 1, -1):
+        text = label if len(label) <= longest else label[: longest - 1] + "~"
+        if canvas.text_size(text, size)[0] <= limit:
+            break
+    return text
 
 
 def wrapped(canvas: Canvas, text: str, limit: float) -> list[str]:

@@ -124,13 +124,10 @@ def _label(
 ) -> None:
     """A chip over the box with name and score, its lower edge the score bar."""
     pad, bar = round(0.5 * canvas.pad) + 1, max(2, 2 * canvas.line)
-    score, longest = f"{target.result.score:.2f}", 18
-    while True:
-        text = f"{short_text(target.label, longest)}  {score}"
-        width, height = canvas.text_size(text, 0.9)
-        if width + 2 * pad <= canvas.width or longest <= 2:
-            break
-        longest -= 1
+    score = f"  {target.result.score:.2f}"
+    room = canvas.width - 2 * pad - canvas.text_size(score, 0.9)[0]
+    text = short_text(canvas, target.label, room, 0.9) + score
+    width, height = canvas.text_size(text, 0.9)
     w, h = width + 2 * pad, height + 2 * pad + bar
     gap = 2 * canvas.line
     y = top - h - gap
@@ -179,8 +176,10 @@ def _list(canvas: Canvas, targets: Sequence[Followed], chosen: int | None) -> No
     at = next((number for number, t in enumerate(targets) if t.id == chosen), 0)
     first = max(at - fitting + 1, 0)
     shown = targets[first : first + fitting]
-    names = max(canvas.text_size(short_text(t.label), 0.95)[0] for t in shown)
-    words = max(names, canvas.text_size(str(State.UNCERTAIN), 0.8)[0])
+    room = canvas.width - side - 4 * pad
+    names = (short_text(canvas, t.label, room, 0.95) for t in shown)
+    words = max(canvas.text_size(name, 0.95)[0] for name in names)
+    words = max(words, canvas.text_size(str(State.UNCERTAIN), 0.8)[0])
     width = side + words + 3 * pad
     more = len(targets) - len(shown)
     height = row * len(shown) + pad + (round(1.4 * canvas.font) if more else 0)
@@ -200,7 +199,7 @@ def _list(canvas: Canvas, targets: Sequence[Followed], chosen: int | None) -> No
 def _row_text(canvas: Canvas, target: Followed, x: int, y: int, side: int, width: int) -> None:
     colour = COLOURS[target.result.state]
     bar = max(2, round(side * 0.08))
-    canvas.text(short_text(target.label), x, y, WHITE, 0.95)
+    canvas.text(short_text(canvas, target.label, width, 0.95), x, y, WHITE, 0.95)
     canvas.text(str(target.result.state), x, y + 0.46 * side, colour, 0.8)
     _bar(canvas, x, y + side - bar, width, bar, target.result.score, colour)
 
@@ -298,9 +297,9 @@ def draw_help(canvas: Canvas, rows: Sequence[tuple[str, str]]) -> None:
         step = 1.75 * canvas.font * size
         keys = max(canvas.text_size(key, size)[0] for key, _ in rows)
         words = max(canvas.text_size(word, size)[0] for _, word in rows)
-        gap = 2 * canvas.pad
+        gap = 2 * canvas.pad * size
         w, h = keys + words + 3.5 * gap, step * len(rows) + 2 * gap
-        if (w <= canvas.width and h <= canvas.height) or size < 0.6:
+        if (w <= canvas.width and h <= canvas.height) or size < 0.3:
             break
         size -= 0.05
     x, y = (canvas.width - w) / 2, (canvas.height - h) / 2
