@@ -372,3 +372,22 @@ def test_the_version_is_said(call, capsys):
         call("--version")
     assert end.value.code == 0
     assert capsys.readouterr().out == f"siamtrack {tracker.__version__}\n"
+
+
+def test_a_read_that_hangs_does_not_abort_the_end_of_the_program():
+    """A stalled stream that goes on while Python ends: OpenCV's call cannot return any more."""
+    code = """
+import threading, cv2, numpy as np
+from tracker.app import __main__ as program
+
+def hang():
+    while True:
+        cv2.blur(np.zeros((500, 500), np.uint8), (9, 9))
+
+program._run = lambda: print("done") or threading.Thread(target=hang, daemon=True).start()
+program.main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")

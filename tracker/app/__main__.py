@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 
 from tracker.cli import run_main
 
 
 def main() -> None:
     """Run the application; see ``tracker.app.cli``."""
-    run_main(_run)
+    try:
+        run_main(_run)
+    except SystemExit as end:
+        if any(thread.daemon for thread in threading.enumerate()):
+            # it hangs in a read: OpenCV aborts when that returns to a Python that is ending
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(end.code if isinstance(end.code, int) else 1)
+        raise
 
 
 def _run() -> int:
