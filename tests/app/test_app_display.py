@@ -1,6 +1,8 @@
 """A run with a display, without one, and with one that does not answer."""
 
+import contextlib
 import re
+import signal
 import sys
 import time
 from pathlib import Path
@@ -10,7 +12,7 @@ import cv2
 import pytest
 from app_calls import BOX, boxes_in, finish, start
 
-from tracker.app.window import Closed
+from tracker.app.window import Closed, Window
 
 HEADLESS = re.search(r"GUI:\s+NONE", cv2.getBuildInformation()) is not None
 
@@ -69,6 +71,30 @@ def test_notes_are_shown_in_the_window_too(call, tmp_path, monkeypatch, capfd):
     assert call("--video", "pictures", "--init-box", BOX, make_screen=Screen) == 0
     said = "pictures/12.png is no readable image; frame 12 is left out"
     assert said in shown and said in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_program_can_be_ended_while_the_mouse_moves(monkeypatch, number):
+    """OpenCV prints what its mouse callback raises, and goes on."""
+    callbacks = []
+
+    def wait(milliseconds):
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(number)
+            callbacks[0](cv2.EVENT_MOUSEMOVE, 1, 1, 0, None)
+        return -1
+
+    for name in ("namedWindow", "resizeWindow", "getWindowProperty"):
+        monkeypatch.setattr(cv2, name, lambda *_: 1)
+    monkeypatch.setattr(cv2, "setMouseCallback", lambda title, call: callbacks.append(call))
+    monkeypatch.setattr(cv2, "waitKeyEx", wait)
+    before = signal.signal(number, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            Window("clip", (320, 240)).poll(0.02)
+        assert signal.getsignal(number) is signal.default_int_handler
+    finally:
+        signal.signal(number, before)
 
 
 def test_no_display_is_said_in_one_line_and_the_run_goes_on(tmp_path, clip):

@@ -6,7 +6,10 @@ aspect ratio is kept, and positions of the mouse map back exactly however it is 
 
 from __future__ import annotations
 
+import contextlib
 import enum
+import signal
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -175,7 +178,8 @@ class Window:
 
     def poll(self, seconds: float) -> list[Event]:
         """Let the window work for ``seconds`` (at least 1 ms); what happened in that time."""
-        code = cv2.waitKeyEx(max(1, round(1000 * seconds)))
+        with _signals_wait():
+            code = cv2.waitKeyEx(max(1, round(1000 * seconds)))
         key = _event_of(code)
         if key is not None:
             self._events.append(key)
@@ -208,6 +212,21 @@ class Window:
             cv2.waitKey(1)
         except cv2.error:
             pass
+
+
+@contextlib.contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Ctrl-c and SIGTERM wait until the end: OpenCV drops what a mouse callback raises."""
+    came: list[int] = []
+    numbers = signal.SIGINT, signal.SIGTERM
+    before = [signal.signal(number, lambda n, _: came.append(n)) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+    for signum in came:
+        signal.raise_signal(signum)
 
 
 def start_size(width: int, height: int) -> tuple[int, int]:
