@@ -7,20 +7,22 @@ import math
 import numpy as np
 import pytest
 
-from tracker.memory import RIVALS, Memory
+from tracker.memory import RATE, RIVALS, Memory
 
 
 def unit(angle: float) -> np.ndarray:
     return np.float32([math.cos(angle), math.sin(angle)])
 
 
-def test_memory_never_drops_the_first_look_and_follows_slowly() -> None:
+def test_the_first_look_counts_for_all_and_later_ones_for_half_of_it() -> None:
     memory = Memory(unit(0.0))
-    for _ in range(200):
-        memory.remember_target(unit(0.8))
+    memory.remember_target(unit(0.8))
     assert memory.similarity(unit(0.0)) == pytest.approx(1, abs=1e-5)
-    assert memory.similarity(unit(0.8)) > math.cos(0.8)
-    assert memory.similarity(unit(0.8)) < 1, "a later look never counts for all"
+    assert memory.similarity(unit(0.8)) == pytest.approx((1 + math.cos(0.8)) / 2)
+    memory.remember_target(unit(1.2))
+    later = (1 - RATE) * unit(0.8) + RATE * unit(1.2)
+    between = float(later @ unit(1.2) / np.linalg.norm(later))
+    assert memory.similarity(unit(1.2)) == pytest.approx((between + math.cos(1.2)) / 2)
 
 
 def test_memory_keeps_the_latest_rivals() -> None:
@@ -47,3 +49,4 @@ def test_a_rival_that_is_seen_again_and_again_displaces_no_other() -> None:
     for number in range(2 * RIVALS):
         memory.remember_rivals([unit(0.8 + 0.001 * (number % 2))], target=unit(0.2))
     assert memory.rival_similarity(unit(1.5)) == pytest.approx(1)
+    assert memory.rival_similarity(unit(0.8)) == pytest.approx(1)
