@@ -88,6 +88,25 @@ def test_the_guess_that_was_right_of_late_is_taken() -> None:
     assert followed.expected_step((40, -20), 5) == pytest.approx((1, 0), abs=0.2)
 
 
+def test_what_walks_through_a_shaken_scene_is_expected_to_walk_on() -> None:
+    walker = Motion()
+    shakes = np.random.default_rng(0).normal(0, 30, (40, 2)).tolist()
+    for dx, dy in shakes:
+        walker.expected_step((dx, dy), 5)
+        walker.observe(dx + 4, dy - 3)
+    for dx, dy in shakes[:5]:
+        walker.expected_step(None)  # what is not known of the camera teaches nothing of the scene
+        walker.observe(dx, dy)
+    assert walker.expected_step((40, -20), 5) == pytest.approx((44, -23), abs=0.5)
+
+
+@pytest.mark.parametrize(("step", "leaps"), [(9, False), (11, True)])
+def test_a_leap_is_a_step_that_was_not_expected(step: float, leaps: bool) -> None:
+    motion = Motion()
+    motion.observe(0, step)
+    assert motion.leaps(10) == leaps
+
+
 def test_a_camera_that_hardly_moves_is_not_asked_for_its_opinion() -> None:
     assert Motion().expected_step((3, 2), tolerance=5) == (0, 0)
     assert Motion().expected_step((6, 2), tolerance=5) == (6, 2)
