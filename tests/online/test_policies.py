@@ -172,9 +172,9 @@ def seen(score: float, similarity: float | None = None, rival: float = -1.0) -> 
         ([Evidence(0.9, visible=0.3)] * 4 + [Evidence(0.9, visible=0.6)], [U, U, L, L, T]),
         ([seen(s) for s in (0.1, 0.1, 0.1, 0.9, 0.1, 0.1, 0.1)], [U, U, L, T, U, U, L]),  # anew
         ([seen(0.9, 0.9)] + [seen(0.9, 0.6)] * 3 + [seen(0.9, 0.7)], [T, U, U, L, T]),  # unusual
-        ([seen(0.9, 0.9)] + [seen(0.9, 0.7)] * 3, [T, T, T, T]),
+        ([seen(0.9, s) for s in (0.9, 0.7, 0.7, 0.7, 0.5)], [T, T, T, T, U]),  # not so soon usual
         ([seen(0.9, 0.1)] * 3 + [seen(0.9, 0.6), seen(0.9, 0.7)], [U, U, L, L, T]),  # another
-        ([seen(0.9, 0.8, 0.9)] * 3 + [seen(0.9, 0.8, r) for r in (0.83, 0.82)], [U, U, L, L, T]),
+        ([seen(0.9, 0.8, r) for r in (0.84, 0.9, 0.9, 0.9, 0.83, 0.82)], [T, U, U, L, L, T]),
     ],
 )
 def test_states(evidence: list[Evidence], states: list[State]) -> None:
