@@ -60,6 +60,15 @@ def test_where_nothing_of_the_target_is_left_the_candidate_stays(other: Place) -
     assert float(iou(result.box, (*other, 50.0, 40.0))) > 0.8
 
 
+@pytest.mark.parametrize(("beside", "state"), [(True, State.LOST), (False, State.TRACKING)])
+def test_what_stood_beside_the_target_is_not_taken_for_it_later(beside: bool, state: State) -> None:
+    other, nowhere = BESIDE[0], (0.0, 0.0, 0.0, 0.0)
+    later = both(START, other) if beside else scene(START)
+    tracker, _ = started([scene(START)] * 4 + [later] * 4)
+    states = [tracker.update(both(nowhere, other)).state for _ in range(4)]
+    assert states[-1] is state
+
+
 def test_what_was_seen_before_a_frame_of_another_size_counts_for_nothing() -> None:
     other = BESIDE[0]
     tracker, network = started([both(START, other)] * 3)
