@@ -55,7 +55,11 @@ def test_a_closer_look_has_the_shape_of_the_target_and_about_its_size(
     ("box", "visible"),
     [
         ((200.0, 100.0, 10.0, 10.0), 1.0),  # away from the edges any size is whole
-        ((0.0, 100.0, 20.0, 40.0), 0.4),  # two fifths of the width are left
+        ((5.0, 100.0, 20.0, 40.0), 0.4),  # two fifths of the width are left near the left edge
+        ((615.0, 100.0, 20.0, 40.0), 0.4),  # and near the right one
+        ((300.0, 3.0, 50.0, 16.0), 0.4),  # of the height near the upper one
+        ((300.0, 461.0, 50.0, 16.0), 0.4),
+        ((0.0, 100.0, 50.0, 10.0), 1.0),  # a height that no edge cuts may be any
         ((0.0, 100.0, 20.0, 120.0), 0.4),  # as it comes nearer: the area would be 1.2
         ((600.0, 470.0, 40.0, 10.0), 0.25),  # in a corner the smaller share counts
         ((300.0, -30.0, 50.0, 40.0), 0.25),  # what lies outside is not seen
