@@ -134,4 +134,10 @@ def test_a_session_tells_what_it_looked_at() -> None:
 
 
 def test_a_session_without_targets_has_no_results() -> None:
-    assert Session(ScriptedNetwork(see_green)).update(scene(None)) == {}
+    session = Session(ScriptedNetwork(see_green))
+    assert session.update(scene(None)) == {}
+    for _ in range(2):
+        session.add(scene(None), (300, 200, 40, 40))
+    for number in session.labels:  # a copy: they are dropped meanwhile
+        session.remove(number)
+    assert session.update(scene(None)) == {}
