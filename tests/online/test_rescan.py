@@ -92,7 +92,11 @@ def test_no_place_of_a_small_frame_is_looked_at_twice_at_once(home: Region) -> N
 
 @pytest.mark.parametrize(
     ("home", "width", "height"),
-    [(Region(5.0, 300.0, 100.0), 800, 600), (Region(20.0, 20.0, 90.0), 40, 40)],
+    [
+        (Region(5.0, 300.0, 100.0), 800, 600),
+        (Region(400.0, 590.0, 100.0), 800, 600),
+        (Region(20.0, 20.0, 90.0), 40, 40),
+    ],
 )
 def test_no_crop_is_spent_beside_the_frame(home: Region, width: int, height: int) -> None:
     rescan = Rescan(home, width, height)
