@@ -62,6 +62,7 @@ def test_a_frame_that_nobody_asked_about_is_not_one_to_start_from() -> None:
 
 def test_what_cannot_be_told_is_no_step() -> None:
     hills, flat = landscape(320, 240), np.full((240, 320, 3), 90, np.uint8)
+    fog = hills // 40
     for before, now in (
         (None, hills),
         (flat, flat),
@@ -69,11 +70,21 @@ def test_what_cannot_be_told_is_no_step() -> None:
         (landscape(320, 240, seed=1), hills),  # another scene
         (landscape(640, 240), hills),  # another form
         (np.roll(hills, 160, axis=1), hills),  # half of the picture: further than is looked
+        (np.roll(hills, 68, axis=1), hills),  # a little further than a fifth: no peak, but a slope
+        (fog, np.roll(fog, 8, axis=1)),
     ):
         camera = Camera()
         if before is not None:
             camera.see(before)
         assert camera.next(now)() is None
+
+
+def test_water_that_is_as_alike_anywhere_is_no_step() -> None:
+    waves = (100 + 60 * np.sin(np.arange(240) / 9))[:, None, None]
+    ripples = [landscape(320, 240, seed) / 2.0 - 50 for seed in (0, 1)]
+    camera = Camera()
+    camera.see((waves + ripples[0]).clip(0, 255).astype(np.uint8))
+    assert camera.next((waves + ripples[1]).clip(0, 255).astype(np.uint8))() == (0, 0)
 
 
 def test_the_guess_that_was_right_of_late_is_taken() -> None:
