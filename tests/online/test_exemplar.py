@@ -38,6 +38,17 @@ class Recording(ScriptedNetwork):
         return embedding + len(self.embedded) - 1, identity
 
 
+@dataclasses.dataclass
+class Asked(Recording):
+    """Remembers the embeddings of its searches."""
+
+    asked: list[np.ndarray] = dataclasses.field(default_factory=list)
+
+    def search(self, embedding, crops):  # type: ignore[no-untyped-def]
+        self.asked.append(embedding.copy())
+        return super().search(embedding, crops)
+
+
 def test_the_error_of_a_box_is_found_and_taken_back() -> None:
     network = ScriptedNetwork(wide)
     error = box_error(network, np.zeros((1, 66, 4), np.float32), scene(BOX), BOX, (90, 90, 90))
@@ -145,33 +156,23 @@ def test_without_a_share_for_later_exemplars_nothing_is_measured() -> None:
 
 
 def test_a_lost_target_is_compared_with_its_first_exemplar_alone() -> None:
-    network = Recording(see_green, spec=LEARNS)
-    exemplar = Exemplar(network, scene(BOX), BOX, (90, 90, 90))
-    first = exemplar.embedding
-    exemplar.choose(lost=True)
-    assert exemplar.embedding is first
-    exemplar.refresh(network, scene(BOX), BOX, (90, 90, 90))
-    blended = exemplar.embedding
-    assert blended is not first
-    exemplar.choose(lost=True)
-    assert exemplar.embedding is first
-    exemplar.choose(lost=False)
-    assert exemplar.embedding is blended
+    network = Asked(see_green, spec=LEARNS)
+    tracker, shares = SiameseTracker(network), []
+    tracker.init(scene(BOX), BOX)
+    for shown in [BOX] * 8 + [None] * 8 + [BOX] * 8:
+        result = tracker.update(scene(shown))
+        shares.append(float(network.asked[-1].max()))  # embedding 0 is the first
+    assert result.state is State.TRACKING
+    assert shares[7] > 0 and shares[15] == 0 and shares[23] > 0
 
 
 def test_the_targets_of_a_batch_are_searched_with_their_latest_exemplars() -> None:
-    asked = []
-
-    class Asked(Recording):
-        def search(self, embedding, crops):  # type: ignore[no-untyped-def]
-            asked.append(embedding.copy())
-            return super().search(embedding, crops)
-
-    session = Session(Asked(see_green, spec=LEARNS))
+    network = Asked(see_green, spec=LEARNS)
+    session = Session(network)
     for _ in range(2):
         session.add(scene(BOX), BOX)
     for _ in range(3 * 5):
         wanted = [target.exemplar.embedding for target in session._targets.values()]
         session.update(scene(BOX))
-        assert np.array_equal(asked[-1], np.concatenate(wanted))
-    assert asked[-1].min() > asked[2].max()
+        assert np.array_equal(network.asked[-1], np.concatenate(wanted))
+    assert network.asked[-1].min() > network.asked[2].max()
