@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 import tracker
-from tests.online.scripted import ScriptedNetwork, see_green
+from tests.online.scripted import ResponseNetwork, ScriptedNetwork, see_green
 from tracker import verification
+from tracker.errors import UserError
 from tracker.runtime import Network
+from tracker.spec import PresencePolicy
 from tracker.weights import ROLES
 
 
@@ -53,29 +55,35 @@ def test_cosine_and_euclidean_are_two_forms_of_one_thing() -> None:
 
 
 def test_what_is_the_same_has_no_distance() -> None:
-    for blue in range(1, 200, 7):
+    for blue in range(3, 200, 7):  # of some the rounded cosine is above 1
         same = patch((blue, 57, 200))
         assert tracker.similarity(same, same, form="euclidean") == 0
+        assert 0.999 < tracker.similarity(same, same) <= 1
 
 
 def test_the_threshold_is_the_models_or_ones_own() -> None:
-    red, orange, blue = patch((0, 0, 200)), patch((0, 100, 200)), patch((200, 0, 0))
+    red, orange, violet = patch((0, 0, 200)), patch((0, 100, 200)), patch((200, 0, 100))
     assert tracker.same_object(red, orange)
     assert not tracker.same_object(red, orange, threshold=0.99)
-    assert not tracker.same_object(red, blue)
+    assert tracker.same_object(red, orange, threshold=tracker.similarity(red, orange))
+    assert PresencePolicy.same < tracker.similarity(red, violet) < PresencePolicy.match
+    assert not tracker.same_object(red, violet)
 
 
-def test_a_network_may_be_given_and_one_patch_is_at_most_itself() -> None:
+def test_a_network_may_be_given() -> None:
     red = patch((0, 0, 200))
-    assert tracker.similarity(red, red, model=ColourNetwork(see_green)) <= 1.0
     assert tracker.same_object(red, red, model=ColourNetwork(see_green))
+    with pytest.raises(ValueError, match="a model is a name or a path"):
+        tracker.similarity(red, red, model=3)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="scripted has no verification embedding"):
+        tracker.similarity(red, red, model=ResponseNetwork(see_green))
 
 
 def test_files_that_change_are_read_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[object] = []
 
     def open_one(model: object, device: object) -> Network:
-        opened.append(model)
+        opened.append((model, device))
         return ColourNetwork(see_green)
 
     monkeypatch.setattr(verification, "open_network", open_one)
@@ -84,8 +92,8 @@ def test_files_that_change_are_read_anew(tmp_path: Path, monkeypatch: pytest.Mon
         for role in ROLES:
             (tmp_path / f"mine.{role}.onnx").write_bytes(content)
         for _ in range(2):
-            tracker.similarity(red, red, model=stem)
-    assert opened == [stem, stem]
+            tracker.similarity(red, red, model=stem, device="openvino")
+    assert opened == [(stem, "openvino")] * 2
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
