@@ -18,7 +18,11 @@ from tracker.weights import read_model, read_sums, write_sums
 
 
 @pytest.mark.parametrize(
-    "spec", [SPEC, dataclasses.replace(SPEC, kind="response", online=ScalePolicy(scales=5))]
+    "spec",
+    [
+        dataclasses.replace(SPEC, precision="int8", training={"hours": 2}),
+        dataclasses.replace(SPEC, kind="response", online=ScalePolicy(scales=5)),
+    ],
 )
 def test_the_record_survives_the_way_through_a_file(spec: ModelSpec) -> None:
     assert ModelSpec.from_json(spec.to_json("search"), "search", "a test") == spec
@@ -37,6 +41,7 @@ def changed(**values: Any) -> str:
         (changed(format=1), "format 1"),
         (changed(role="exemplar"), "exemplar graph"),
         (changed(kind="text"), "unknown kind"),
+        (changed(precision="fp12"), "unknown precision"),
         (changed(exemplar_size=0), "size 0"),
         (changed(search_size=10**9), "size 1000000000"),
         (changed(stride="16"), "size '16'"),
@@ -73,9 +78,12 @@ def write_pair(folder: Path, name: str = "mine") -> Path:
     return folder / name
 
 
-def test_a_model_is_found_by_path_with_or_without_ending(tmp_path: Path) -> None:
+def test_a_model_is_found_by_path_with_or_without_ending(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stem = write_pair(tmp_path / "my models é")
-    for path in (stem, str(stem), f"{stem}.search.onnx", f"{stem}.exemplar.onnx"):
+    monkeypatch.chdir(stem.parent)
+    for path in (stem, str(stem), f"{stem}.search.onnx", f"{stem}.exemplar.onnx", Path("mine")):
         files = read_model(path)
         assert files.exemplar == b"exemplar" and files.search == b"search"
     assert files.digest == hashlib.sha256(b"exemplarsearch").hexdigest()
@@ -124,7 +132,7 @@ def test_a_file_that_the_sums_do_not_list_is_refused(tmp_path: Path) -> None:
 
 def test_sums_are_in_the_form_of_sha256sum_and_keep_other_entries(tmp_path: Path) -> None:
     write_pair(tmp_path)
-    (tmp_path / "SHA256SUMS").write_text("00ff  other.onnx\n")
+    (tmp_path / "SHA256SUMS").write_text("00ff *other.onnx\n")
     write_sums(tmp_path, ["mine.search.onnx"])
     expected = {"other.onnx": "00ff", "mine.search.onnx": hashlib.sha256(b"search").hexdigest()}
     assert read_sums(tmp_path / "SHA256SUMS") == expected
