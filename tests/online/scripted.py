@@ -106,19 +106,21 @@ def scene(
     return image
 
 
-def see_both(target: float, other: float) -> Callable[[np.ndarray], SearchOutput]:
-    """Scores of a target, which is green, and of a brighter thing with less of its identity."""
+def see_both(
+    target: float, other: float, identity: float = 0.95
+) -> Callable[[np.ndarray], SearchOutput]:
+    """Scores of a target, which is green, and of a brighter thing of identity .8."""
 
     def see(crop: np.ndarray) -> SearchOutput:
         answer = response(0.01, (96, 96, 160, 160), identity=0.0, size=len(crop))
         red = crop[..., 2]
         green = (crop[..., 1] > 127) & (red < 100)
-        for shown, score, identity in ((green, target, 0.95), (red > 200, other, 0.8)):
+        for shown, score, cosine in ((green, target, identity), (red > 200, other, 0.8)):
             ys, xs = np.nonzero(shown)
             if len(xs) < 20:
                 continue
             x1, y1, x2, y2 = (float(v) for v in (xs.min(), ys.min(), xs.max() + 1, ys.max() + 1))
-            one = response(score, (x1, y1, x2, y2), identity, len(crop))
+            one = response(score, (x1, y1, x2, y2), cosine, len(crop))
             row, column = np.unravel_index(one.score[0].argmax(), one.score[0].shape)
             answer.score[0, row, column] = score
             answer.boxes[0, :, row, column] = one.boxes[0, :, row, column]

@@ -21,6 +21,7 @@ from tests.online.scripted import (
 from tracker import Session, SiameseTracker, State
 from tracker.geometry import iou
 from tracker.runtime import SearchOutput
+from tracker.usual_size import CLOSER_LOOK_CHANGE
 
 
 def green_tracker() -> tuple[SiameseTracker, ScriptedNetwork]:
@@ -234,6 +235,20 @@ def test_a_lost_target_is_looked_for_at_its_usual_size() -> None:
     assert sides[-1] == pytest.approx(sides[0], rel=0.03)
 
 
+def test_a_closer_look_at_an_answer_of_absurd_size_is_of_a_possible_one() -> None:
+    session, box = Session(ScriptedNetwork(see_green)), (300.0, 200.0, 50.0, 40.0)
+    number, sides = session.add(scene(box), box), []
+    session.network.see = lambda crop: (  # type: ignore[attr-defined]
+        see_green(crop) if len(sides) < 8 else response(0.9, (0, 0, 256, 256))
+    )
+    for shown in [box] * 3 + [None] * 6:
+        session.update(scene(shown))
+        view = session.debug(number)
+        assert view is not None
+        sides.append(view.search_region[2])
+    assert sides[-1] == pytest.approx(CLOSER_LOOK_CHANGE * sides[0], rel=0.03)
+
+
 def test_a_lost_target_is_looked_for_in_all_of_a_frame_that_grew() -> None:
     start, back = (40.0, 30.0, 30.0, 24.0), (1700.0, 900.0, 30.0, 24.0)
     tracker = SiameseTracker(ScriptedNetwork(see_green))
@@ -295,6 +310,15 @@ def test_of_two_alike_the_lost_target_is_the_one_of_its_identity(
     assert results[-1].state is State.TRACKING
     assert float(iou(results[-1].box, start)) > 0.7
     assert max(network.calls) <= 2  # two regions, and at most two closer looks
+
+
+def test_the_strongest_answer_is_looked_at_closer_though_another_seems_liker() -> None:
+    network, start, other = ScriptedNetwork(see_green), (300.0, 200.0, 50.0, 40.0), (390.0, 205.0)
+    tracker = left(network, start, frames=6)
+    network.calls.clear()
+    network.see = lambda crop: see_both(0.95, 0.6, 0.95 if len(network.calls) > 1 else 0.5)(crop)
+    assert float(iou(tracker.update(both(start, other)).box, start)) > 0.7
+    assert network.calls == [2, 2]
 
 
 @pytest.mark.parametrize(
