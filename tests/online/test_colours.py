@@ -50,6 +50,11 @@ def test_slow_changes_are_followed() -> None:
     assert colours.share(painted(WHITE), BOX) > 0.99
     assert colours.usual > 0.9
     assert colours.share(painted(RED), BOX) > 0.8, "how it was is not forgotten at once"
+    everything_white = np.full_like(scene(None), 250)
+    for _ in range(10):
+        colours.learn(everything_white, BOX)
+    assert colours.share(painted(WHITE), BOX) == pytest.approx(0.5, abs=0.02)
+    assert colours.usual == pytest.approx(0.5, abs=0.02)
 
 
 @pytest.mark.parametrize(

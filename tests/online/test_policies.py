@@ -255,6 +255,19 @@ def test_siamfc_takes_place_and_damped_scale_from_the_peak(scale: int) -> None:
     assert cy == pytest.approx(220 - 1 * 8 * per_crop, abs=4 * per_crop)
     growth = 0.41 + 0.59 * 1.0375 ** (scale - 1)
     assert found.box[2] == pytest.approx(60 * growth, rel=1e-6)
+    assert found.score == pytest.approx(1 / (1 + math.exp(-4)), abs=0.01)
+
+
+@pytest.mark.parametrize(("window", "column"), [(0.176, 8), (0.0, 13)])
+def test_siamfc_prefers_the_middle_of_two_that_are_nearly_alike(window: float, column: int) -> None:
+    spec = dataclasses.replace(SIAMFC, online=ScalePolicy(window=window))
+    maps = np.full((3, 17, 17), -6, np.float32)
+    maps[:, 8, 8], maps[:, 8, 13] = 3.9, 4
+    last = (300.0, 200.0, 60.0, 40.0)
+    regions = search_regions(spec, last)
+    x, _, w, _ = decide_scale(spec, SearchOutput(maps), 0, regions, last).box
+    cell = 8 * regions[1].side / 255
+    assert x + w / 2 == pytest.approx(330 + (column - 8) * cell, abs=cell / 2)
 
 
 @pytest.mark.parametrize("peak", [-1.0, 2.0])

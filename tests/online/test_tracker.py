@@ -312,6 +312,13 @@ def test_of_two_alike_the_lost_target_is_the_one_of_its_identity(
     assert max(network.calls) <= 2  # two regions, and at most two closer looks
 
 
+def test_what_scores_too_little_to_return_does_not_hinder_what_returns() -> None:
+    network, start = ScriptedNetwork(see_green), (300.0, 200.0, 50.0, 40.0)
+    tracker = left(network, start, frames=6)
+    network.see = see_both(0.9, 0.4, identity=0.7)  # the other one is liker
+    assert tracker.update(both(start, (355.0, 205.0))).state is State.TRACKING
+
+
 def test_the_strongest_answer_is_looked_at_closer_though_another_seems_liker() -> None:
     network, start, other = ScriptedNetwork(see_green), (300.0, 200.0, 50.0, 40.0), (390.0, 205.0)
     tracker = left(network, start, frames=6)
