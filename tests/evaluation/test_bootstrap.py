@@ -7,7 +7,13 @@ import math
 import numpy as np
 import pytest
 
-from tracker.evaluation.bootstrap import Interval, mean_interval, paired_difference, verdict
+from tracker.evaluation.bootstrap import (
+    Interval,
+    grouped_interval,
+    mean_interval,
+    paired_difference,
+    verdict,
+)
 
 
 def test_interval_of_the_mean_is_near_the_normal_one():
@@ -15,8 +21,21 @@ def test_interval_of_the_mean_is_near_the_normal_one():
     found = mean_interval(values)
     half = 1.96 * values.std() / math.sqrt(400)
     assert found.mean == pytest.approx(values.mean())
-    assert found.low == pytest.approx(values.mean() - half, abs=0.002)
-    assert found.high == pytest.approx(values.mean() + half, abs=0.002)
+    assert found.low == pytest.approx(values.mean() - half, abs=0.001)
+    assert found.high == pytest.approx(values.mean() + half, abs=0.001)
+
+
+def test_a_grouped_interval_is_near_the_normal_one():
+    rng = np.random.default_rng(0)
+    groups = {"a": rng.normal(0.2, 0.1, 300), "b": rng.normal(0.9, 0.3, 60), "c": rng.random(90)}
+    found = grouped_interval(
+        np.concatenate([*groups.values()]), [g for g in groups for _ in groups[g]]
+    )
+    means = [v.mean() for v in groups.values()]
+    half = 1.96 * math.sqrt(sum(v.var() / len(v) for v in groups.values())) / 3
+    assert found.mean == pytest.approx(sum(means) / 3)
+    assert found.low == pytest.approx(found.mean - half, abs=0.001)
+    assert found.high == pytest.approx(found.mean + half, abs=0.001)
 
 
 def test_equal_values_have_no_width_and_one_has_no_interval():
@@ -47,6 +66,7 @@ def test_few_sequences_decide_nothing():
     assert verdict(Interval(0.3, 0.2, 0.4), 4) == "too few sequences to tell"
     assert verdict(Interval(0.3, 0.2, 0.4), 5) == "better"
     assert verdict(Interval(0.1, 0.0, 0.2), 9) == "no difference shown"
+    assert verdict(Interval(-0.1, -0.2, 0.0), 9) == "no difference shown"
 
 
 def test_pairs_need_the_same_sequences():

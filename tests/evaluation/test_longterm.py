@@ -46,6 +46,18 @@ def test_best_threshold_by_hand():
     assert score.f == pytest.approx(0.8)
 
 
+def test_who_never_meets_the_target_scores_nothing():
+    score = longterm.long_term_score([track([BOX, AWAY, AWAY], [1, 0.9, 0.8], [BOX] * 3)])
+    assert (score.recall, score.f) == (0, 0)
+
+
+def test_overlaps_are_those_within_a_picture_of_known_size():
+    truth, box = [BOX, (90.0, 10, 20, 20)], [BOX, (90.0, 10, 10, 20)]
+    assert track(box, [1, 1], truth).overlaps.tolist() == [1.0]
+    whole = longterm.long_term_track(np.array(box), np.ones(2), np.array(truth), None)
+    assert whole.overlaps.tolist() == [0.5]
+
+
 def test_sequences_are_averaged_before_f():
     good = track([BOX] * 3, [1.0, 1.0, 1.0], [BOX] * 3)
     bad = track([BOX, AWAY, AWAY, AWAY], [1.0] * 4, [BOX] * 4)
@@ -92,19 +104,22 @@ def test_presence_by_hand():
     assert p.said_when_gone == pytest.approx(5 / 6)
     assert p.said_when_there == pytest.approx(5 / 9)
     assert (p.returns, p.found_again, p.delays) == (2, 1, (2,))
-    twice = p + p
-    assert twice.absent == 12 and twice.median_delay == 2
+    assert longterm.Presence() + p == p  # what a sum begins with
+    assert p + longterm.Presence(1, 2, 3, 4, 5, (6,)) == longterm.Presence(7, 11, 8, 9, 7, (2, 6))
 
 
 def test_found_again_needs_the_right_place():
-    truth = np.array([BOX, GONE, BOX, BOX])
-    boxes = np.array([BOX, AWAY, AWAY, BOX])
-    assert longterm.presence(boxes, ["tracking"] * 4, truth).delays == (1,)
+    truth = np.array([BOX, GONE, BOX, BOX, BOX])
+    below, above = (10.0, 10.0, 20.0, 5.9), (10.0, 10.0, 20.0, 6.1)  # overlaps .295 and .305
+    boxes = np.array([BOX, AWAY, AWAY, below, above])
+    assert longterm.presence(boxes, ["tracking"] * 5, truth).delays == (2,)
 
 
 def test_presence_without_absence_has_no_share():
     p = longterm.presence(np.array([BOX] * 3), ["tracking"] * 3, np.array([BOX] * 3))
     assert math.isnan(p.said_when_gone) and p.said_when_there == 0 and math.isnan(p.median_delay)
+    p = longterm.presence(np.array([BOX] * 3), ["lost"] * 3, np.array([BOX, GONE, GONE]))
+    assert p.said_when_gone == 1 and math.isnan(p.said_when_there)
 
 
 def test_what_left_again_unnoticed_was_not_found():

@@ -116,11 +116,16 @@ def test_lengths_must_agree_and_some_truth_must_be_there():
 
 
 def test_mean_gives_each_sequence_the_same_weight():
-    one = metrics.one_pass(np.array([[0.0, 0, 9, 9]]), np.array([[0.0, 0, 9, 9]]))
-    none = metrics.one_pass(np.zeros((99, 4)), np.tile([50.0, 50, 9, 9], (99, 1)))
-    mean = metrics.mean_one_pass([one, none])
-    assert mean.auc == pytest.approx((20 / 21 + 0) / 2)
-    assert mean.frames == 100
+    one = metrics.one_pass(*random_tracks(0, 40))
+    two = metrics.one_pass(*random_tracks(1, 90))
+    mean = metrics.mean_one_pass([one, two])
+    for curve in ("success", "precision", "normalised"):
+        expected = (getattr(one, curve) + getattr(two, curve)) / 2
+        np.testing.assert_allclose(getattr(mean, curve), expected)
+    assert (mean.frames, mean.absent) == (one.frames + two.frames, one.absent + two.absent)
+    assert mean.frames + mean.absent == 130 and one.absent and two.absent
+    with pytest.raises(ValueError, match="no sequence"):
+        metrics.mean_one_pass([])
 
 
 def test_got10k_by_hand():
@@ -145,8 +150,9 @@ def test_got10k_by_hand():
 
 
 def test_got10k_pools_frames_and_needs_some():
-    score = got10k.summarise([np.array([1.0]), np.array([0.0, 0.0, 0.0])])
-    assert score.ao == 0.25 and score.frames == 4
+    score = got10k.summarise([np.array([1.0, 0.76]), np.array([0.0, 0.5, 0.51, 0.75])])
+    assert score.ao == pytest.approx(3.52 / 6) and score.frames == 6
+    assert (score.sr50, score.sr75) == (4 / 6, 2 / 6)  # strictly above
     with pytest.raises(ValueError, match="drops the first"):
         got10k.summarise([np.zeros(0)])
 

@@ -174,7 +174,8 @@ def test_vot_figures_of_perfect_and_lost_trackers(tmp_path):
 
 def test_resets_start_again_five_frames_after_a_failure(tmp_path):
     sequence = make_sequence(tmp_path / "frames", length=24)
-    track, _size = protocols.run_with_resets(opponents.Identity(), sequence)
+    track, size = protocols.run_with_resets(opponents.Identity(), sequence)
+    assert size == (96, 72)
     failure = track.states.index("failed")
     # 2 px a frame: from 10 frames on a 20 px square has no overlap; 6 and 7 cannot fail
     assert failure == 10
@@ -193,8 +194,13 @@ def test_track_files_round_trip_and_refuse_others(tmp_path):
     path = tmp_path / "t.csv"
     write_atomic(path, results_io.track_to_csv(track))
     back = results_io.read_track(path)
-    assert back.boxes.tolist() == track.boxes.tolist() and back.states == track.states
+    for name in ("frames", "boxes", "scores", "seconds"):
+        assert getattr(back, name).tolist() == getattr(track, name).tolist()
+    assert back.states == track.states
     assert back.fps == pytest.approx(500)
+    alone = results_io.Track(*(column[:1] for column in vars(track).values()))
+    write_atomic(path, results_io.track_to_csv(alone))
+    assert math.isnan(results_io.read_track(path).fps)  # the first box alone takes no update
     path.write_text("frame,x\n1,2\n")
     with pytest.raises(UserError, match="not a result file"):
         results_io.read_track(path)

@@ -85,6 +85,16 @@ def test_a_coordinate_search_asks_for_little_and_a_grid_for_all():
     assert [len(settings) for settings in asked] == [1, 3, 3]
 
 
+def test_a_second_round_finds_what_the_first_parameter_gains_from_the_others():
+    def value(setting, key):
+        given = {**START, **dict(setting)}
+        wanted = 0.3 if given["penalty"] == 0.2 else 0.2
+        return given["penalty"] - 0.1 * abs(given["window"] - wanted)
+
+    found, _ = run(value)
+    assert found.winner == (("penalty", 0.2), ("window", 0.3))
+
+
 def test_folders_weigh_the_same_whatever_their_size():
     groups = {"a/1": "a", "a/2": "a", "a/3": "a", "b/1": "b"}
     values = {"a/1": 0.0, "a/2": 0.0, "a/3": 0.3, "b/1": 0.5}
@@ -104,6 +114,7 @@ def test_folds_take_their_share_of_every_folder():
         assert [sum(GROUPS[k] == g for k in fold) for g in "ab"] == [3, 2]
     assert tuning.make_folds(GROUPS, 2, 3) == folds != tuning.make_folds(GROUPS, 2, 4)
     assert len(tuning.make_folds(GROUPS, 99)) == len(GROUPS)  # leave one out
+    assert sorted(tuning.make_folds({"a/1": "a", "b/1": "b"}, 2)) == [("a/1",), ("b/1",)]
     with pytest.raises(UserError, match="needs two sequences"):
         tuning.make_folds({"a/1": "a"}, 5)
 
@@ -156,6 +167,7 @@ def test_verdicts():
         return Gain(Interval(mean, low, 0.05), dict.fromkeys(map(str, range(n)), mean))
 
     assert tuning.verdict(gain(0.001), gain(-0.1)) == "gain"
+    assert tuning.verdict(gain(0.001, n=5), gain(0.001, n=5)) == "gain"
     assert "has zero in it" in tuning.verdict(gain(0.0), gain(0.1))
     assert "fewer than 5" in tuning.verdict(gain(0.01, n=4), gain(0.01))
     assert "no better on all" in tuning.verdict(gain(0.01), gain(0.01, mean=-0.001))

@@ -35,6 +35,9 @@ def test_equal_error_rate_where_counts_meet():
     values = [0.9, 0.8, 0.7, 0.4, 0.5, 0.3, 0.2, 0.1]
     curve = verification.roc(values, [1, 1, 1, 1, 0, 0, 0, 0])
     assert curve.equal_error_rate == pytest.approx(0.25)
+    # between (1/3, 1/3) and (2/3, 1): a third of the way both are 4/9
+    between = verification.roc([0.9, 0.9, 0.5, 0.5, 0.5, 0.1], [1, 0, 1, 1, 0, 0])
+    assert between.equal_error_rate == pytest.approx(4 / 9)
     assert verification.roc([2, 1], [1, 0]).equal_error_rate == 0
     assert verification.roc([1, 2], [1, 0]).equal_error_rate == 1
     assert verification.roc([1, 1], [1, 0]).equal_error_rate == pytest.approx(0.5)
@@ -102,6 +105,14 @@ def test_a_name_with_an_underscore_is_not_another_target_of_one_clip():
     assert not verification._same_clip("val/GOT-10k_Val_000001", "val/GOT-10k_Val_000002")
 
 
+def test_kinds_that_cannot_be_cut_are_left_out():
+    truths, _ = clips()
+    alone = verification.cut_pairs({"b/z": truths["b/z"]}, {"b/z": (400, 400)})
+    assert {p.kind for p in alone} == {"same", "same frame"}
+    filled = verification.cut_pairs({"b/z": truths["b/z"]}, {"b/z": (30, 30)})
+    assert {p.kind for p in filled} == {"same"}
+
+
 def test_pairs_repeat_with_the_seed_and_change_with_it():
     truths, sizes = clips()
     again = verification.cut_pairs(truths, sizes, seed=1)
@@ -118,5 +129,13 @@ def test_summary_of_a_perfect_and_a_blind_model():
     exact = np.array([[float(q.sequence == g.sequence) for g in gallery] for q in queries])
     best = verification.summarise(sure, pairs, exact, target)
     assert (best.auc, best.equal_error_rate, best.recall1) == (1, 0, 1)
+    assert all(q.frame > 0 for q in queries)
+    # taken for those of other clips, but never for what stands in the same frame
+    confused = [{"same": 1.0, "other clip": 2.0, "same frame": 0.0}[p.kind] for p in pairs]
+    score = verification.summarise(np.array(confused), pairs, exact, target)
+    assert score.auc == pytest.approx(0.5) and score.auc_same_frame == 1
+    many = np.random.default_rng(0).random(len(pairs))
+    curve = verification.summarise(many, pairs, exact, target).roc
+    assert curve[0] == (0, 0) and curve[-1] == (1, 1) and 150 < len(curve) <= 200
     blind = verification.summarise(np.zeros(len(pairs)), pairs, np.zeros_like(exact), target)
     assert (blind.auc, blind.recall1) == (0.5, 0)

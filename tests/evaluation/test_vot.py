@@ -47,6 +47,8 @@ def test_anchors_that_meet_are_one_and_those_without_a_way_are_none():
     assert vot.place_anchors(truth) == [*forward, Anchor(119, True)]
     truth[1:] = np.nan  # 200 moves back to 0, where its way ends
     assert vot.place_anchors(truth) == [Anchor(0, False)]
+    truth[1] = truth[0]  # a way of two frames is one
+    assert vot.place_anchors(truth) == [Anchor(0, False), Anchor(1, True)]
 
 
 def test_anchor_values_of_files():
@@ -58,6 +60,7 @@ def test_anchor_values_of_files():
 def test_ten_bad_frames_in_a_row_are_a_failure_and_nine_are_not():
     nine = run_of([1] + [0.5] * 20 + [0.1] * 9 + [0.5] * 10)
     assert not nine.failed and nine.progress == 40
+    assert not run_of([1] + [0.5] * 20 + [0.11] * 10 + [0.5] * 10).failed
     ten = run_of([1] + [0.5] * 20 + [0.1] * 10 + [0.5] * 10)
     assert ten.failed and ten.progress == 21  # the frames before the first bad one
 
@@ -76,12 +79,26 @@ def test_perfect_tracker_scores_one():
 
 
 def test_accuracy_and_robustness_by_hand():
-    # sequence a: one run of 101 frames that fails after 51; b: one that goes through
+    # a: one run of 101 frames that fails after 51; b: one that goes through; c: one lost at once
     a = run_of([1] + [0.8] * 50 + [0.0] * 50)
     b = run_of([1] + [0.4] * 30)
-    score = vot.summarise_anchors([[a], [b]], [101, 31])
+    c = run_of([1] + [0.0] * 19)
+    score = vot.summarise_anchors([[a], [b], [c]], [101, 31, 20])
     assert score.accuracy == pytest.approx((50 * 0.8 + 30 * 0.4) / 80)
-    assert score.robustness == pytest.approx((51 / 101 * 101 + 1 * 31) / 132)
+    assert score.robustness == pytest.approx((51 / 101 * 101 + 1 * 31 + 1 / 20 * 20) / 152)
+    assert vot.summarise_anchors([[c]], [20]).accuracy == 0
+
+
+def test_eao_is_the_mean_over_the_lengths_that_vot_chose():
+    failed = run_of([1.0] * 60 + [0.0] * 840)
+    # 59 frames with overlap after the first; VOT2022's lengths are 115 to 755, without the last
+    expected = np.mean([59 / length for length in range(115, 755)])
+    assert vot.summarise_anchors([[failed]], [900]).eao == pytest.approx(expected)
+    shorter, good = run_of([1.0] * 60 + [0.0] * 140), run_of([1.0] * 300)
+    score = vot.summarise_anchors([[shorter], [good]], [200, 300])
+    # a failed run that is over: the toolkit divides by one frame less
+    means = [59 / n if n < 200 else 59 / (n - 1) for n in range(115, 300)]
+    assert score.eao == pytest.approx(np.mean([(mean + 1) / 2 for mean in means]))
 
 
 def test_toolkit_counts_the_starting_frame_with_overlap_zero():
@@ -184,15 +201,29 @@ def test_long_clips_weigh_more_in_the_means_over_resets():
 
 
 def test_reset_eao_by_loops():
-    run = reset_example()
-    first, second = run.overlaps[0:20], run.overlaps[25:40]
-    expected = []
-    for j in range(5, 13):
-        # the first fragment failed: it goes on with zeros; the second ended well
-        expected.append((sum(first[1 : j + 1]) / j + sum(second[1 : j + 1]) / j) / 2)
-    assert vot.summarise_resets([run], low=5, high=12).eao == pytest.approx(np.mean(expected))
-    beyond = vot.summarise_resets([run], low=17, high=18).eao
-    assert beyond == pytest.approx(np.mean([sum(first[1 : j + 1]) / j for j in (17, 18)]))
+    rng = np.random.default_rng(0)
+    codes = np.full(430, TRACKED)
+    codes[[0, 25]], codes[20], codes[21:25] = INITIALISED, FAILED, SKIPPED
+    run = vot.ResetRun(rng.uniform(0.2, 1, 430), codes)
+    first, second = run.overlaps[0:20], run.overlaps[25:430]
+
+    def mean(low: int, high: int) -> float:
+        """The first fragment failed and goes on with zeros; the second ended well."""
+        lengths = range(low, high + 1)
+        return np.mean([(sum(first[1 : j + 1]) + sum(second[1 : j + 1])) / j / 2 for j in lengths])
+
+    assert vot.summarise_resets([run], low=1, high=30).eao == pytest.approx(mean(1, 30))
+    assert vot.summarise_resets([run]).eao == pytest.approx(mean(100, 356))  # as VOT2018
+    short = vot.summarise_resets([vot.ResetRun(run.overlaps[:8], codes[:8])])
+    assert short.accuracy == 0 and math.isnan(short.eao)  # all of it burnt in
+
+
+def test_who_ends_well_is_not_judged_on_longer_clips():
+    codes = np.full(60, TRACKED)
+    codes[[0, 40]], codes[35], codes[36:40] = INITIALISED, FAILED, SKIPPED
+    run = vot.ResetRun(np.full(60, 0.5), codes)
+    # from frame 20 on only the fragment that failed after 35 frames is left
+    assert vot.summarise_resets([run], low=20, high=34).eao == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize("length", [120, 300, 754, 900])

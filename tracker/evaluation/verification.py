@@ -45,8 +45,6 @@ class Roc:
         refuse = 1 - self.true_accept
         gap = self.false_accept - refuse
         after = int(np.argmax(gap >= 0))
-        if gap[after] == 0 or after == 0:
-            return float(self.false_accept[after])
         share = -gap[after - 1] / (gap[after] - gap[after - 1])
         step = self.false_accept[after] - self.false_accept[after - 1]
         return float(self.false_accept[after - 1] + share * step)

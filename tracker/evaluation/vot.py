@@ -187,9 +187,8 @@ def eao_curve(sequences: Sequence[Sequence[AnchorRun]], high: int = EAO_HIGH) ->
             within = len(sums)
             total[1 : within + 1] += sums / frames[:within]
             weight[1 : within + 1] += 1
-            if run.failed and within < high - 1:
-                rest = sums[-1] if within else 0.0
-                total[within + 1 :] += rest / np.maximum(frames[within:] - 1, 1)
+            if run.failed:
+                total[within + 1 :] += sums[-1] / (frames[within:] - 1)
                 weight[within + 1 :] += 1
     return np.divide(total, weight, out=np.zeros(high), where=weight > 0)
 
