@@ -43,7 +43,8 @@ def draw_all(image, targets, chosen=1):
     canvas = Canvas(image)
     draw.draw_debug(canvas, View)
     draw.draw_targets(canvas, targets, chosen)
-    draw.draw_numbers(canvas, draw.Numbers("1/9", 30, 0.004, 0.02, ("paused",), 12))
+    draw.draw_numbers(canvas, draw.Numbers("1/9", 30, 0.004, 0.02, ("paused",)))
+    draw.draw_recording(canvas, 12)
     draw.draw_selection(canvas, (0, 0, image.shape[1] / 2, image.shape[0] / 2), True)
     draw.draw_message(canvas, "a sentence that is too long for the smallest of all pictures")
     draw.draw_help(canvas, (("q", "quit"), ("left, right", "seek")))
@@ -215,7 +216,7 @@ def texts(monkeypatch):
 def test_long_names_and_many_figures_are_cut_where_they_say_least(monkeypatch, size):
     written, canvas = texts(monkeypatch), Canvas(blank(size))
     draw.draw_targets(canvas, [target(1, (60, 50, 60, 40), label="cup " * 20)], 1)
-    draw.draw_numbers(canvas, draw.Numbers("412/1200", 30, 0.004, 0.02, ("paused",), None))
+    draw.draw_numbers(canvas, draw.Numbers("412/1200", 30, 0.004, 0.02, ("paused",)))
     draw.draw_message(canvas, f"written: /home/{'somewhere_' * 12}.png")
     assert all(end <= size[0] for _, end in written), written
     words = " ".join(text for text, _ in written)

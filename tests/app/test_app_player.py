@@ -215,6 +215,16 @@ def test_record_and_snapshot_have_the_size_of_the_frame(tmp_path):
     assert cv2.imread(str(snapshot)).shape == (240, 320, 3)
 
 
+def test_the_recording_light_is_in_the_window_and_not_in_the_file(tmp_path):
+    stage = Stage(tmp_path, size=(320, 240))
+    stage.run(*drag(app_scene.red_box(0), (320, 240)), key("v"), *stage.idle(90))
+    frame = app_scene.read_clip(tmp_path / "demo_scene.mp4")[0][-1]
+    plain = app_scene.picture(stage.player.frame.index)
+    corner = np.s_[5:20, 260:310]
+    assert np.abs(frame[corner].astype(int) - plain[corner]).mean() < 8
+    assert np.abs(stage.screen.canvases[-1][corner].astype(int) - plain[corner]).mean() > 30
+
+
 def test_results_of_a_rewind_replace_the_old_ones(tmp_path):
     path = Path(tmp_path / "a.txt")
     with ResultsWriter(path) as results:

@@ -45,7 +45,6 @@ class Numbers:
         latency: seconds that the tracker took for the last frame.
         age: seconds since a live frame was captured; None for files.
         notes: such as ``paused`` or ``x2``.
-        recording: seconds recorded so far, None while not recording.
     """
 
     position: str
@@ -53,7 +52,6 @@ class Numbers:
     latency: float
     age: float | None = None
     notes: Sequence[str] = ()
-    recording: float | None = None
 
 
 def position_text(index: int, count: int | None) -> str:
@@ -219,7 +217,7 @@ def _thumbnail(canvas: Canvas, target: Followed, x: int, y: int, side: int) -> N
 
 
 def draw_numbers(canvas: Canvas, numbers: Numbers) -> None:
-    """Frame, rate, latency and age at the bottom left; the recording light at the top right."""
+    """Frame, rate, latency and age at the bottom left."""
     parts = [numbers.position, *numbers.notes]
     if numbers.fps:
         parts.append(f"{numbers.fps:.0f} fps")
@@ -237,11 +235,10 @@ def draw_numbers(canvas: Canvas, numbers: Numbers) -> None:
     top = canvas.height - height - 3 * pad
     canvas.panel(pad, top, width + 2 * pad, height + 2 * pad)
     canvas.text(text, 2 * pad, top + pad, WHITE, 0.9)
-    if numbers.recording is not None:
-        _recording(canvas, numbers.recording)
 
 
-def _recording(canvas: Canvas, seconds: float) -> None:
+def draw_recording(canvas: Canvas, seconds: float) -> None:
+    """The recording light at the top right, with the seconds recorded so far."""
     text = f"REC {int(seconds) // 60}:{int(seconds) % 60:02d}"
     width, height = canvas.text_size(text, 0.9)
     pad, radius = canvas.pad, max(2, round(0.36 * canvas.font))

@@ -377,6 +377,8 @@ class Player:
         draw.annotate(canvas, self._follower, self._numbers(), self._debug)
 
     def _draw_interaction(self, canvas: Canvas) -> None:
+        if self._recorder.seconds is not None:
+            draw.draw_recording(canvas, self._recorder.seconds)
         if self._selection.dragging and self._selection.box:
             draw.draw_selection(canvas, self._selection.box, self._selection.large_enough)
         if self.help:
@@ -397,7 +399,6 @@ class Player:
             self._follower.latency,
             self._age,
             notes,
-            self._recorder.seconds,
         )
 
     def _annotated(self) -> Image:
