@@ -18,8 +18,9 @@ from tracker.training.hiding import (  # noqa: E402
     part_of,
     visible_share,
 )
+from tracker.training.loader import PairDataset  # noqa: E402
 from tracker.training.objective import LossOptions, make_objective, visibility  # noqa: E402
-from tracker.training.pairs import PairDataset, PairSampler  # noqa: E402
+from tracker.training.pairs import PairSampler  # noqa: E402
 from tracker.training.tracks import EncodedFrames, Track  # noqa: E402
 from tracker.training.train_options import build_parser  # noqa: E402
 

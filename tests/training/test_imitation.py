@@ -17,8 +17,8 @@ from tracker.training.imitation import (  # noqa: E402
     only_trunk_learns,
     relative_error,
 )
+from tracker.training.loader import PairDataset  # noqa: E402
 from tracker.training.loop import RunOptions, Trainer  # noqa: E402
-from tracker.training.pairs import PairDataset  # noqa: E402
 
 
 def batch(count: int = 3) -> dict[str, torch.Tensor]:

@@ -19,6 +19,7 @@ from tracker.network.losses import (  # noqa: E402
     info_nce_values,
     triplet_values,
 )
+from tracker.training.loader import PairDataset  # noqa: E402
 from tracker.training.models import make_network  # noqa: E402
 from tracker.training.objective import (  # noqa: E402
     LossOptions,
@@ -27,7 +28,6 @@ from tracker.training.objective import (  # noqa: E402
     false_peak,
     make_objective,
 )
-from tracker.training.pairs import PairDataset  # noqa: E402
 
 
 @pytest.mark.parametrize("name", ["siamfc", "kestrel"])

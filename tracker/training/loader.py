@@ -12,8 +12,37 @@ from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from tracker.errors import UserError
 from tracker.training.objective import Batch
-from tracker.training.pairs import PairDataset, PairSampler
+from tracker.training.pairs import PairSampler
 from tracker.training.processes import process_count, process_rank
+
+
+class PairDataset(Dataset[Batch]):
+    """The first ``count`` pairs of a sampler as tensors, for ``DataLoader``."""
+
+    def __init__(self, sampler: PairSampler, count: int) -> None:
+        self.sampler, self.count = sampler, count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Batch:
+        cv2.setNumThreads(1)
+        pair = self.sampler.pair(index)
+        return {
+            "exemplar": torch.from_numpy(pair.exemplar),
+            "search": torch.from_numpy(pair.search),
+            "exemplar_box": torch.from_numpy(pair.exemplar_box),
+            "search_box": torch.from_numpy(pair.search_box),
+            "positive": torch.tensor(pair.positive),
+            "track": torch.tensor(pair.track),
+            "shown": torch.tensor(pair.shown),
+            "exact": torch.tensor(pair.exact),
+            "beside_box": torch.from_numpy(pair.beside_box),
+            # a pair without one repeats its exemplar: the tensors of a batch have one shape
+            "later": torch.from_numpy(pair.exemplar if pair.later is None else pair.later),
+            "later_box": torch.from_numpy(pair.later_box),
+            "visible": torch.tensor(pair.visible, dtype=torch.float32),
+        }
 
 
 class StepSampler(Sampler[list[int]]):

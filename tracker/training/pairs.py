@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
-from torch.utils.data import Dataset
 
 from tracker.errors import UserError
 from tracker.training.augment import change_appearance, far, grey
@@ -378,32 +377,3 @@ def drawn_box(box: NDArray[np.float32], edges: Edges) -> NDArray[np.float32]:
     return np.array(
         [x + left * w, y + top * h, w * (1 - left - right), h * (1 - top - bottom)], np.float32
     )
-
-
-class PairDataset(Dataset[dict[str, torch.Tensor]]):
-    """The first ``count`` pairs of a sampler as tensors, for ``DataLoader``."""
-
-    def __init__(self, sampler: PairSampler, count: int) -> None:
-        self.sampler, self.count = sampler, count
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        cv2.setNumThreads(1)
-        pair = self.sampler.pair(index)
-        return {
-            "exemplar": torch.from_numpy(pair.exemplar),
-            "search": torch.from_numpy(pair.search),
-            "exemplar_box": torch.from_numpy(pair.exemplar_box),
-            "search_box": torch.from_numpy(pair.search_box),
-            "positive": torch.tensor(pair.positive),
-            "track": torch.tensor(pair.track),
-            "shown": torch.tensor(pair.shown),
-            "exact": torch.tensor(pair.exact),
-            "beside_box": torch.from_numpy(pair.beside_box),
-            # a pair without one repeats its exemplar: the tensors of a batch have one shape
-            "later": torch.from_numpy(pair.exemplar if pair.later is None else pair.later),
-            "later_box": torch.from_numpy(pair.later_box),
-            "visible": torch.tensor(pair.visible, dtype=torch.float32),
-        }

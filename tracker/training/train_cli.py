@@ -19,6 +19,7 @@ from tracker.files import hold_folder
 from tracker.network.kestrel import Kestrel
 from tracker.network.siamfc import SiamFC
 from tracker.training.checkpoint import beginning, load_checkpoint, reading, save_checkpoint
+from tracker.training.loader import PairDataset
 from tracker.training.log import plot_run
 from tracker.training.loop import Trainer, Validation
 from tracker.training.models import (
@@ -30,7 +31,7 @@ from tracker.training.models import (
 )
 from tracker.training.objective import LossOptions
 from tracker.training.pair_options import PairOptions
-from tracker.training.pairs import PairDataset, PairSampler
+from tracker.training.pairs import PairSampler
 from tracker.training.processes import (
     choose_training_device,
     fast_autocast,

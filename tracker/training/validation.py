@@ -18,8 +18,9 @@ from tracker.frames import Video
 from tracker.geometry import FloatArray
 from tracker.network.losses import corner_iou
 from tracker.siamese_tracker import SiameseTracker
+from tracker.training.loader import PairDataset
 from tracker.training.objective import Batch, KestrelObjective, LossOptions, make_objective
-from tracker.training.pairs import PairDataset, PairSampler
+from tracker.training.pairs import PairSampler
 from tracker.training.torch_network import TorchNetwork
 from tracker.training.tracks import Image
 
