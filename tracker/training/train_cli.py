@@ -45,13 +45,8 @@ from tracker.training.sheet import show_pairs
 from tracker.training.sources import open_source
 from tracker.training.toy import render_clip, toy_source
 from tracker.training.tracks import Source
-from tracker.training.train_options import (
-    build_parser,
-    fill_defaults,
-    network_settings,
-    pair_options,
-    run_options,
-)
+from tracker.training.train_options import build_parser, fill_defaults
+from tracker.training.train_settings import network_settings, pair_options, run_options
 from tracker.weights import available_models, read_model
 
 PATIENCE = 10.0

@@ -1,17 +1,13 @@
-"""Command line of ``tools/train.py``, and what its options stand for."""
+"""The options of ``tools/train.py``."""
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from tracker.cli import number, some_path, some_text, whole
-from tracker.errors import UserError
 from tracker.network.correlation import SIMILARITIES
-from tracker.network.kestrel import Kestrel
-from tracker.network.siamfc import SiamFC
 from tracker.threads import MOST_ALLOWED
 from tracker.training.hiding import GONE
 from tracker.training.loop import RunOptions
@@ -41,8 +37,6 @@ A source is [LAYOUT:]PATH[@WEIGHT]. Layouts: coco, voc, got10k, video (a file wi
 .csv beside it), videos (a folder of such), lasot, otb, uav123, vot, davis, views (a folder an
 object with pictures that are transparent around it; it has to be named).
 """
-
-_T = TypeVar("_T", PairOptions, RunOptions, OptimOptions, LossOptions)
 
 
 class _WithDefaults(argparse.RawDescriptionHelpFormatter):
@@ -319,94 +313,3 @@ def fill_defaults(args: argparse.Namespace) -> None:
 # Two minutes on two cores.
 TOY: dict[str, int] = {"pairs": 2800, "batch": 16, "frozen": 4}
 TOY_LR = 2e-3
-
-
-def network_settings(args: argparse.Namespace) -> dict[str, Any]:
-    """Arguments of the network's constructor that differ from its defaults.
-
-    Raises:
-        UserError: an option of the other network.
-    """
-    own = {"channels": args.channels, "tower_depth": args.tower_depth}
-    other: dict[str, Any] = {"similarity": args.similarity}
-    if args.network == "siamfc":
-        own, other = other, own
-    wrong = next((name for name, value in other.items() if value is not None), None)
-    if wrong:
-        raise UserError(f"--{wrong.replace('_', '-')} is not an option of {args.network}")
-    return {name: value for name, value in own.items() if value is not None}
-
-
-def pair_options(args: argparse.Namespace, network: SiamFC | Kestrel) -> PairOptions:
-    """How pairs are drawn."""
-    shift = args.shift if args.shift is not None else (64.0 if args.network == "kestrel" else 32.0)
-    sizes = {"exemplar_size": network.exemplar_size, "search_size": network.search_size}
-    try:
-        return _filled(PairOptions, args, **sizes, shift=shift)
-    except ValueError as error:
-        raise UserError(f"the options of the pairs do not fit: {error}") from None
-
-
-def run_options(args: argparse.Namespace) -> RunOptions:
-    """How the run goes."""
-    kestrel = args.network == "kestrel"
-    _check_freezing(args, kestrel)
-    if args.score_loss == "focal" and (args.quality or args.hidden):
-        raise UserError(
-            "--quality and --hidden ask for scores between 0 and 1, and the focal loss knows only "
-            "these two: take --score-loss bce, or leave them out"
-        )
-    return _filled(
-        RunOptions,
-        args,
-        frozen=args.frozen if kestrel else 0,
-        unfreeze_at=tuple(args.unfreeze_at),
-        validate_every=args.val_every,
-        channels_last=not args.channels_first,
-        optim=_filled(OptimOptions, args, trunk_lr=_trunk_lr(args)),
-        loss=_filled(
-            LossOptions,
-            args,
-            score=args.score_loss,
-            box=args.box_weight,
-            contrastive=args.contrastive_weight,
-            triplet=args.triplet_weight,
-            nce=args.nce_weight,
-        ),
-    )
-
-
-def _filled(kind: type[_T], args: argparse.Namespace, **others: Any) -> _T:
-    """A dataclass of the options that are called as its fields are, and of ``others``."""
-    names = {f.name for f in dataclasses.fields(kind)} & vars(args).keys()
-    return kind(**{**{name: getattr(args, name) for name in names}, **others})
-
-
-def _trunk_lr(args: argparse.Namespace) -> float | tuple[float, ...]:
-    if args.trunk_lr is not None:
-        given: float | tuple[float, ...] = args.trunk_lr
-        return given
-    trained_before = args.network == "kestrel" and args.teacher is None
-    return OptimOptions().trunk_lr if trained_before else 1.0
-
-
-def _check_freezing(args: argparse.Namespace, kestrel: bool) -> None:
-    if not kestrel and (args.unfreeze_at or isinstance(args.trunk_lr, tuple) or args.mine_every):
-        raise UserError(
-            "--unfreeze-at, several factors of --trunk-lr and --mine-every need Kestrel's "
-            "stages and identities; SiamFC has none"
-        )
-    if isinstance(args.trunk_lr, tuple) and len(args.trunk_lr) != 6:
-        raise UserError(f"--trunk-lr takes 1 or 6 factors, found {len(args.trunk_lr)}")
-    if max([args.frozen, *(count for _, count in args.unfreeze_at)]) > 6:
-        raise UserError("Kestrel's trunk has a stem and 5 stages: --frozen is 0 to 6")
-    if args.teacher is not None and args.frozen == 6:
-        raise UserError("a teacher teaches the trunk, and --frozen 6 keeps all of it; give less")
-    if args.identity_only and (not kestrel or args.teacher is not None or args.unfreeze_at):
-        raise UserError(
-            "--identity-only is for a kestrel of which nothing else learns: leave --teacher and "
-            "--unfreeze-at out"
-        )
-    shares = [share for share, _ in args.unfreeze_at]
-    if shares != sorted(shares):
-        raise UserError("give --unfreeze-at in the order of its shares")
