@@ -8,7 +8,7 @@ r"""Make a variant of a model in another precision, beside the model.
 
 int8 takes its ranges from half of the crops and measures on the other half how far its answers
 are from float32's. The first layers, and what compares with the exemplar, cost most and gain
-least: they stay in float32. Judge the result by tracking, as above.
+least: they stay in float32. Judge the result by tracking, as above, on clips that gave no crops.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from tracker.cli import (
     plain_errors,
     positive,
     run_main,
-    some_path,
     some_text,
     thread_count,
     whole,
@@ -134,14 +133,7 @@ def parse_arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("--model", type=some_text, help="name or path of the float32 model (default: kestrel)")
     add("--precision", choices=("int8", "fp16"), default="int8", help="default: int8")
-    add(
-        "--data",
-        type=some_path,
-        required=True,
-        help="root of annotated clips; never those of a test",
-    )
-    add("--kind", default="auto", choices=["auto", *sorted(datasets.KINDS)], help="their layout")
-    add("--only", default=[], type=options.some_names, help="sequences or folders of them")
+    options.add_data(parser)
     add("--crops", type=positive, default=256, help="search crops to look at (default: 256)")
     add("--float-first", type=whole(0, 1000), default=3, metavar="N",
         help="layers at the start to keep in float32 (default: 3)")  # fmt: skip
