@@ -67,7 +67,9 @@ def test_our_code_is_known_by_what_it_does_not_by_what_is_said_of_it(tmp_path, m
 
 
 def test_names_that_cannot_be_had():
-    with pytest.raises(UserError, match="no tracker is called 'nothing'"):
+    with pytest.raises(
+        UserError, match="no tracker is called 'nothing'; known: kestrel, kestrel-fp16"
+    ):
         opponents.build("nothing", OPTIONS)
     with pytest.raises(opponents.Unavailable, match="module:Class"):
         opponents.build("no_such_module:Class", OPTIONS)

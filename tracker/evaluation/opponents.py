@@ -30,8 +30,8 @@ from tracker.errors import UserError
 from tracker.frames import Image
 from tracker.native_path import native_path
 from tracker.results import Box, State, TrackResult
+from tracker.weights import available_models, read_model
 
-OWN_MODELS = ("kestrel", "siamfc")
 OPENCV = ("csrt", "kcf", "mil", "nano", "vit", "dasiamrpn")
 NANOTRACK = ("nanotrack-v2", "nanotrack-v3")
 NOT_TRACKING = (
@@ -108,7 +108,7 @@ def _build(name: str, options: Options) -> Tracker:
         return made
     raise UserError(
         f"no tracker is called {name!r}; known: "
-        f"{', '.join((*OWN_MODELS, *OPENCV, *NANOTRACK, 'identity'))}, "
+        f"{', '.join((*available_models(), *OPENCV, *NANOTRACK, 'identity'))}, "
         "the path of a model, or module:Class of your own"
     )
 
@@ -173,9 +173,7 @@ def _given(name: str) -> str:
 
 
 def _is_own(name: str) -> bool:
-    from tracker.weights import model_stamp
-
-    return name in OWN_MODELS or "/" in name or "\\" in name or bool(model_stamp(name))
+    return "/" in name or "\\" in name or bool(model_stamp(name))
 
 
 def as_result(answer: Any, previous: Box) -> TrackResult:
@@ -334,7 +332,6 @@ def _own_parts(name: str, options: Options) -> list[str]:
     """The device, and digests of the model and of the online tracker's code."""
     import tracker
     from tracker.devices import choose_device
-    from tracker.weights import read_model
 
     package = Path(tracker.__path__[0])
     code = sorted(p for p in package.glob("*.py") if p.stem not in NOT_TRACKING)
