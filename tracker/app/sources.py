@@ -20,6 +20,7 @@ import numpy as np
 from tracker.app.decoder_log import DecoderLog
 from tracker.app.frame_source import DEFAULT_FPS, Frame, Source, SteadySize
 from tracker.app.interfaces import Image, Say
+from tracker.app.live import LiveSource, not_opened, open_stream
 from tracker.app.outputs import located
 from tracker.app.pixels import PixelReader
 from tracker.app.video_file import VideoFile, frame_count_of
@@ -43,8 +44,6 @@ def open_source(
     Raises:
         UserError: there is nothing that can be read.
     """
-    from tracker.app.live import LiveSource
-
     if isinstance(where, int):
         return LiveSource(where, say)
     where = located(where)
@@ -91,8 +90,6 @@ def _open_stdin(say: Say, log: DecoderLog | None) -> Source:
 
 
 def _open_url(url: str, say: Say, log: DecoderLog | None) -> Source:
-    from tracker.app.live import LiveSource, not_opened, open_stream
-
     url = native_text(url)
     capture = open_stream(url)
     if capture is None:
