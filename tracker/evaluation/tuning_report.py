@@ -175,15 +175,7 @@ def conclude(
     said = tuning.verdict(gains["held_out"], gains["on_all"])
     winner = tuning.apply(spec, found.winner)
     by_fold = tuning.fold_gains(found, gains["held_out"], groups)
-    rows = {
-        name: {k: b.figures(setting, k) for k in sorted(groups)}
-        for name, b, setting in (
-            ("start", shipped, ()),
-            ("winner", shipped, found.winner),
-            ("start, grid", book, ()),
-            ("winner, grid", book, found.winner),
-        )
-    }
+    rows = _rows(groups, found.winner, book, shipped)
     record = {
         **_plan_json(how, plan),
         "verdict": said,
@@ -214,6 +206,21 @@ def conclude(
         f"verdict: {said}" + ("" if gained else "; the parameters stay as they are"),
     ]  # fmt: skip
     return Outcome(gained, nested(winner if gained else spec), record, notes, "\n".join(lines))
+
+
+def _rows(
+    groups: Mapping[str, str], winner: Setting, book: Book, shipped: Book
+) -> dict[str, dict[str, Figures]]:
+    """The rows of the table: figures by sequence, without the grid and on it."""
+    return {
+        name: {k: b.figures(setting, k) for k in sorted(groups)}
+        for name, b, setting in (
+            ("start", shipped, ()),
+            ("winner", shipped, winner),
+            ("start, grid", book, ()),
+            ("winner, grid", book, winner),
+        )
+    }
 
 
 def _plan_json(how: How, plan: Plan) -> dict[str, Any]:
