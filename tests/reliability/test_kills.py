@@ -204,7 +204,7 @@ def boxes(out: Path) -> dict[str, list[list[str]]]:
 
 
 @pytest.mark.train
-@pytest.mark.parametrize("count", [LONG])  # its short form: tests/training/test_run_ends.py
+@pytest.mark.parametrize("count", [LONG])  # in short: training/test_run_ends.py, test_trainer.py
 def test_training_goes_on_from_any_moment_to_the_same_losses(tmp_path: Path, count: int) -> None:
     torch = pytest.importorskip("torch")
     from tests.training.data import write_clip

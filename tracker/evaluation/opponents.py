@@ -30,7 +30,7 @@ from tracker.errors import UserError
 from tracker.frames import Image
 from tracker.native_path import native_path
 from tracker.results import Box, State, TrackResult
-from tracker.weights import available_models, read_model
+from tracker.weights import available_models, model_stamp, read_model
 
 OPENCV = ("csrt", "kcf", "mil", "nano", "vit", "dasiamrpn")
 NANOTRACK = ("nanotrack-v2", "nanotrack-v3")
