@@ -80,11 +80,12 @@ def test_otb_counts_from_one_and_may_have_two_targets(tmp_path):
     assert first.truth[0].tolist() == [0, 0, 5, 5] and second.truth[0].tolist() == [2, 3, 5, 5]
 
 
-def test_otb_david_begins_at_picture_300(tmp_path):
-    pictures(tmp_path / "David" / "img", 301, "{:04d}.png")
+@pytest.mark.parametrize(("count", "first"), [(301, 300), (2, 1)], ids=["all", "those with truth"])
+def test_otb_david_begins_at_picture_300(tmp_path, count, first):
+    pictures(tmp_path / "David" / "img", count, "{:04d}.png")
     write(tmp_path / "David" / "groundtruth_rect.txt", "1,1,5,5\n1,1,5,5")
     (david,) = datasets.load(tmp_path, "otb")
-    assert [p.name for p in david.source.paths[:2]] == ["0300.png", "0301.png"]
+    assert [p.name for p in david.source.paths[:2]] == [f"{first:04d}.png", f"{first + 1:04d}.png"]
 
 
 def test_uav123_parts_of_clips(tmp_path):
@@ -176,9 +177,10 @@ def test_lasot_flags_mark_absence(tmp_path):
     write(folder / "full_occlusion.txt", "0,1,0,0")
     write(folder / "out_of_view.txt", "0,0,1,0")
     (cat,) = datasets.load(tmp_path)
-    assert cat.name == "cat-1"
+    assert cat.name == "cat-1" and cat.truth[0].tolist() == [4, 4, 4, 4]
     assert np.isnan(cat.truth).all(axis=1).tolist() == [False, True, True, False]
     assert cat.tags["occlusion"].tolist() == [False, True, False, False]
+    assert cat.tags["out of view"].tolist() == [False, False, True, False]
 
 
 def test_lasot_whose_flags_take_the_first_box(tmp_path):
@@ -219,10 +221,13 @@ def test_got10k_with_cover_and_a_test_sequence(tmp_path):
     pictures(tmp_path / "GOT-10k_Val_000001", 3)
     write(tmp_path / "GOT-10k_Val_000001" / "groundtruth.txt", "1,2,3,4\n" * 3)
     write(tmp_path / "GOT-10k_Val_000001" / "cover.label", "8\n3\n0\n")
+    write(tmp_path / "GOT-10k_Val_000001" / "cut_by_image.label", "0\n0\n1\n")
     pictures(tmp_path / "GOT-10k_Test_000001", 3)
     write(tmp_path / "GOT-10k_Test_000001" / "groundtruth.txt", "1,2,3,4")
     test, val = datasets.load(tmp_path)
     assert val.truth[0].tolist() == [1, 2, 3, 4] and val.cover.tolist() == [8, 3, 0]
+    assert val.tags["occlusion"].tolist() == [False, True, True]
+    assert val.tags["out of view"].tolist() == [False, False, True]
     assert not test.judged and len(test) == 3
     write(tmp_path / "GOT-10k_Val_000001" / "cover.label", "8\n3\n")
     with pytest.raises(UserError, match=r"cover\.label: 2 numbers for 3 frames"):
@@ -269,6 +274,8 @@ def test_refusals(tmp_path):
         datasets.load(tmp_path)
     with pytest.raises(UserError, match="unknown data set 'x'"):
         datasets.load(tmp_path, "x")
+    with pytest.raises(UserError, match="no sequence of the form 'vot' was found here"):
+        datasets.load(tmp_path, "vot")
     pictures(tmp_path / "a" / "img", 2)
     write(tmp_path / "a" / "groundtruth_rect.txt", "1,1,5,5\n" * 3)
     with pytest.raises(UserError, match="3 lines of truth for 2 pictures"):
