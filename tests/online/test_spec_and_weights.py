@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from tests.online.scripted import SPEC
 from tracker.errors import UserError
 from tracker.evaluation.opponents import Options, Unavailable, build, label
+from tracker.graph_checks import check_graph
 from tracker.spec import ModelSpec, ScalePolicy
 from tracker.weights import read_model, read_sums, write_sums
 
@@ -64,6 +66,16 @@ def test_a_hostile_record_is_refused_in_one_sentence(text: str, found: str) -> N
     with pytest.raises(UserError, match=found) as error:
         ModelSpec.from_json(text, "search", "a test")
     assert "\n" not in str(error.value) and len(str(error.value)) < 400
+
+
+@pytest.mark.parametrize("names", [("image", "embedding"), ("embedding",), ("embedding", "crop")])
+def test_a_graph_with_other_inputs_than_its_record_says_is_refused(names: tuple[str, ...]) -> None:
+    inputs = [SimpleNamespace(name=name, shape=[None]) for name in names]
+    session = SimpleNamespace(get_inputs=lambda: inputs, get_outputs=lambda: [])
+    with pytest.raises(
+        UserError, match=f"has inputs {', '.join(names)}, expected embedding, image"
+    ):
+        check_graph(session, SPEC, "search", "a test")
 
 
 def test_missing_parameters_take_their_defaults() -> None:

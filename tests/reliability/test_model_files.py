@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.online.scripted import SPEC, ScriptedNetwork, response, scene
+from tests.online.scripted import SIAMFC, SPEC, ScriptedNetwork, response, scene
 from tests.reliability.checks import check_result, effort
 from tracker import SiameseTracker, UserError
 from tracker.ort_session import open_session
@@ -235,6 +235,13 @@ def test_whatever_a_network_answers_the_result_is_a_box_in_the_frame(data: st.Da
 def test_sound_answers_are_left_as_they_are() -> None:
     output = response(0.9, (96, 96, 160, 160))
     assert sound(output, SPEC) is output
+
+
+def test_what_is_no_number_is_least_like_the_target() -> None:
+    score = np.float32([[[np.nan, -3]]])
+    assert sound(SearchOutput(score), SIAMFC).score.tolist() == [[[-1e4, -3]]]
+    boxes = np.zeros((1, 4, 1, 2), np.float32)
+    assert sound(SearchOutput(score, boxes), SPEC).score.tolist() == [[[0, 0]]]
 
 
 @pytest.fixture(scope="module")
