@@ -165,9 +165,10 @@ def test_attribute_files_in_the_order_of_their_toolkits(tmp_path):
     (plane,) = datasets.load(lasot)
     shown = {n for n, value in plane.stated.items() if value}
     assert shown == {"partial occlusion", "rotation", "scale change", "low resolution", "occlusion"}
-    write(lasot / "att" / "airplane-1.txt", "0,1,0")
-    with pytest.raises(UserError, match="expected 14 values of 0 or 1"):
-        datasets.load(lasot)
+    for damaged in ("0,1,0", "0,1,0,0,0,1,0,0,1,0,0,0,1,2"):
+        write(lasot / "att" / "airplane-1.txt", damaged)
+        with pytest.raises(UserError, match="expected 14 values of 0 or 1"):
+            datasets.load(lasot)
 
 
 def test_lasot_flags_mark_absence(tmp_path):
