@@ -59,10 +59,10 @@ def test_a_peak_is_followed_as_a_decision_is() -> None:
     online = BoxPolicy(window=0.0, penalty=0.1, size_rate=0.5)
     spec = dataclasses.replace(SPEC, online=online)
     region, last = Region(128, 128, 256), (96.0, 96.0, 64.0, 64.0)
-    output = response(0.8, (100, 100, 200, 164))
+    output = response(0.8, (100, 90, 200, 170))
     (peak,) = peaks(spec, output, 0, region, 0.5)
     found = decide(spec, output, 0, region, last)
-    assert peak.box == pytest.approx((100, 100, 100, 64))
+    assert peak.box == pytest.approx((100, 90, 100, 80))
     assert followed(spec, peak, last) == pytest.approx(found.box)
 
 
