@@ -138,7 +138,7 @@ def test_rivals_are_peaks_apart_from_the_target() -> None:
 
 def test_of_many_rivals_the_strongest_are_told() -> None:
     output = response(0.001, (0, 0, 16, 16))
-    places = [(1, column, 0.6) for column in range(0, 16, 2)] + [(14, 8, 0.95)]
+    places = [(14, column, 0.6) for column in range(0, 16, 2)] + [(1, 8, 0.95)]
     for row, column, score in places:
         output.score[0, row, column] = score
         output.boxes[0, :, row, column] = column * 16, row * 16, column * 16 + 16, row * 16 + 16
@@ -288,8 +288,8 @@ def test_siamfc_keeps_its_scale_where_all_are_alike(peak: float) -> None:
 
 def test_peaks_come_strongest_first_without_window_or_penalty() -> None:
     output = response(0.4, (112, 112, 144, 144))
-    output.score[0, 15, 15] = 0.41
-    output.score[0, 15, 14] = 0.40  # beside a higher one: no peak
+    output.score[0, 0, 0] = 0.41
+    output.score[0, 0, 1] = 0.40  # beside a higher one: no peak
     output.score[0, 3, 3] = 0.29
     found = peaks(SPEC, output, 0, Region(128, 128, 256), 0.3)
     assert [peak.score for peak in found] == pytest.approx([0.41, 0.4])
