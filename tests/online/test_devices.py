@@ -376,11 +376,12 @@ def test_trackers_of_one_process_share_a_network_while_one_of_them_lives(
     assert first.network is second.network is several.network
     assert len(fake.sessions) == 2
     other = SiameseTracker(model, device="cpu", threads=1)
-    assert other.network is not first.network
+    sleeping = SiameseTracker(model, device="cpu", threads=2, live=True)
+    assert len({id(t.network) for t in (first, other, sleeping)}) == 3
     (model.parent / "m.search.onnx").write_bytes(b"search ")
     with pytest.raises(UserError):  # another file is another model: it is opened, not found
         SiameseTracker(model, device="cpu", threads=2)
-    del first, second, several, other
+    del first, second, several, other, sleeping
     (model.parent / "m.search.onnx").write_bytes(b"search")
     made = len(fake.sessions)
     SiameseTracker(model, device="cpu", threads=2)
