@@ -139,7 +139,7 @@ class Session:
             KeyError: there is none of this id.
         """
         target = self._targets[target_id]
-        if target.response is None or not target.regions:
+        if target.response is None:
             return None
         region, response = target.regions[0], target.response
         spec = self.network.spec
