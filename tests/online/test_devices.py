@@ -159,6 +159,26 @@ def test_auto_goes_on_when_the_gpu_fails_at_the_last_moment(
         open_network(model, "cuda")
 
 
+def test_a_device_that_onnx_runtime_leaves_out_does_not_work(
+    machine: Machine, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine(CUDA, driver=Driver())
+    monkeypatch.setattr(Session, "get_providers", lambda _self: [CPU])
+    assert f"ONNX Runtime left {CUDA} out" in open_network(model, "auto").device.reason
+
+
+def test_the_libraries_of_pips_packages_are_loaded_before_they_are_looked_for(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = machine(CUDA, driver=Driver(), lacks=("libcudnn",))
+
+    def preload(directory: str) -> None:
+        monkeypatch.setattr(gpu_libraries, "load_library", lambda *names: object())
+
+    monkeypatch.setattr(fake, "preload_dlls", preload)
+    assert choose_device("cuda").name == "cuda:0"
+
+
 def test_a_network_that_nobody_uses_gives_its_gpu_back_at_once(
     machine: Machine, model: Path
 ) -> None:
