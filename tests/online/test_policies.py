@@ -104,6 +104,7 @@ def test_sharpness_of_one_peak_and_of_nothing() -> None:
     assert sharpness(single) == pytest.approx(1)
     noise = np.random.default_rng(0).random((16, 16)).astype(np.float32)
     assert sharpness(noise) < 0.4
+    assert sharpness(noise / 4 + 5) == pytest.approx(sharpness(noise), abs=1e-3)
 
 
 @given(
