@@ -62,6 +62,10 @@ def test_a_box_inside_is_not_changed_by_clipping() -> None:
     assert clip_box((3.5, 4.25, 10, 20), 100, 100) == (3.5, 4.25, 10, 20)
 
 
+def test_a_box_that_is_too_small_grows_around_its_middle() -> None:
+    assert clip_box((10, 10, 0.5, 0.25), 100, 100) == (9.75, 9.625, 1, 1)
+
+
 @pytest.mark.parametrize(
     ("box", "found"),
     [
@@ -71,6 +75,7 @@ def test_a_box_inside_is_not_changed_by_clipping() -> None:
         ((1, 2, 0, 4), "0 x 4"),
         ((1, 2, 3, -4), "3 x -4"),
         ((100, 2, 3, 4), "outside the frame of 100 x 80"),
+        ((1, 80, 3, 4), "outside the frame of 100 x 80"),
         ((-9, 2, 9, 4), "outside the frame"),
         ((1, -4, 3, 4), "outside the frame"),
         ("four", "four numbers"),
