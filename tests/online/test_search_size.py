@@ -67,9 +67,19 @@ def test_while_it_is_not_sure_the_whole_region_is_searched() -> None:
     for _ in range(10):
         assert tracker.update(scene(None)).state is not State.TRACKING
     assert {*network.sizes[-10:]} == {256}
-    back = [tracker.update(scene(START)).state for _ in range(3)]
-    assert back[-1] is State.TRACKING
-    assert network.sizes[-1] == 256  # nothing is known of how it moves now
+
+
+def test_of_what_is_found_again_nothing_is_known_of_how_it_moves() -> None:
+    tracker, network = narrowing()
+    tracker.init(scene(START), START)
+    for _ in range(40):
+        tracker.update(scene(START))
+    network.see = lambda crop: see_green(crop)._replace(identity=-see_green(crop).identity)
+    states = [tracker.update(scene(START)).state for _ in range(6)]
+    assert states[-1] is State.LOST, "it seems to be another, in its place"
+    network.see = see_green
+    assert [tracker.update(scene(START)).state for _ in range(3)] == [State.TRACKING] * 3
+    assert network.sizes[-2:] == [256, 256]
 
 
 def test_what_is_doubted_where_it_was_expected_is_searched_in_a_whole_crop() -> None:
