@@ -114,3 +114,4 @@ def test_the_box_around_a_polygon() -> None:
 def test_context_of_a_square_target_is_twice_its_side() -> None:
     assert context_side(10, 10) == pytest.approx(20)
     assert context_side(30, 10) == pytest.approx(math.sqrt(50 * 30))
+    assert context_side(30, 10, context=0.25) == pytest.approx(math.sqrt(40 * 20))
