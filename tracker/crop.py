@@ -141,9 +141,7 @@ def _square(image: Image, x0: float, y0: float, side: float, fill: Colour) -> Im
     part = image[y + top : y + n - bottom, x + left : x + n - right]
     if not (left or top or right or bottom):
         return part
-    padded = cv2.copyMakeBorder(
-        part, top, bottom, left, right, cv2.BORDER_CONSTANT | cv2.BORDER_ISOLATED, value=fill
-    )
+    padded = cv2.copyMakeBorder(part, top, bottom, left, right, cv2.BORDER_CONSTANT, value=fill)
     return np.asarray(padded, np.uint8)
 
 
