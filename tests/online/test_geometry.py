@@ -73,6 +73,7 @@ def test_a_box_that_is_too_small_grows_around_its_middle() -> None:
         ((1, 2, 3, math.nan), "finite"),
         ((1, 2, math.inf, 4), "finite"),
         ((1, 2, 0, 4), "0 x 4"),
+        ((1, 2, 3, 0), "3 x 0"),
         ((1, 2, 3, -4), "3 x -4"),
         ((100, 2, 3, 4), "outside the frame of 100 x 80"),
         ((1, 80, 3, 4), "outside the frame of 100 x 80"),
