@@ -64,6 +64,7 @@ def test_a_box_inside_is_not_changed_by_clipping() -> None:
 
 def test_a_box_that_is_too_small_grows_around_its_middle() -> None:
     assert clip_box((10, 10, 0.5, 0.25), 100, 100) == (9.75, 9.625, 1, 1)
+    assert clip_box((5, 5, 3, 3), 1, 2, min_size=2) == (0, 0, 1, 2), "but not out of the frame"
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,7 @@ def test_a_box_that_is_too_small_grows_around_its_middle() -> None:
         ((1, 80, 3, 4), "outside the frame of 100 x 80"),
         ((-9, 2, 9, 4), "outside the frame"),
         ((1, -4, 3, 4), "outside the frame"),
-        ("four", "four numbers"),
+        ("four", "four numbers x, y, w, h, found 'four'"),
         (None, "four numbers"),
         ("1234", "four numbers"),
         ({1: 0, 2: 0, 3: 0, 4: 0}, "four numbers"),
