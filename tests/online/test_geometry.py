@@ -60,6 +60,11 @@ def test_a_clipped_box_lies_in_the_frame_and_has_a_size(
 
 def test_a_box_inside_is_not_changed_by_clipping() -> None:
     assert clip_box((3.5, 4.25, 10, 20), 100, 100) == (3.5, 4.25, 10, 20)
+    assert clip_box((0, 80, 10, 20), 100, 100) == (0, 80, 10, 20)
+
+
+def test_of_a_box_at_the_border_what_lies_inside_is_left() -> None:
+    assert clip_box((-5, 90, 10, 20), 100, 100) == (0, 90, 5, 10)
 
 
 def test_a_box_that_is_too_small_grows_around_its_middle() -> None:
