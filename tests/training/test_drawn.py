@@ -13,7 +13,7 @@ pytest.importorskip("torch")
 from tests.training.data import tiny_source
 from tracker.training.augment import far
 from tracker.training.pair_options import PairOptions
-from tracker.training.pairs import WHOLE, PairSampler
+from tracker.training.pairs import WHOLE, PairSampler, drawn_box
 from tracker.training.tracks import EncodedFrames, Source, Track
 
 
@@ -24,6 +24,11 @@ def places(count: int = 1) -> tuple[Source, np.ndarray]:
     encoded = cv2.imencode(".png", image)[1].ravel()
     box = np.array([[50.0, 40, 60, 40]] * count, np.float32)
     return Source("places", (Track(EncodedFrames([encoded] * count, "places"), box),)), box[0]
+
+
+def test_edges_move_inwards_by_shares_of_width_and_height() -> None:
+    box, edges = np.array([10.0, 20, 40, 60], np.float32), np.array([0.1, 0.2, 0.3, -0.1])
+    np.testing.assert_allclose(drawn_box(box, edges), [14, 32, 24, 54], rtol=1e-6)
 
 
 def test_a_part_is_the_same_part_in_both_crops() -> None:

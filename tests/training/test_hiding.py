@@ -58,12 +58,12 @@ def test_an_object_hides_as_much_as_it_says() -> None:
 @pytest.mark.parametrize("place", [(30, 150), (180, 20), (170, 160)])
 def test_a_part_is_up_to_half_of_the_target(place: tuple[int, int]) -> None:
     (x, y), shares = place, []
-    for seed in range(60):
+    for seed in range(400):
         a, b, c, d = part_of(np.array([x, y, x + 40, y + 60]), 224, np.random.default_rng(seed))
         assert min(a, b) >= 0 and max(c, d) <= 224
         w, h = min(c, x + 40) - max(a, x), min(d, y + 60) - max(b, y)
         shares.append(max(w, 0) * max(h, 0) / (40 * 60))
-    assert max(shares) <= 0.5 and np.mean(shares) > 0.1
+    assert max(shares) <= 0.5 and np.mean(shares) > 0.1 and min(shares) > 0.01
 
 
 def test_a_target_that_leaves_the_crop_counts_as_far_as_it_is_inside() -> None:
@@ -82,11 +82,11 @@ def test_elsewhere_is_not_where_the_target_stands() -> None:
 def test_pairs_tell_what_is_hidden_and_others_stay() -> None:
     plain = tiny_sampler()
     plain.options = replace(plain.options, far=0, grey=0, appearance=0, later=0, negative=0.3)
-    hiding = PairSampler([tiny_source()], replace(plain.options, hidden=0.5), plain.seed)
+    hiding = PairSampler([tiny_source()], replace(plain.options, hidden=0.3), plain.seed)
     before, after = list(map(plain.pair, range(60))), list(map(hiding.pair, range(60)))
     assert all(p.visible == 1 for p in before)
     hidden = [a for a in after if a.visible < 1]
-    assert 10 < len(hidden) < 35 and all(a.positive for a in hidden)
+    assert 5 < len(hidden) < 20 and all(a.positive for a in hidden)
     for a, b in zip(after, before, strict=True):
         assert a.positive == b.positive and (a.search_box == b.search_box).all()
         if a.visible == 1:

@@ -93,19 +93,20 @@ def test_focal() -> None:
 
 
 BOXES = [
-    ([0, 0, 4, 4], [0, 0, 4, 4], 1.0),
-    ([0, 0, 2, 2], [1, 1, 3, 3], 1 / 7 - 2 / 9),  # overlap 1, union 7, hull 9
-    ([0, 0, 1, 1], [3, 0, 4, 1], 0 - 2 / 4),  # apart: hull 4, union 2
-    ([0, 0, 1, 1], [3, 3, 4, 4], 0 - 14 / 16),  # apart on both axes: no overlap of -2 times -2
-    ([0, 0, 4, 2], [1, 0, 2, 2], 2 / 8),  # inside: the hull is the union
+    ([0, 0, 4, 4], [0, 0, 4, 4], 1.0, 0.0),
+    ([0, 0, 2, 2], [1, 1, 3, 3], 1 / 7, 2 / 9),  # overlap 1, union 7, hull 9
+    ([0, 0, 1, 1], [3, 0, 4, 1], 0.0, 2 / 4),  # apart: hull 4, union 2
+    ([0, 0, 1, 1], [3, 3, 4, 4], 0.0, 14 / 16),  # apart on both axes: no overlap of -2 times -2
+    ([0, 0, 4, 2], [1, 0, 2, 2], 2 / 8, 0.0),  # inside: the hull is the union
 ]
 
 
-@pytest.mark.parametrize(("a", "b", "expected"), BOXES)
-def test_giou(a: list[float], b: list[float], expected: float) -> None:
+@pytest.mark.parametrize(("a", "b", "iou", "empty"), BOXES)
+def test_giou(a: list[float], b: list[float], iou: float, empty: float) -> None:
     first, second = torch.tensor(a, dtype=D), torch.tensor(b, dtype=D)
-    assert float(losses.giou(first, second)) == pytest.approx(expected)
-    assert float(losses.giou(second, first)) == pytest.approx(expected)
+    assert float(losses.corner_iou(first, second)) == pytest.approx(iou)
+    assert float(losses.giou(first, second)) == pytest.approx(iou - empty)
+    assert float(losses.giou(second, first)) == pytest.approx(iou - empty)
 
 
 def test_giou_loss_takes_positive_cells_only() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import islice
 
 import cv2
 import numpy as np
@@ -22,6 +23,7 @@ from tracker.training.crops import (
     warp,
 )
 from tracker.training.cutout import beside, mask_corners, object_mask, paste
+from tracker.training.neighbours import nearest_beside
 from tracker.training.pair_options import PairOptions
 from tracker.training.pairs import PairSampler
 from tracker.training.sheet import show_pairs
@@ -61,6 +63,10 @@ def test_a_crop_is_mirrored_turned_and_moved_to_all_sides() -> None:
     turned = [crop_matrix(BOX, 128, 64, Jitter(0, 0, 0, 15), rng(n), False) for n in range(60)]
     angles = np.rad2deg([np.arctan2(m[1, 0], m[0, 0]) for m in turned])
     assert -15 <= angles.min() < -10 and 10 < angles.max() <= 15
+    sized = [crop_matrix(BOX, 128, 64, Jitter(0, 0.3, 0.4), rng(n), False) for n in range(80)]
+    x, y = np.log([[m[0, 0] / 2, m[1, 1] / 2] for m in sized]).T  # 2 without jitter
+    for change, most in (((x + y) / 2, 0.3), (x - y, 0.4)):  # of scale, of aspect
+        assert -most <= change.min() < -0.9 * most and 0.9 * most < change.max() <= most
     moved = [crop_matrix(BOX, 128, 64, Jitter(20, 0), rng(n), False) for n in range(60)]
     offsets = np.array([map_box(m, BOX)[:2] - map_box(plain, BOX)[:2] for m in moved])
     assert abs(np.corrcoef(offsets.T)[0, 1]) < 0.5, "right and down have nothing to do"
@@ -293,6 +299,36 @@ def test_objects_that_cross_cover_a_part_of_the_target() -> None:
     assert np.mean(np.greater(covered, 0.1)) > 0.5
 
 
+@pytest.mark.parametrize(
+    ("others", "expected"),
+    [
+        ([(80, 20, 20, 20), (40, 50, 20, 20)], (40, 50)),  # 35 and 60 px away
+        ([(40, 50, 20, 20), (80, 20, 20, 20)], (40, 50)),
+        ([(24, 20, 20, 20)], None),  # shares more than a half with the target
+        ([(29, 20, 20, 20)], None),
+        ([(31, 20, 20, 20)], (31, 20)),  # less than a half
+        ([(10, 10, 60, 60)], None),  # another name of the whole of which the target is a part
+        ([(25, 25, 8, 8)], None),  # or of a part of it
+        ([(112, 20, 20, 20)], None),  # its middle is outside of the crop
+        ([(40, -15, 20, 20)], None),
+        ([(107, 20, 20, 20)], (107, 20)),
+        ([], None),
+    ],
+)
+def test_the_nearest_object_apart_from_the_target(others: list, expected: tuple | None) -> None:
+    frames = EncodedFrames([np.zeros(0, np.uint8)], "clip")
+    boxes = np.array([[20, 20, 20, 20]], np.float32)
+    around = np.array(others, np.float32).reshape(-1, 4)
+    track, twice = Track(frames, boxes, others=(around,)), np.array([[2.0, 0, 0], [0, 2, 0]])
+    found = nearest_beside(track, 0, twice, 240)
+    if expected is None:
+        assert np.isnan(found).all() and found.shape == (4,)
+    else:
+        (box,) = [b for b in others if b[:2] == expected]
+        x, y, w, h = box
+        assert found.tolist() == [2 * x, 2 * y, 2 * (x + w), 2 * (y + h)]
+
+
 def test_what_stands_beside_the_target_is_named_in_the_crop() -> None:
     """The nearest like object apart from the target, where the crop's own map puts it."""
     image = np.full((80, 120, 3), 90, np.uint8)
@@ -367,6 +403,83 @@ def test_a_later_exemplar_shows_the_target_near_the_searched_frame() -> None:
     without = [p for p in map(some.pair, range(32)) if p.later is None]
     assert len(without) == 24  # as many in every batch
     assert all(np.isnan(p.later_box).all() for p in without)
+
+
+def test_the_later_exemplar_of_a_negative_pair_shows_the_target_and_not_what_is_searched() -> None:
+    tracks = []
+    for first, count in ((0, 80), (160, 6)):  # the target's frames are many, and darker
+        images = [np.full((80, 120, 3), first + index, np.uint8) for index in range(count)]
+        frames = EncodedFrames([cv2.imencode(".png", i)[1].ravel() for i in images], str(first))
+        tracks.append(Track(frames, np.array([[50, 30, 20, 24]] * count, np.float32)))
+    options = replace(PairOptions(64, 128, shift=8).plain(), negative=1, later=1.0)
+    sampler = PairSampler([Source("clips", tuple(tracks))], options, 2)
+    pairs = [p for p in map(sampler.pair, range(60)) if p.track == 0]
+    values = [[int(c[m, m, 0]) for c, m in ((p.exemplar, 32), (p.later, 32), (p.search, 64))]
+              for p in pairs]  # fmt: skip
+    gaps = [abs(first - later) for first, later, _ in values]
+    assert 10 < max(gaps) <= 30
+    assert len(values) > 20 and all(other >= 160 for *_, other in values)
+    # without distortion its box is where it is annotated
+    for pair in pairs:
+        np.testing.assert_allclose(pair.later_box, pair.exemplar_box, atol=1e-3)
+
+
+RED = (0, 0, 255)
+
+
+def red_share(crop: np.ndarray, box: np.ndarray) -> float:
+    """Share of a box, as far as it is in the crop, that is red."""
+    x1, y1, x2, y2 = np.clip(np.round(box).astype(int), 0, len(crop))
+    return float((np.abs(crop[y1:y2, x1:x2].astype(int) - RED).max(2) < 60).mean())
+
+
+def coloured_pairs(count: int = 30, **more: float) -> list:
+    """Positive pairs of a red square before a grey wall, among green and blue ones."""
+    tracks = []
+    for colour in (RED, (0, 255, 0), (255, 0, 0)):
+        image = np.full((120, 160, 3), 128, np.uint8)
+        image[40:80, 50:90] = colour
+        image[40:80, 50:60] //= 2  # its left is darker
+        frames = EncodedFrames([cv2.imencode(".png", image)[1].ravel()], str(colour))
+        tracks.append(Track(frames, np.array([[50, 40, 40, 40]], np.float32)))
+    options = replace(PairOptions(64, 128, shift=8).plain(), negative=0, **more)
+    sampler = PairSampler([Source("squares", tuple(tracks), 1.0)], options, 4)
+    red = (n for n in range(999) if sampler._draw_track(np.random.default_rng((4, n))) == 0)
+    return [sampler.pair(number) for number in islice(red, count)]
+
+
+def test_crops_are_mirrored_and_without_colour_together() -> None:
+    for flip in (0.0, 1.0):
+        for pair in coloured_pairs(8, flip=flip):
+            for crop, (x1, y1, x2, y2) in (
+                (pair.exemplar, pair.exemplar_box), (pair.search, pair.search_box),
+            ):  # fmt: skip
+                row, left, right = int((y1 + y2) / 2), int(x1) + 2, int(x2) - 3
+                assert (crop[row, left, 2] < crop[row, right, 2]) == (flip == 0)
+    for pair in coloured_pairs(8, grey=1.0):
+        for crop in (pair.exemplar, pair.search):
+            assert np.ptp(crop, axis=2).max() == 0 and crop.std() > 5
+
+
+@pytest.mark.parametrize(
+    ("more", "least", "usual"),
+    [
+        ({}, 0.66, (0.72, 0.78)),  # its left is darker
+        ({"occluder": 1.0}, 0.3, (0.5, 0.7)),
+        ({"distractor": 1.0}, 0.64, (0.7, 0.75)),
+        ({"distractor": 1.0, "crossing": 1.0}, 0.25, (0.4, 0.65)),
+    ],
+)
+def test_what_is_put_before_a_target_hides_half_of_it_at_most(
+    more: dict[str, float], least: float, usual: tuple[float, float]
+) -> None:
+    pairs = coloured_pairs(**more)
+    shares = [red_share(p.search, p.search_box) for p in pairs]
+    assert min(shares) >= least and usual[0] < np.mean(shares) < usual[1]
+    assert all(p.visible == 1 for p in pairs)  # so much may be hidden of any target
+    others = [(np.ptp(p.search, axis=2) > 150).mean() for p in pairs]
+    ones = [np.prod(p.search_box[2:] - p.search_box[:2]) / 128**2 for p in pairs]
+    assert (np.mean(others) > 1.3 * np.mean(ones)) == ("distractor" in more)
 
 
 def test_pairs_of_a_rough_source_say_that_their_boxes_are_not_exact() -> None:

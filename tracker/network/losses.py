@@ -140,8 +140,6 @@ def triplet_values(
     """
     if mining not in ("hard", "semi-hard"):
         raise ValueError(f"mining is 'hard' or 'semi-hard', found {mining!r}")
-    if negatives.ndim == 2:
-        negatives = negatives[None].expand(len(anchor), -1, -1)
     to_positive = _distance(anchor, positive)
     to_negative = _distance(anchor[:, None], negatives)
     far = torch.full_like(to_negative, 1e4)
