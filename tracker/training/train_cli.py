@@ -242,6 +242,11 @@ def read_start(name: str) -> dict[str, Any]:
         UserError: missing, damaged, or a model that cannot be turned back.
     """
     if not is_model(name):
+        if not Path(name).is_file():
+            raise UserError(
+                f"there is no checkpoint at {name}, and no model of this name; give the "
+                "checkpoint.pt of a run, an export without its endings, or kestrel"
+            )
         return load_checkpoint(Path(name))
     require("onnx")
     from tracker.training.restore import checkpoint_of_model

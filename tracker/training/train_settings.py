@@ -26,7 +26,8 @@ def network_settings(args: argparse.Namespace) -> dict[str, Any]:
     own = {"channels": args.channels, "tower_depth": args.tower_depth}
     other: dict[str, Any] = {"similarity": args.similarity}
     if args.network == "siamfc":
-        own, other = other, own
+        kestrels = ("hidden", "later", "quality", "nce_weight")  # without effect on the other
+        own, other = other, own | {name: getattr(args, name) or None for name in kestrels}
     wrong = next((name for name, value in other.items() if value is not None), None)
     if wrong:
         raise UserError(f"--{wrong.replace('_', '-')} is not an option of {args.network}")
