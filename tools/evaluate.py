@@ -151,6 +151,8 @@ def parse_arguments() -> argparse.Namespace:
         parser.error(f"unknown format {unknown[0]!r}; known: {', '.join(FORMATS)}")
     if set(args.formats) - {"vot"} and args.protocol != "ope":
         parser.error("--formats otb and got10k go with --protocol ope")
+    if args.formats and args.protocol == VERIFICATION:
+        parser.error("--formats are of tracks, and --protocol verification makes none")
     if args.max_frames and args.protocol != "ope":
         parser.error("--max-frames goes with --protocol ope: VOT's figures need whole runs")
     options.share_threads(args)

@@ -355,7 +355,8 @@ def sheet(frames: Sequence[Array], boxes: Sequence[Array]) -> Array:
 def main() -> int:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=some_path, required=True, metavar="DIR")
+    parser.add_argument("--out", type=some_path, required=True, metavar="DIR",
+                        help="folder for both")  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
     parser.add_argument("--sheet", type=some_path, metavar="PNG", help="frames with their boxes")
     parser.add_argument("--every", type=positive, default=1, metavar="N",

@@ -168,6 +168,19 @@ def test_same_object_or_not(data, tmp_path):
             "a/kestrel and b/kestrel would share the name 'kestrel'",
         ),
         (["--data", "DATA", "--trackers", ","], "a name is needed"),
+        (
+            [
+                "--data",
+                "DATA",
+                "--trackers",
+                "kestrel",
+                "--protocol",
+                "verification",
+                "--formats",
+                "vot",
+            ],
+            "--protocol verification makes none",
+        ),
     ],
 )
 def test_mistakes_are_one_sentence_and_status_2(data, tmp_path, arguments, words):

@@ -191,6 +191,21 @@ def test_a_mistake_of_ours_in_another_process_ends_the_run() -> None:
 
 
 @pytest.mark.parametrize(
+    ("arguments", "every"),
+    [((), (50, 1000)), (("--toy",), (25, 100)),
+     (("--toy", "--log-every", "40", "--val-every", "900"), (40, 900))],
+)  # fmt: skip
+def test_what_is_typed_wins_over_the_toy_s_defaults(
+    arguments: tuple[str, ...], every: tuple[int, int]
+) -> None:
+    from tracker.training.train_options import build_parser, fill_defaults
+
+    args = build_parser().parse_args(arguments)
+    fill_defaults(args)
+    assert (args.log_every, args.val_every) == every
+
+
+@pytest.mark.parametrize(
     ("args", "message"),
     [
         ((), "--data names what to train on"),

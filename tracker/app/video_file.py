@@ -73,9 +73,9 @@ class VideoFile:
             with native_path(self._where) as name:
                 capture = cv2.VideoCapture(name)
         if not capture.isOpened() or capture.get(cv2.CAP_PROP_FRAME_WIDTH) <= 0:
-            hint = (
-                UNPIPEABLE if self._piped else "it is no video, is damaged, or its codec is unknown"
-            )
+            hint = "it is no video, is damaged, or its codec is unknown"
+            if self._piped:
+                hint = f"nothing came, or {UNPIPEABLE}"
             raise UserError(f"{self._shown} cannot be read as a video: {hint}")
         return capture
 

@@ -36,7 +36,8 @@ def add_trackers(parser: argparse.ArgumentParser, default: list[str] | None = No
     known = (*available_models(), *opponents.OPENCV, *opponents.NANOTRACK)
     add("--trackers", default=default, required=default is None, type=some_names,
         help="names or models, comma-separated; the first is compared with the others. "
-        f"Known: {', '.join(known)}, identity, a model's path, module:Class")  # fmt: skip
+        f"Known: {', '.join(known)}, identity, a model's path, module:Class"
+        + (f" (default: {','.join(default)})" if default else ""))  # fmt: skip
     add_device(parser)
     add("--nanotrack-dir", help="folder with NanoTrack's ONNX files (nanotrackv2/, nanotrackv3/)")
     add("--opencv-models", help="folder with the ONNX files of OpenCV's Vit and DaSiamRPN")

@@ -38,6 +38,10 @@ A source is [LAYOUT:]PATH[@WEIGHT]. Layouts: coco, voc, got10k, video (a file wi
 object with pictures that are transparent around it; it has to be named).
 """
 
+# Two minutes on two cores.
+TOY: dict[str, int] = {"pairs": 2800, "batch": 16, "frozen": 4}
+TOY_LR = 2e-3
+
 
 class _WithDefaults(argparse.RawDescriptionHelpFormatter):
     """Puts the default of an option in brackets where its help has none."""
@@ -84,9 +88,19 @@ def _add_run(g: Any) -> None:
         "they teach which object it is, not where it ends",
     )
     g.add_argument("--toy", action="store_true", help="rendered shapes: a run of two minutes")
-    g.add_argument("--out", type=some_path, help="folder of the run (checkpoint, log, plot)")
-    g.add_argument("--pairs", type=positive, help="pairs in the whole run (100000)")
-    g.add_argument("--batch", type=positive, help="pairs a step, of all processes (32)")
+    g.add_argument(
+        "--out",
+        type=some_path,
+        help="folder of the run: checkpoint, log, plot (with --toy runs/toy)",
+    )
+    g.add_argument(
+        "--pairs", type=positive, help=f"pairs in the whole run (100000; with --toy {TOY['pairs']})"
+    )
+    g.add_argument(
+        "--batch",
+        type=positive,
+        help=f"pairs a step, of all processes (32; with --toy {TOY['batch']})",
+    )
     g.add_argument(
         "--init",
         type=some_text,
@@ -114,7 +128,9 @@ def _add_machine(g: Any) -> None:
         "--max-minutes", type=amount, default=0.0, help="stop, resumable, after these (0: never)"
     )
     g.add_argument("--save-every", type=positive, default=200, help="steps between checkpoints")
-    g.add_argument("--log-every", type=positive, default=50, help="steps between rows of log.csv")
+    g.add_argument(
+        "--log-every", type=positive, help="steps between rows of log.csv (50; with --toy 25)"
+    )
     g.add_argument(
         "--workers", type=whole(0, MOST_ALLOWED), default=1, help="processes that make pairs"
     )
@@ -149,7 +165,9 @@ def _add_optimisation(g: Any) -> None:
         default=d.optimiser,
         help="AdamW, or SGD with momentum .9",
     )
-    g.add_argument("--lr", type=amount, help=f"peak rate of new layers ({d.lr:g})")
+    g.add_argument(
+        "--lr", type=amount, help=f"peak rate of new layers ({d.lr:g}; with --toy {TOY_LR:g})"
+    )
     g.add_argument(
         "--trunk-lr",
         type=factors,
@@ -177,7 +195,7 @@ def _add_optimisation(g: Any) -> None:
         "--frozen",
         type=whole_amount,
         help="parts of Kestrel's trunk that do not learn: 0 none, 1 the stem, 6 all "
-        "(3; with --teacher 0, with --identity-only 6)",
+        f"(3; with --toy {TOY['frozen']}, with --teacher 0, with --identity-only 6)",
     )
     g.add_argument(
         "--unfreeze-at",
@@ -290,9 +308,8 @@ def _add_checks(g: Any) -> None:
     g.add_argument(
         "--val-every",
         type=positive,
-        default=1000,
         metavar="STEPS",
-        help="steps between validations",
+        help="steps between validations (1000; with --toy 100)",
     )
 
 
@@ -307,9 +324,5 @@ def fill_defaults(args: argparse.Namespace) -> None:
         args.frozen = 6 if args.identity_only else 0 if args.teacher else usual
     if toy:
         args.out = args.out or Path("runs/toy")
-        args.log_every, args.val_every = min(args.log_every, 25), min(args.val_every, 100)
-
-
-# Two minutes on two cores.
-TOY: dict[str, int] = {"pairs": 2800, "batch": 16, "frozen": 4}
-TOY_LR = 2e-3
+    args.log_every = args.log_every or (25 if toy else 50)
+    args.val_every = args.val_every or (100 if toy else 1000)
