@@ -46,9 +46,10 @@ def write_atomic(path: Path, data: str | bytes) -> None:
             os.fsync(file.fileno())
         os.replace(part, path)
     except OSError as error:
+        raise UserError(f"{path}: the result cannot be written ({error.strerror})") from None
+    finally:  # ctrl-c included
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
-        raise UserError(f"{path}: the result cannot be written ({error.strerror})") from None
 
 
 def refuse_existing(paths: Iterable[Path], overwrite: bool) -> None:

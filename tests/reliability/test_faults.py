@@ -16,6 +16,7 @@ import cv2
 import pytest
 
 from tracker.errors import UserError
+from tracker.files import write_atomic
 from tracker.weights import read_model, write_model
 
 resource = pytest.importorskip("resource", reason="limits on files as POSIX has them")
@@ -163,6 +164,22 @@ def test_training_onto_a_full_disk_keeps_the_last_checkpoint(
         train("--pairs", 8, "--resume")
     assert checkpoint.read_bytes() == before
     assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_ctrl_c_in_the_middle_of_a_file_leaves_no_part_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch")
+    from tracker.training.checkpoint import save_checkpoint
+
+    def ended(descriptor: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", ended)
+    for write, content in ((write_atomic, "text"), (save_checkpoint, {"model": {}})):
+        with pytest.raises(KeyboardInterrupt):
+            write(tmp_path / "file", content)  # type: ignore[operator]
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_two_trainings_do_not_share_a_folder(

@@ -36,12 +36,13 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
             os.fsync(file.fileno())
         os.replace(partial, path)
     except (OSError, RuntimeError) as error:  # torch hides the disk's error in one of its own
-        with contextlib.suppress(OSError):
-            partial.unlink()  # it may be what fills the disk
         reason = getattr(error, "strerror", None) or "is the disk full?"
         raise UserError(
             f"the checkpoint {path} could not be written ({reason}); the previous one is untouched"
         ) from None
+    finally:  # it may be what fills the disk, and ctrl-c leaves none either
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
