@@ -54,7 +54,7 @@ def read_frames(
         # a slow video's frames are shown more than once
         while due <= t + 0.5 / rate and due < start + seconds:
             due += 1 / fps
-            height = round(read[1].shape[0] * width / read[1].shape[1])
+            height = max(round(read[1].shape[0] * width / read[1].shape[1]), 1)
             small = cv2.resize(read[1], (width, height), interpolation=cv2.INTER_AREA)
             yield Image.fromarray(cv2.cvtColor(small, cv2.COLOR_BGR2RGB))
     capture.release()
