@@ -257,6 +257,7 @@ def test_mistakes(
     assert status == 2
     assert said.startswith("error: ") and said.count("\n") == 1
     assert message in said
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,8 @@ def main() -> int:
         return draw_sheet(args, sampler)
     if args.out is None:
         raise UserError("--out names the folder of the run, such as --out runs/mine")
+    # before anything is begun: what is wrong with them leaves no folder behind
+    validate, teacher = validations(args, pairs, options.loss), read_teacher(args)
     join_processes(options.batch)
     try:
         checkpoint = prepare_folder(args)
@@ -83,10 +85,9 @@ def main() -> int:
                     settle(network, sampler, options.batch)
             record = make_record(sources, sys.argv, [*args.data, *args.rough] or ["toy"], settings)
             record["tuned"] = tuned
-            validate = validations(args, pairs, options.loss)
             trainer = Trainer(
                 network, sampler, options, args.out, choose_training_device(), record, validate,
-                read_teacher(args),
+                teacher,
             )  # fmt: skip
             if args.resume:
                 with reading(checkpoint):
