@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -11,7 +12,9 @@ import numpy as np
 
 from tests.online.scripted import SPEC
 from tracker.spec import METADATA_KEY
+from tracker.weights import ModelFiles
 
+CUDA, TRT, CPU = "CUDAExecutionProvider", "TensorrtExecutionProvider", "CPUExecutionProvider"
 SHAPES = {
     "exemplar": {"image": ["batch", 128, 128, 3], "box": ["batch", 4]},
     "search": {"embedding": ["targets", 66, 4], "image": ["batch", "height", "width", 3]},
@@ -176,3 +179,8 @@ class Driver:
     def cuDriverGetVersion(self, pointer: Any) -> int:
         pointer._obj.value = int(self.cuda * 1000)
         return 0
+
+
+def files(content: bytes = b"") -> ModelFiles:
+    """A model whose files say only which graph they are, or anything else."""
+    return ModelFiles("m", content or b"exemplar", content or b"search", Path("."))

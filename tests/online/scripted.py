@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tracker import SiameseTracker
 from tracker.runtime import SearchOutput
 from tracker.spec import BoxPolicy, ModelSpec, PresencePolicy, ScalePolicy
 
@@ -137,3 +138,8 @@ def both(box: tuple[float, float, float, float], other: tuple[float, float]) -> 
     x, y = (round(v) for v in other)
     image[y : y + 40, x : x + 50] = (40, 220, 240)
     return image
+
+
+def green_tracker() -> tuple[SiameseTracker, ScriptedNetwork]:
+    network = ScriptedNetwork(see_green)
+    return SiameseTracker(network), network
