@@ -51,7 +51,7 @@ def test_those_that_cost_most_of_their_frames_come_first(tmp_path):
     assert [t.overlap for t in found[1].thumbnails] == ["overlap 1.00", "overlap 0.00"] + [
         "overlap 0.00"
     ]
-    assert [m.frame for m in worst_moments(scores, 1)] == [3]
+    assert len(worst_moments(scores * 5)) == 8  # of ten
 
 
 def test_a_thumbnail_shows_all_of_its_boxes():

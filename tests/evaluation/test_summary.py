@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,7 +23,8 @@ def made(dataset: str, number: int) -> datasets.Sequence:
         truth[5 : 8 + number] = np.nan
     cover = np.full(len(truth), 8.0)
     cover[10:12] = 0  # as GOT-10k's files have it: nothing to be seen, though there is a box
-    return datasets.Sequence(dataset, f"s{number}", Pictures(()), truth, cover=cover)
+    pictures = Pictures((Path("never read"),) * len(truth))
+    return datasets.Sequence(dataset, f"s{number}", pictures, truth, cover=cover)
 
 
 def scored(dataset: str, number: int, share: float, frames: int | None = None):
