@@ -153,6 +153,8 @@ def parse_arguments() -> argparse.Namespace:
     args = parser.parse_args(join_boxes(sys.argv[1:]))
     if args.data is not None and (args.video is not None or args.init_box is not None):
         parser.error("give --video with --init-box, or --data, not both")
+    if args.data is None and (args.only or args.kind != "auto"):
+        parser.error("--only and --kind choose among the clips of --data; give it")
     if args.plot and not args.accuracy:
         parser.error("--plot needs --accuracy with a summary.json of tools/evaluate.py")
     if args.data is None and (args.video is None or args.init_box is None):

@@ -117,6 +117,7 @@ BENCHMARK = Path(__file__).resolve().parents[2] / "tools" / "benchmark.py"
         (["--trackers", "a/kestrel,b/kestrel"], "a/kestrel and b/kestrel would share the name"),
         (["--trackers", ","], "a name is needed"),
         (["--plot", "p.svg"], "--plot needs --accuracy"),
+        (["--only", "otb"], "--only and --kind choose among the clips of --data"),
     ],
 )
 def test_what_cannot_be_compared_is_said_before_anything_is_measured(tmp_path, more, words):
@@ -159,10 +160,9 @@ def test_a_process_that_fails_says_why_in_one_sentence(tmp_path):
 def test_figures_are_not_written_over_the_clip(tmp_path):
     clip = Path(square_clip(tmp_path / "square.avi"))
     before = clip.read_bytes()
-    tool = Path(__file__).resolve().parents[2] / "tools" / "benchmark.py"
     done = subprocess.run(
-        [sys.executable, str(tool), "--video", str(clip), "--init-box", "1,1,9,9", "--overwrite",
-         "--json", str(clip)],
+        [sys.executable, str(BENCHMARK), "--video", str(clip), "--init-box", "1,1,9,9",
+         "--overwrite", "--json", str(clip)],
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 2 and "--json would be written over" in done.stderr
@@ -174,9 +174,9 @@ def test_figures_are_not_written_over_the_clip(tmp_path):
 )
 def test_a_box_that_is_no_target_is_refused_before_anything_is_measured(tmp_path, box, words):
     clip = square_clip(tmp_path / "square.avi")
-    tool = Path(__file__).resolve().parents[2] / "tools" / "benchmark.py"
     done = subprocess.run(
-        [sys.executable, str(tool), "--video", clip, "--init-box", box, "--trackers", "identity"],
+        [sys.executable, str(BENCHMARK), "--video", clip, "--init-box", box,
+         "--trackers", "identity"],
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 2 and words in done.stderr and done.stderr.count("\n") == 1

@@ -265,7 +265,7 @@ def test_mistakes(
     [
         ("--lr", "fast"), ("--pairs", "0"), ("--grey", "2"), ("--unfreeze-at", "3"),
         ("--threads", "1e11"), ("--workers", "99999"), ("--channels", "1000000"),
-        ("--tower-depth", "65"),
+        ("--tower-depth", "65"), ("--ema", "1"),
     ],
 )  # fmt: skip
 def test_options_that_are_no_numbers(

@@ -190,7 +190,12 @@ def _add_optimisation(g: Any) -> None:
         default=d.clip,
         help=f"largest norm of the gradient ({d.clip:g}; 0: any)",
     )
-    g.add_argument("--ema", type=share, default=d.ema, help="decay of the averaged weights")
+    g.add_argument(
+        "--ema",
+        type=number(0, 0.999999, "decay"),
+        default=d.ema,
+        help="decay of the averaged weights; below 1, with which they would never learn",
+    )
     g.add_argument(
         "--frozen",
         type=whole_amount,
