@@ -2,8 +2,11 @@
 
 import csv
 import os
+import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -24,6 +27,17 @@ def start(*arguments, script=HERE / "app_demo.py", cwd=None, **options):
         start_new_session=True,
         **options,
     )
+
+
+def wait_until_it_listens(process):
+    """Until SIGTERM has a handler, and then for a moment, in which it comes to its pipe."""
+    status, bit = Path(f"/proc/{process.pid}/status"), 1 << (signal.SIGTERM - 1)
+    while status.exists() and process.poll() is None:
+        caught = re.search(r"SigCgt:\s*(\w+)", status.read_text())
+        if caught and int(caught[1], 16) & bit:
+            break
+        time.sleep(0.02)
+    time.sleep(2)
 
 
 def finish(process):

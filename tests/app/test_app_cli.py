@@ -13,7 +13,7 @@ import app_scene
 import app_stage
 import cv2
 import pytest
-from app_calls import BOX, HERE, ROOT, boxes_in, finish, start
+from app_calls import BOX, HERE, ROOT, boxes_in, finish, start, wait_until_it_listens
 
 import tracker
 from tracker.app import cli, job, video_file
@@ -96,24 +96,13 @@ def test_a_file_url_and_a_tilde_are_files_like_any_other(call, clip, tmp_path, m
 def test_a_pipe_that_gives_nothing_can_be_left(tmp_path, how):
     rest = ("--init-box", BOX, "--results", tmp_path / "o.csv", "--no-display")
     process = start("--video", "-", *rest, stdin=subprocess.PIPE)
-    _wait_until_it_listens(process)
+    wait_until_it_listens(process)
     process.send_signal(how)
     try:
         assert process.wait(timeout=30) == 130
     finally:
         process.kill()
     assert finish(process)[2] == "interrupted; what was written so far is kept\n"
-
-
-def _wait_until_it_listens(process):
-    """Until SIGTERM has a handler, and then for a moment, in which it comes to its pipe."""
-    status, bit = Path(f"/proc/{process.pid}/status"), 1 << (signal.SIGTERM - 1)
-    while status.exists() and process.poll() is None:
-        caught = re.search(r"SigCgt:\s*(\w+)", status.read_text())
-        if caught and int(caught[1], 16) & bit:
-            break
-        time.sleep(0.02)
-    time.sleep(2)
 
 
 @pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="there are no such devices here")
