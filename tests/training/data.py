@@ -9,9 +9,17 @@ import numpy as np
 import torch
 
 from tracker.network.kestrel import Kestrel
+from tracker.training.crops import Jitter
 from tracker.training.pair_options import PairOptions
 from tracker.training.pairs import PairSampler
 from tracker.training.tracks import EncodedFrames, Source, Track
+
+STILL = Jitter(0, 0)
+BOX = np.array([30.0, 22.0, 24.0, 30.0], np.float32)
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
 
 
 def picture(seed: int, width: int = 96, height: int = 80) -> np.ndarray:

@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from tests.training.data import picture
+from tests.training.data import BOX, STILL, picture, rng
 from tracker.crop import Region, cut
 from tracker.training.crops import (
     Jitter,
@@ -17,13 +17,6 @@ from tracker.training.crops import (
     square_fill,
     warp,
 )
-
-STILL = Jitter(0, 0)
-BOX = np.array([30.0, 22.0, 24.0, 30.0], np.float32)
-
-
-def rng(seed: int = 0) -> np.random.Generator:
-    return np.random.default_rng(seed)
 
 
 def test_crop_without_jitter_is_the_online_trackers() -> None:

@@ -11,10 +11,9 @@ import pytest
 
 pytest.importorskip("torch")
 
-from tests.training.data import tiny_sampler, tiny_source
+from tests.training.data import BOX, STILL, rng, tiny_sampler, tiny_source
 from tracker.errors import UserError
 from tracker.training.crops import (
-    Jitter,
     crop_matrix,
     exemplar_side,
     map_box,
@@ -26,13 +25,6 @@ from tracker.training.pair_options import PairOptions
 from tracker.training.pairs import PairSampler
 from tracker.training.sheet import show_pairs
 from tracker.training.tracks import EncodedFrames, Source, Track
-
-STILL = Jitter(0, 0)
-BOX = np.array([30.0, 22.0, 24.0, 30.0], np.float32)
-
-
-def rng(seed: int = 0) -> np.random.Generator:
-    return np.random.default_rng(seed)
 
 
 def test_pair_is_a_function_of_its_number() -> None:
