@@ -26,6 +26,7 @@ class TrackResult:
 
     Attributes:
         box: best estimate (x, y, w, h) in pixels; always finite and touching the frame.
+            What trembles about a target at rest is smoothed (``tracker/steady.py``).
             While ``state`` is ``lost`` it is where the target was last believed to be:
             a guess to search from, not a claim.
         score: raw similarity of the best candidate, 0..1, before window and penalties.

@@ -25,6 +25,7 @@ from tracker.redetection import Rescan
 from tracker.results import Box, State, TrackResult
 from tracker.runtime import Network, SearchOutput
 from tracker.spec import BoxPolicy, ModelSpec
+from tracker.steady import SteadyBox
 from tracker.usual_size import UsualSize, closer_look
 
 MISS_DECAY = 0.9  # how fast a target that was not where it was expected is trusted again
@@ -67,6 +68,7 @@ class Target:
     response: Array | None = None
     _usual_size: UsualSize = field(default_factory=UsualSize)
     _motion: Motion = field(default_factory=Motion)
+    _steady: SteadyBox = field(default_factory=SteadyBox)
     _miss: float | None = None  # how far, of late, it was from the middle of the search region
     _rescan: Rescan | None = None
     _lost_for: int = 0  # frames
@@ -119,6 +121,7 @@ class Target:
         if self.frame_size != (width, height):
             self.frame_size, self._rescan, self._look = (width, height), None, None
             self.box = self._inside(self.box)
+            self._steady.forget()
         self.crop_size = spec.search_size
         self._rested = False
         self.exemplar.choose(self.lost)
@@ -173,7 +176,7 @@ class Target:
         self.box = self._inside(self._expected(spec))
         self.exemplar.count(sure=True)
         self._rested = True
-        return replace(self._last, box=self.box)
+        return replace(self._last, box=self._shown())
 
     def refresh(self, network: Network, image: Image) -> None:
         """Take a later exemplar."""
@@ -288,10 +291,14 @@ class Target:
             self._observe_miss()
         if was_lost or self.lost:
             self._motion, self._miss = Motion(), None  # it may come back anywhere: that is no step
+            self._steady.forget()
         said = self._last.similarity if self._last and similarity is None else similarity
-        shown = self.box if self.resized else clip_box(self.box, *self.frame_size, 2.0)
-        self._last = TrackResult(shown, min(max(candidate.score, 0.0), 1.0), state, said)
+        self._last = TrackResult(self._shown(), min(max(candidate.score, 0.0), 1.0), state, said)
         return self._last
+
+    def _shown(self) -> Box:
+        """The box that is said: without the trembling of answers about a target at rest."""
+        return clip_box(self._steady.follow(self.box), *self.frame_size, 2.0)
 
     def _coloured(self, box: Box, image: Image) -> bool:
         """Whether a box still has the target's colours, if the model asks for them."""
