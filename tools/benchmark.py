@@ -178,12 +178,11 @@ def chosen_clip(args: argparse.Namespace) -> tuple[Path, Box]:
         if not args.video.is_file():
             raise UserError(f"{args.video}: there is no such video file")
         return args.video.resolve(), args.init_box
-    sequences = datasets.load(args.data, args.kind, args.only)
-    clips = [s for s in sequences if isinstance(s.source, Video)]
-    if not clips:
-        raise UserError(f"{args.data}: speed is measured on video files, and there is none here")
-    x, y, w, h = (float(v) for v in clips[0].truth[0])
-    return clips[0].source.path.resolve(), (x, y, w, h)  # type: ignore[union-attr]
+    for sequence in datasets.load(args.data, args.kind, args.only):
+        if isinstance(sequence.source, Video):
+            x, y, w, h = (float(v) for v in sequence.truth[0])
+            return sequence.source.path.resolve(), (x, y, w, h)
+    raise UserError(f"{args.data}: speed is measured on video files, and there is none here")
 
 
 def describe_run(args: argparse.Namespace, video: Path, box: Box) -> dict[str, str]:

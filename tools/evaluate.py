@@ -21,6 +21,7 @@ import shlex
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 # before cv2 is imported: OpenCV's network module warns at every start of Nano
 os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
@@ -32,7 +33,16 @@ from tracker.standard_streams import bar_interval
 with plain_errors():
     from tracker import datasets
     from tracker.errors import UserError
-    from tracker.evaluation import embedders, machine, opponents, options, plots, runner, shortterm
+    from tracker.evaluation import (
+        embedders,
+        machine,
+        opponents,
+        options,
+        plots,
+        runner,
+        shortterm,
+        stillness,
+    )
     from tracker.evaluation.report import write_report
     from tracker.evaluation.results_io import (
         FORMATS,
@@ -50,7 +60,12 @@ with plain_errors():
     from tracker.files import check_writable, write_atomic
 
 VERIFICATION = "verification"
-PROTOCOLS = {"ope": runner.ONE_PASS, "vot": runner.ANCHORS, "vot-supervised": runner.RESETS}
+PROTOCOLS = {
+    "ope": runner.ONE_PASS,
+    "vot": runner.ANCHORS,
+    "vot-supervised": runner.RESETS,
+    "still": runner.STILL,
+}
 
 
 def main() -> int:
@@ -58,7 +73,9 @@ def main() -> int:
     check_folder(results_root(args), args.overwrite)
     opponents.check_labels(args.trackers)
     sequences = datasets.load(args.data, args.kind, args.only)
-    if args.protocol != "ope":
+    if args.protocol == "still":
+        sequences = [stillness.at_rest(sequence) for sequence in sequences]
+    elif args.protocol != "ope":
         sequences = with_truth(sequences, args)
     if args.protocol == VERIFICATION:
         return verify(sequences, args)
@@ -78,10 +95,10 @@ def main() -> int:
     check_writable(root)
     outcomes, failures = run(jobs, args)
     problems += failures
-    if protocol == runner.ONE_PASS:
-        finish_one_pass(outcomes, sequences, problems, root, args)
-    else:
-        finish_vot(outcomes, sequences, problems, root, args)
+    finish = {runner.ONE_PASS: finish_one_pass, runner.STILL: finish_still}.get(
+        protocol, finish_vot
+    )
+    finish(outcomes, sequences, problems, root, args)
     for problem in problems:
         print(f"not scored: {problem}", file=sys.stderr)
     return 1 if failures else 0
@@ -126,8 +143,9 @@ def parse_arguments() -> argparse.Namespace:
         "--protocol",
         default="ope",
         choices=[*PROTOCOLS, VERIFICATION],
-        help="one pass (default), VOT2022's anchors, VOT's older one with resets, or "
-        "whether a model knows the same object again (thumbnail is the baseline)",
+        help="one pass (default), VOT2022's anchors, VOT's older one with resets, how much a box "
+        "trembles about a target at rest (still), or whether a model knows the same object again "
+        "(verification; thumbnail is the baseline)",
     )
     add("--max-frames", type=positive, help="quick look; kept apart from whole clips")
     add(
@@ -151,10 +169,10 @@ def parse_arguments() -> argparse.Namespace:
         parser.error(f"unknown format {unknown[0]!r}; known: {', '.join(FORMATS)}")
     if set(args.formats) - {"vot"} and args.protocol != "ope":
         parser.error("--formats otb and got10k go with --protocol ope")
-    if args.formats and args.protocol == VERIFICATION:
-        parser.error("--formats are of tracks, and --protocol verification makes none")
+    if args.formats and args.protocol in (VERIFICATION, "still"):
+        parser.error(f"--formats are of clips that are followed, and --protocol {args.protocol} makes none")
     if args.max_frames and args.protocol != "ope":
-        parser.error("--max-frames goes with --protocol ope: VOT's figures need whole runs")
+        parser.error("--max-frames goes with --protocol ope: the others need whole runs")
     options.share_threads(args)
     return args
 
@@ -268,13 +286,29 @@ def finish_vot(
             for place, text in files.items():
                 write_atomic(root / "toolkits" / "vot" / sequence.dataset / place, text)
     scores = shortterm.summarise(outcomes)
-    record = {
-        "header": describe_run(args),
-        "trackers": shortterm.to_json(scores),
-        "problems": problems,
-    }
+    table = shortterm.text_table(scores, Counter(s.dataset for s in sequences))
+    write_figures(shortterm.to_json(scores), table, problems, root, args)
+
+
+def finish_still(
+    outcomes: list[runner.Outcome],
+    sequences: list[datasets.Sequence],
+    problems: list[str],
+    root: Path,
+    args: argparse.Namespace,
+) -> None:
+    """Table and summary.json of how much boxes tremble."""
+    scores = stillness.summarise(outcomes)
+    table = stillness.text_table(scores, Counter(s.dataset for s in sequences))
+    write_figures(stillness.to_json(scores), table, problems, root, args)
+
+
+def write_figures(
+    figures: dict[str, Any], table: str, problems: list[str], root: Path, args: argparse.Namespace
+) -> None:
+    record = {"header": describe_run(args), "trackers": figures, "problems": problems}
     write_atomic(root / "summary.json", json.dumps(record, indent=1))
-    print(shortterm.text_table(scores, Counter(s.dataset for s in sequences)))
+    print(table)
     print(f"\nresults: {root / 'summary.json'}")
 
 

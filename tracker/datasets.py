@@ -14,7 +14,7 @@ from tracker.dataset_layouts import KINDS as KINDS
 from tracker.dataset_layouts import Sequence as Sequence
 from tracker.dataset_layouts import subfolders, video_pairs
 from tracker.errors import UserError, files_told
-from tracker.frames import Video
+from tracker.frames import Pictures, Video
 
 
 @files_told()
@@ -51,7 +51,10 @@ def load(folder: str | Path, kind: str = "auto", only: Iterable[str] = ()) -> li
 
 def _place(sequence: Sequence) -> Path:
     source = sequence.source
-    return source.path if isinstance(source, Video) else source.paths[0].parent
+    if isinstance(source, Video):
+        return source.path
+    assert isinstance(source, Pictures)  # no layout has another
+    return source.paths[0].parent
 
 
 def detect(root: Path) -> str:

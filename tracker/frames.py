@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -21,6 +21,16 @@ PICTURE_SUFFIXES = frozenset(
 )
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".ts")
 _CHUNK_BYTES = 128 * 2**20
+
+
+class Frames(Protocol):
+    """Where the frames of a sequence come from."""
+
+    def read(self, frames: range) -> Iterator[Image]:
+        """Yield the frames of a range; UserError if one cannot be had."""
+
+    def fingerprint(self) -> str:
+        """A text that changes when the frames do."""
 
 
 @dataclass(frozen=True)
@@ -104,9 +114,6 @@ class Video:
             start = max(lowest, stop - chunk)
             yield from reversed(list(self._forward(range(start, stop))))
             stop = start
-
-
-Frames = Pictures | Video
 
 
 def refuse_playlist(path: Path) -> None:

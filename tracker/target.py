@@ -270,7 +270,7 @@ class Target:
 
     def still_lost(self) -> TrackResult:
         """The answer for a frame in which nothing looked like the target."""
-        return TrackResult(self.box, 0.0, State.LOST, None)
+        return TrackResult(self._shown(), 0.0, State.LOST, None)
 
     def _accept(self, candidate: Candidate, image: Image) -> TrackResult:
         similarity, rival = None, -1.0
@@ -298,7 +298,8 @@ class Target:
 
     def _shown(self) -> Box:
         """The box that is said: without the trembling of answers about a target at rest."""
-        return clip_box(self._steady.follow(self.box), *self.frame_size, 2.0)
+        box = self.box if self.lost else self._steady.follow(self.box)
+        return clip_box(box, *self.frame_size, 2.0)
 
     def _coloured(self, box: Box, image: Image) -> bool:
         """Whether a box still has the target's colours, if the model asks for them."""

@@ -16,10 +16,9 @@ from pathlib import Path
 
 import cv2
 import pytest
+from evaluate_tool import HERE, TOOL, evaluate
 from trackers_under_test import moving_square
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
 PERFECT = "trackers_under_test:Perfect"
 
 
@@ -41,14 +40,6 @@ def data(tmp_path_factory) -> Path:
         writer.release()
         (root / folder / f"{name}.txt").write_text("\n".join(lines))
     return root
-
-
-def evaluate(*arguments, **more) -> subprocess.CompletedProcess:
-    environment = {**os.environ, "PYTHONPATH": str(HERE), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(ROOT / "tools" / "evaluate.py"), *map(str, arguments)]
-    return subprocess.run(
-        command, capture_output=True, text=True, env=environment, timeout=240, check=False, **more
-    )
 
 
 def test_table_report_and_a_second_run(data, tmp_path):
@@ -280,7 +271,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(data, tmp_path, number):
         "--data", str(data), "--out", str(tmp_path), "--no-report", "--quiet",
         "--trackers", "trackers_under_test:Slow",
     ]  # fmt: skip
-    command = [sys.executable, str(ROOT / "tools" / "evaluate.py"), *arguments]
+    command = [sys.executable, TOOL, *arguments]
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
     while not list(tmp_path.rglob("*.csv")) and time.monotonic() < deadline:
@@ -306,7 +297,7 @@ def test_two_evaluations_may_share_a_folder(data, tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(HERE), "OMP_NUM_THREADS": "1"}
     arguments = ["--data", str(data), "--out", str(tmp_path), "--no-report", "--quiet",
                  "--trackers", "trackers_under_test:Slow"]  # fmt: skip
-    command = [sys.executable, str(ROOT / "tools" / "evaluate.py"), *arguments]
+    command = [sys.executable, TOOL, *arguments]
     both = [
         subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
         for _ in range(2)

@@ -27,7 +27,7 @@ from tracker.files import hold_folder, write_atomic
 FORMAT = 1
 """Raised when the meaning of the files changes."""
 
-ONE_PASS, ANCHORS, RESETS = "one-pass", "vot-anchors", "vot-resets"
+ONE_PASS, ANCHORS, RESETS, STILL = "one-pass", "vot-anchors", "vot-resets", "still"
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +39,7 @@ class Job:
         sequence: what it follows.
         path: csv to be written; the json lies beside it.
         key: digest of all that the result depends on.
-        protocol: ``one-pass``, ``vot-anchors`` or ``vot-resets``.
+        protocol: ``one-pass``, ``vot-anchors``, ``vot-resets`` or ``still``.
         anchor: where it starts, for ``vot-anchors``.
         max_frames: only so many frames, for a quick look.
     """
