@@ -170,7 +170,7 @@ def parse_arguments() -> argparse.Namespace:
     if set(args.formats) - {"vot"} and args.protocol != "ope":
         parser.error("--formats otb and got10k go with --protocol ope")
     if args.formats and args.protocol in (VERIFICATION, "still"):
-        parser.error(f"--formats are of clips that are followed, and --protocol {args.protocol} makes none")
+        parser.error(f"--formats are of tracks, and --protocol {args.protocol} makes none of clips")
     if args.max_frames and args.protocol != "ope":
         parser.error("--max-frames goes with --protocol ope: the others need whole runs")
     options.share_threads(args)
