@@ -59,7 +59,7 @@ def test_arrows_seek_while_paused(tmp_path, code, change):
 def test_live_sources_refuse_to_seek_and_keep_their_speed(tmp_path):
     stage = Stage(tmp_path, live=True)
     stage.run(KeyPress(Key.LEFT), key("+"), *stage.idle(5))
-    assert stage.player.speed == 1.0
+    assert stage.player.pace.speed == 1.0
 
 
 def test_speed_changes_how_fast_frames_come(tmp_path):
@@ -122,7 +122,7 @@ def test_damage_closes_no_window_that_stands_still_and_is_told_at_the_end(tmp_pa
     with pytest.raises(UserError, match="cut off"):
         stage.run(
             key(" "), KeyPress(Key.UP), key("n"), key("n"), *stage.idle(2),
-            lambda: seen.append((stage.player.frame.index, stage.player._message.text)),
+            lambda: seen.append((stage.player.frame.index, stage.player._message)),
             KeyPress(Key.LEFT), lambda: seen.append(stage.player.frame.index), key("q"),
         )  # fmt: skip
     assert seen == [(39, "the scene is cut off"), 9]

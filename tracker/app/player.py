@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from tracker.app import draw
 from tracker.app.canvas import Canvas
@@ -12,6 +11,7 @@ from tracker.app.follow import Follower
 from tracker.app.frame_source import Frame, Source
 from tracker.app.interfaces import Image
 from tracker.app.meter import RateMeter
+from tracker.app.pace import Pace
 from tracker.app.recorder import Recorder
 from tracker.app.selection import Selection, Step
 from tracker.app.window import (
@@ -43,15 +43,9 @@ HELP = (
     ("h", "this help"),
     ("q, Esc", "quit (Esc first cancels a selection)"),
 )
-SPEEDS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 MESSAGE_SECONDS = 2.5
 IDLE_REDRAW = 0.2
-
-
-@dataclass
-class _Message:
-    text: str
-    until: float
+PATIENCE = 0.02  # seconds that are waited for an event or a frame at once
 
 
 class Player:
@@ -70,7 +64,7 @@ class Player:
     Attributes:
         frame: the frame on screen.
         playing, selecting: what the player is doing.
-        speed: playback speed of files, 1 is the source's own.
+        pace: when the next frame of a file is due.
     """
 
     def __init__(
@@ -86,19 +80,18 @@ class Player:
     ) -> None:
         self.frame = first
         self.playing, self.selecting, self.help, self.quit = True, False, False, False
-        self.speed = 1.0
+        self.pace = Pace(source.fps, clock)
         self._source, self._follower, self._recorder = source, follower, recorder
         self._screen, self._debug, self._clock = screen, debug, clock
         self._left = None if max_frames is None else max_frames - 1
         self._meter = RateMeter(clock=clock)
         self._replaces: int | None = None  # the target that the selection stands in for
         self._selection = self._new_selection()
-        self._due = clock()
         self._age: float | None = None
         self._shown: Frame | None = None
         self._stale_at = 0.0
         self._fit = Fit.of(self._frame_size(), screen.size())
-        self._message: _Message | None = None
+        self._message, self._message_until = "", 0.0
         self._sought: int | None = None  # where a jump leads that gave no frame yet
         self._damage: UserError | None = None  # of the source, found while it stood still
 
@@ -116,7 +109,7 @@ class Player:
             for event in self._screen.poll(self._patience()):
                 self.handle(event)
                 self._stale_at = 0.0
-            if not self.quit and self.running and self._clock() >= self._due:
+            if not self.quit and self.running and not self.pace.remaining:
                 self.advance()
         if self._damage:
             raise self._damage
@@ -151,7 +144,8 @@ class Player:
             return
         self._sought = None
         self._left = None if self._left is None else self._left - 1
-        self._schedule(frame)
+        if not self._source.live:
+            self.pace.frame_shown(frame.timestamp - self.frame.timestamp)
         self.frame = frame
         self._follower.advance(frame)
         self._meter.tick()
@@ -166,26 +160,15 @@ class Player:
 
     def _read(self) -> Frame | None:
         try:
-            return self._source.read(timeout=0.02)
+            return self._source.read(timeout=PATIENCE)
         except UserError as error:
             if self.running:
                 raise
             self._damage = error  # who stands still at the last good frame may go back from there
             return None
 
-    def _schedule(self, frame: Frame) -> None:
-        if self._source.live:
-            return
-        step = frame.timestamp - self.frame.timestamp
-        if not 0 < step < 2.0:
-            step = 1.0 / self._source.fps
-        # A frame that was late does not make the next ones hurry.
-        self._due = max(self._due + step / self.speed, self._clock())
-
     def _patience(self) -> float:
-        if not self.running:
-            return 0.02
-        return min(max(self._due - self._clock(), 0.0), 0.02)
+        return min(self.pace.remaining, PATIENCE) if self.running else PATIENCE
 
     # --- events ---------------------------------------------------------------------------
 
@@ -236,7 +219,7 @@ class Player:
         was_running = self.running
         self._cancel_selection()
         self.playing = not was_running
-        self._due = self._clock()
+        self.pace.restart()
 
     def _step(self) -> None:
         self._cancel_selection()
@@ -255,7 +238,7 @@ class Player:
         at = self.frame.index if self._sought is None else self._sought
         self._sought = min(max(at + (step if seconds > 0 else -step), 0), last)
         self._source.seek(self._sought)
-        self._due = self._clock()
+        self.pace.restart()
         if not was_running:
             self._wait_for_frame()
 
@@ -270,10 +253,8 @@ class Player:
         if self._source.live:
             self.say("a live source plays at its own speed")
             return
-        at = SPEEDS.index(self.speed) + direction
-        self.speed = SPEEDS[min(max(at, 0), len(SPEEDS) - 1)]
-        self._due = self._clock()
-        self.say(f"speed x{self.speed:g}")
+        self.pace.change(direction)
+        self.say(f"speed x{self.pace.speed:g}")
 
     def _drop(self) -> None:
         if self._follower.chosen is not None:
@@ -355,13 +336,13 @@ class Player:
         except (ValueError, UserError) as error:
             self.say(str(error))
         self._selection = self._new_selection()
-        self._due = self._clock()
+        self.pace.restart()
 
     # --- pictures -------------------------------------------------------------------------
 
     def say(self, text: str) -> None:
         """Show a sentence for a moment."""
-        self._message = _Message(text, self._clock() + MESSAGE_SECONDS)
+        self._message, self._message_until = text, self._clock() + MESSAGE_SECONDS
 
     def render(self) -> Image:
         """The canvas of the window: frame, targets, and what concerns only the person here."""
@@ -383,16 +364,16 @@ class Player:
             draw.draw_selection(canvas, self._selection.box, self._selection.large_enough)
         if self.help:
             draw.draw_help(canvas, HELP)
-        elif self._message and self._clock() < self._message.until:
-            draw.draw_message(canvas, self._message.text)
+        elif self._clock() < self._message_until:
+            draw.draw_message(canvas, self._message)
         elif self.selecting and not self._selection.dragging:
             what = "again around the target" if self._replaces else "around a target"
             draw.draw_message(canvas, f"drag a box {what}   (h: help)")
 
     def _numbers(self) -> draw.Numbers:
         notes = [] if self.playing else ["paused"]
-        if self.speed != 1.0:
-            notes.append(f"x{self.speed:g}")
+        if self.pace.speed != 1.0:
+            notes.append(f"x{self.pace.speed:g}")
         return draw.Numbers(
             draw.position_text(self.frame.index, self._source.frame_count),
             self._meter.rate,
