@@ -50,13 +50,8 @@ with plain_errors():
         toolkit_files,
         vot_run_files,
     )
-    from tracker.evaluation.summary import (
-        SequenceScore,
-        score_sequence,
-        summarise,
-        text_table,
-        to_json,
-    )
+    from tracker.evaluation.summary import SequenceScore, score_sequence, summarise, to_json
+    from tracker.evaluation.summary_text import text_table
     from tracker.files import check_writable, write_atomic
 
 VERIFICATION = "verification"

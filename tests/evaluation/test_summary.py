@@ -10,6 +10,7 @@ import pytest
 
 from tracker import datasets
 from tracker.evaluation import bootstrap, longterm, metrics, results_io, summary
+from tracker.evaluation.summary_text import text_table
 from tracker.frames import Pictures
 
 SIZE = (200, 100)
@@ -74,6 +75,7 @@ def test_a_row_of_the_table(scores):
     updates = [19 + 5 * i for i in range(5)]
     times = [0.001 * (1 + i) * n for i, n in enumerate(updates)]
     assert row["fps"] == pytest.approx(sum(updates) / sum(times))
+    assert row["misled"] == 0
     # GOT-10k: without the first frame and those in which nothing can be seen, all in one pool
     shown = [np.r_[1:10, 12 : len(s.sequence)] for s in own]
     pooled = np.concatenate([s.overlaps[i] for s, i in zip(own, shown, strict=True)])
@@ -90,6 +92,29 @@ def test_a_row_of_the_table(scores):
     assert presence["frames_until_found"] == [0, 0] and presence["median_frames_until_found"] == 0
 
 
+def test_misled_is_who_is_sure_of_a_box_that_is_elsewhere():
+    sequence = made("a", 1)  # 25 frames, the target is gone in 5 to 8
+    boxes = sequence.truth.copy()
+    boxes[5:9] = boxes[0]
+    boxes[15:, 0] += 37  # 3 of 40 columns are left: an overlap of 3 / 77
+    boxes[12, 0] += 30  # 10 / 70 is no other place
+    states = ["tracking"] * 25
+    states[17:19] = "uncertain", "lost"
+    score = summary.score_sequence(
+        sequence,
+        results_io.Track(np.arange(25), boxes, np.ones(25), tuple(states), np.ones(25)),
+        SIZE,
+    )
+    assert score.misled == pytest.approx(8 / 21)
+    calm = scored("a", 0, 0.9)
+    found = {"ours": {"a/s0": calm, "a/s1": score}}
+    row = summary.summarise(found, {"a": 2}, {}).datasets["a"]["ours"]
+    assert row.misled == pytest.approx(4 / 21)
+    text = text_table(summary.summarise(found, {"a": 2}, {}))
+    assert text.splitlines()[1].split()[-2:] == ["misled", "fps"]
+    assert text.splitlines()[2].split()[-2] == "19.0%"
+
+
 def test_trackers_are_compared_on_the_clips_that_both_have(scores):
     made = summary.summarise(scores, {"a": 6, "b": 1}, {})
     (comparison,) = made.comparisons  # of a single clip nothing is said
@@ -99,7 +124,7 @@ def test_trackers_are_compared_on_the_clips_that_both_have(scores):
     assert comparison.sequences == 5
     assert comparison.difference.mean == pytest.approx(sum(a - b for a, b in pairs) / 5)
     assert comparison.difference.low > 0 and comparison.verdict == "better" and comparison.decided
-    text = summary.text_table(made)
+    text = text_table(made)
     ours, other = made.datasets["a"]["ours"], made.datasets["a"]["other"]
     rows = {line.split()[0]: line for line in reversed(text.splitlines()[:4]) if line.strip()}
     assert text.splitlines()[0] == "a (6 sequences)"

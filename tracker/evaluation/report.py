@@ -12,7 +12,8 @@ from tracker.errors import UserError
 from tracker.evaluation import plots
 from tracker.evaluation.bootstrap import Interval
 from tracker.evaluation.moments import Moment, worst_moments
-from tracker.evaluation.summary import Summary, speed
+from tracker.evaluation.summary import Summary
+from tracker.evaluation.summary_text import speed
 from tracker.files import write_atomic
 
 MAX_TIMELINES = 6

@@ -29,6 +29,10 @@ from tracker.evaluation.longterm import (
 from tracker.evaluation.metrics import OnePass, mean_one_pass, one_pass, present_frames
 from tracker.evaluation.results_io import Track
 from tracker.geometry import FloatArray, iou
+from tracker.results import State
+
+ELSEWHERE = 0.1
+"""Overlap below which a box shows something else; VOT2022's runs fail there."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,13 @@ class SequenceScore:
     @property
     def has_absence(self) -> bool:
         return self.presence.absent > 0
+
+    @property
+    def misled(self) -> float:
+        """Share of frames with truth in which the box is elsewhere and ``tracking`` is said."""
+        sure = np.array([state == State.TRACKING.value for state in self.track.states])
+        judged = np.isfinite(self.overlaps)
+        return float((sure & (self.overlaps < ELSEWHERE)).sum() / max(judged.sum(), 1))
 
 
 def score_sequence(
@@ -81,6 +92,7 @@ class DatasetScore:
         sequences: number scored; ``expected`` is how many there are.
         auc, precision, normalised: means with bootstrap intervals.
         auc_with_absence: mean AUC with absent frames as misses, as some toolkits count.
+        misled: mean share of frames in which ``tracking`` is said of a box that is elsewhere.
         fps: updates per second, all frames of all sequences over the sum of their times.
         long_term: VOT-LT figures on the sequences with absent frames, or ``None``.
     """
@@ -92,6 +104,7 @@ class DatasetScore:
     precision: Interval
     normalised: Interval
     auc_with_absence: float
+    misled: float
     fps: float
     got10k: got10k.Got10k | None
     long_term: LongTermScore | None
@@ -199,6 +212,7 @@ def _dataset_score(scores: list[SequenceScore], expected: int) -> DatasetScore:
         precision=mean_interval([p.precision20 for p in passes]),
         normalised=mean_interval([p.normalised_precision for p in passes]),
         auc_with_absence=math.fsum(p.auc_with_absence for p in passes) / len(passes),
+        misled=math.fsum(s.misled for s in scores) / len(scores),
         fps=updates / seconds if seconds > 0 else math.nan,
         got10k=got10k.summarise(overlaps) if overlaps else None,
         long_term=long_term_score([s.long_term for s in leaving]) if leaving else None,
@@ -225,78 +239,6 @@ def _comparisons(
 
 def _of_dataset(dataset: str, by_key: Mapping[str, SequenceScore]) -> list[SequenceScore]:
     return [by_key[k] for k in sorted(by_key) if by_key[k].sequence.dataset == dataset]
-
-
-def text_table(summary: Summary) -> str:
-    """The table that the command prints: data sets one below the other, trackers in rows."""
-    width = max([len(t) for t in summary.trackers] + [7])
-    lines = []
-    for dataset, rows in summary.datasets.items():
-        if not rows:
-            continue
-        count = max(row.sequences for row in rows.values())
-        lines.append(f"{dataset} ({count} sequences)")
-        head = f"  {'tracker':<{width}}  AUC    95 % interval   prec.20  norm.prec.     fps"
-        lines.append(head)
-        for tracker, row in rows.items():
-            lines.append(
-                f"  {tracker:<{width}}  {row.auc.mean:.3f}  {_bounds(row.auc):<14}  "
-                f"{row.precision.mean:7.3f}  {row.normalised.mean:10.3f}  {speed(row.fps):>6}"
-                + (
-                    ""
-                    if row.sequences == row.expected
-                    else f"  ({row.sequences} of {row.expected})"
-                )
-            )
-        lines += _absence_lines(rows, width)
-        lines += [f"  {sentence(c)}" for c in summary.comparisons if c.dataset == dataset]
-        lines.append("")
-    return "\n".join(lines).rstrip()
-
-
-def sentence(comparison: Comparison) -> str:
-    """A comparison in words; inside the interval nothing is called a win."""
-    d = comparison.difference
-    return (
-        f"{comparison.tracker} against {comparison.opponent}: AUC {d.mean:+.3f} "
-        f"({d.low:+.3f} to {d.high:+.3f}): {comparison.verdict}"
-    )
-
-
-def speed(fps: float) -> str:
-    """Frames a second; a tracker that does nothing has no speed worth a figure."""
-    return f"{fps:.0f}" if fps < 10_000 else "-"
-
-
-def _absence_lines(rows: Mapping[str, DatasetScore], width: int) -> list[str]:
-    leaving = {t: r for t, r in rows.items() if r.long_term is not None}
-    if not leaving:
-        return []
-    lines = [
-        f"  {'':<{width}}  where the target leaves: F      P      R   "
-        "lost said: gone  there   found again  after"
-    ]
-    for tracker, row in leaving.items():
-        score, p = row.long_term, row.presence
-        assert score is not None
-        found = f"{p.found_again}/{p.returns}"
-        delay = "-" if math.isnan(p.median_delay) else f"{p.median_delay:.0f} fr."
-        lines.append(
-            f"  {tracker:<{width}}  {'':<24} {score.f:.3f}  {score.precision:.3f}  "
-            f"{score.recall:.3f}            {_percent(p.said_when_gone)}   "
-            f"{_percent(p.said_when_there)}   {found:>11}  {delay}"
-        )
-    return lines
-
-
-def _percent(share: float) -> str:
-    return "   -" if math.isnan(share) else f"{100 * share:3.0f}%"
-
-
-def _bounds(interval: Interval) -> str:
-    if math.isnan(interval.low):
-        return "-"
-    return f"{interval.low:.3f} - {interval.high:.3f}"
 
 
 def to_json(summary: Summary) -> dict[str, Any]:
@@ -345,6 +287,7 @@ def _dataset_json(row: DatasetScore) -> dict[str, Any]:
         "auc_with_absent_frames_as_misses": row.auc_with_absence,
         "precision20": _interval_json(row.precision),
         "normalised_precision": _interval_json(row.normalised),
+        "misled": row.misled,
         "fps": _plain(row.fps),
         "success_curve": row.mean.success.tolist(),
         "precision_curve": row.mean.precision.tolist(),
@@ -382,6 +325,7 @@ def _sequence_json(score: SequenceScore) -> dict[str, Any]:
         "auc": score.one_pass.auc,
         "precision20": score.one_pass.precision20,
         "normalised_precision": score.one_pass.normalised_precision,
+        "misled": score.misled,
         "fps": _plain(score.track.fps),
     }
 
