@@ -113,6 +113,7 @@ def test_a_run_with_a_teacher_changes_the_trunk_alone(tmp_path: Path) -> None:
         (("--teacher", "none.pt"), "there is no checkpoint at none.pt"),
         (("--teacher", "t.pt", "--network", "siamfc"), "is a kestrel and --network is siamfc"),
         (("--teacher", "t.pt", "--frozen", "6"), "--frozen 6 keeps all of it"),
+        (("--spoil", ".5"), "--spoil is for a network that learns from a teacher"),
     ],
 )
 def test_mistakes(

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from tracker.network.kestrel import Kestrel, SearchOutput
+from tracker.training.spoil import spoiled
 
 
 def only_trunk_learns(network: Kestrel) -> None:
@@ -30,11 +31,12 @@ class ImitationObjective(nn.Module):
     Args:
         network: the pupil; of another width of the trunk at most.
         teacher: copied; does not learn.
+        spoil: share of the pairs that the network sees in bad conditions, and the teacher does not.
     """
 
-    def __init__(self, network: Kestrel, teacher: Kestrel) -> None:
+    def __init__(self, network: Kestrel, teacher: Kestrel, spoil: float = 0.0) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.spoil = network, spoil
         self.teacher = copy.deepcopy(teacher).requires_grad_(False)
 
     def train(self, mode: bool = True) -> ImitationObjective:
@@ -45,6 +47,9 @@ class ImitationObjective(nn.Module):
         """Errors by name; ``loss`` is their sum."""
         with torch.no_grad():
             wanted, response = hints(self.teacher, batch)
+        if self.spoil:
+            exemplar, search = spoiled(batch["exemplar"], batch["search"], self.spoil)
+            batch = batch | {"exemplar": exemplar, "search": search}
         found, answer = hints(self.network, batch)
         parts = {name: relative_error(found[name], wanted[name]) for name in found}
         score = response.score.float().sigmoid()

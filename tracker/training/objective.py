@@ -44,6 +44,7 @@ class LossOptions:
         nce: weight of the loss that asks for the nearest of all objects of a batch.
         blend: share of a later exemplar, where a pair has one: as the online tracker blends.
         radius: pixels around the target's middle that are positive, for SiamFC.
+        spoil: share of the pairs that a pupil sees in bad conditions; see ``spoil.py``.
     """
 
     score: str = "bce"
@@ -56,6 +57,7 @@ class LossOptions:
     nce: float = 0.0
     blend: float = 0.4
     radius: float = 16.0
+    spoil: float = 0.0
 
 
 def ellipse_labels(corners: Tensor, cells: int, stride: int) -> Tensor:
@@ -294,7 +296,7 @@ def make_objective(
     """The objective that belongs to a network, or that of learning from a teacher alone."""
     if isinstance(network, Kestrel):
         if teacher is not None:
-            return ImitationObjective(network, teacher)
+            return ImitationObjective(network, teacher, options.spoil)
         return KestrelObjective(network, options)
     if isinstance(network, SiamFC):
         return SiamFCObjective(network, options)

@@ -116,6 +116,13 @@ def _add_run(g: Any) -> None:
         "and nothing else learns",
     )
     g.add_argument(
+        "--spoil",
+        type=share,
+        default=LossOptions.spoil,
+        help="with --teacher: share of pairs that the network sees dark, noisy, foggy or out of "
+        "focus, and the teacher as they are (0)",
+    )
+    g.add_argument(
         "--identity-only",
         action="store_true",
         help="Kestrel: nothing learns but the verification embedding; tracking stays as it is",

@@ -99,6 +99,8 @@ def _check_freezing(args: argparse.Namespace, kestrel: bool) -> None:
         raise UserError("Kestrel's trunk has a stem and 5 stages: --frozen is 0 to 6")
     if args.teacher is not None and args.frozen == 6:
         raise UserError("a teacher teaches the trunk, and --frozen 6 keeps all of it; give less")
+    if args.spoil and args.teacher is None:
+        raise UserError("--spoil is for a network that learns from a teacher: give --teacher, too")
     if args.identity_only and (not kestrel or args.teacher is not None or args.unfreeze_at):
         raise UserError(
             "--identity-only is for a kestrel of which nothing else learns: leave --teacher and "
