@@ -301,6 +301,7 @@ def finish_still(
 def write_figures(
     figures: dict[str, Any], table: str, problems: list[str], root: Path, args: argparse.Namespace
 ) -> None:
+    """Write summary.json, and print the table of the same figures."""
     record = {"header": describe_run(args), "trackers": figures, "problems": problems}
     write_atomic(root / "summary.json", json.dumps(record, indent=1))
     print(table)

@@ -28,11 +28,9 @@ from tracker.evaluation.longterm import (
 )
 from tracker.evaluation.metrics import OnePass, mean_one_pass, one_pass, present_frames
 from tracker.evaluation.results_io import Track
+from tracker.evaluation.vot import FAILURE_OVERLAP
 from tracker.geometry import FloatArray, iou
 from tracker.results import State
-
-ELSEWHERE = 0.1
-"""Overlap below which a box shows something else; VOT2022's runs fail there."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ class SequenceScore:
         """Share of frames with truth in which the box is elsewhere and ``tracking`` is said."""
         sure = np.array([state == State.TRACKING.value for state in self.track.states])
         judged = np.isfinite(self.overlaps)
-        return float((sure & (self.overlaps < ELSEWHERE)).sum() / max(judged.sum(), 1))
+        return float((sure & (self.overlaps <= FAILURE_OVERLAP)).sum() / max(judged.sum(), 1))
 
 
 def score_sequence(
