@@ -34,6 +34,7 @@ with plain_errors():
     from tracker import datasets
     from tracker.errors import UserError
     from tracker.evaluation import (
+        conditions,
         embedders,
         machine,
         opponents,
@@ -68,6 +69,7 @@ def main() -> int:
     check_folder(results_root(args), args.overwrite)
     opponents.check_labels(args.trackers)
     sequences = datasets.load(args.data, args.kind, args.only)
+    sequences += [conditions.under(s, name) for name in args.conditions for s in sequences]
     if args.protocol == "still":
         sequences = [stillness.at_rest(sequence) for sequence in sequences]
     elif args.protocol != "ope":
@@ -142,6 +144,13 @@ def parse_arguments() -> argparse.Namespace:
         "trembles about a target at rest (still), or whether a model knows the same object again "
         "(verification; thumbnail is the baseline)",
     )
+    add(
+        "--conditions",
+        default=[],
+        type=options.some_names,
+        help="the clips in bad conditions, too, each as a data set of its own: "
+        + ",".join(conditions.CONDITIONS),
+    )
     add("--max-frames", type=positive, help="quick look; kept apart from whole clips")
     add(
         "--formats",
@@ -159,9 +168,13 @@ def parse_arguments() -> argparse.Namespace:
     add("--overwrite", action="store_true", help="run everything again")
     add("--quiet", action="store_true", help="no progress bar")
     args = parser.parse_args()
-    unknown = [f for f in args.formats if f not in FORMATS]
-    if unknown:
-        parser.error(f"unknown format {unknown[0]!r}; known: {', '.join(FORMATS)}")
+    for what, given, known in (
+        ("format", args.formats, FORMATS),
+        ("condition", args.conditions, conditions.CONDITIONS),
+    ):
+        unknown = [name for name in given if name not in known]
+        if unknown:
+            parser.error(f"unknown {what} {unknown[0]!r}; known: {', '.join(known)}")
     if set(args.formats) - {"vot"} and args.protocol != "ope":
         parser.error("--formats otb and got10k go with --protocol ope")
     if args.formats and args.protocol in (VERIFICATION, "still"):

@@ -18,6 +18,7 @@ import numpy as np
 
 from tracker.datasets import Sequence
 from tracker.evaluation import opponents
+from tracker.evaluation.conditions import noisy
 from tracker.evaluation.results_io import Track
 from tracker.evaluation.runner import Outcome
 from tracker.frames import Frames
@@ -39,8 +40,7 @@ class Held:
         """Yield the frames of a range, the same at every call; UserError as the source does."""
         first = next(iter(self.source.read(range(1))))
         for index in frames:
-            noise = np.random.default_rng(index).normal(0, NOISE, first.shape)
-            yield np.clip(np.rint(first + noise), 0, 255).astype(np.uint8)
+            yield noisy(first, NOISE, index)
 
     def fingerprint(self) -> str:
         """Changes with the source, and with the noise."""
