@@ -92,9 +92,7 @@ def main() -> int:
     check_writable(root)
     outcomes, failures = run(jobs, args)
     problems += failures
-    finish = {runner.ONE_PASS: finish_one_pass, runner.STILL: finish_still}.get(
-        protocol, finish_vot
-    )
+    finish = finish_one_pass if protocol == runner.ONE_PASS else finish_other
     finish(outcomes, sequences, problems, root, args)
     for problem in problems:
         print(f"not scored: {problem}", file=sys.stderr)
@@ -277,48 +275,38 @@ def finish_one_pass(
         print(f"report:  {root / 'report.html'}")
 
 
-def finish_vot(
+def finish_other(
     outcomes: list[runner.Outcome],
     sequences: list[datasets.Sequence],
     problems: list[str],
     root: Path,
     args: argparse.Namespace,
 ) -> None:
-    """Table, summary.json and the toolkit's files of VOT's short-term figures."""
-    for outcome in outcomes if "vot" in args.formats else ():
+    """Table and summary.json of the other protocols, and the files of VOT's toolkit."""
+    if "vot" in args.formats:
+        write_vot_files(outcomes, root / "toolkits" / "vot")
+    room: Any = stillness if args.protocol == "still" else shortterm
+    scores = room.summarise(outcomes)
+    record = {
+        "header": describe_run(args),
+        "trackers": room.to_json(scores),
+        "problems": problems,
+    }
+    write_atomic(root / "summary.json", json.dumps(record, indent=1))
+    print(room.text_table(scores, Counter(s.dataset for s in sequences)))
+    print(f"\nresults: {root / 'summary.json'}")
+
+
+def write_vot_files(outcomes: list[runner.Outcome], folder: Path) -> None:
+    """Runs from anchors, or with resets, as VOT's toolkit reads them."""
+    for outcome in outcomes:
         sequence, anchor = outcome.job.sequence, outcome.job.anchor
         if outcome.track is not None:
             label = opponents.label(outcome.job.tracker)
             start = None if anchor is None else anchor.frame
             files = vot_run_files(label, sequence.name, outcome.track, start)
             for place, text in files.items():
-                write_atomic(root / "toolkits" / "vot" / sequence.dataset / place, text)
-    scores = shortterm.summarise(outcomes)
-    table = shortterm.text_table(scores, Counter(s.dataset for s in sequences))
-    write_figures(shortterm.to_json(scores), table, problems, root, args)
-
-
-def finish_still(
-    outcomes: list[runner.Outcome],
-    sequences: list[datasets.Sequence],
-    problems: list[str],
-    root: Path,
-    args: argparse.Namespace,
-) -> None:
-    """Table and summary.json of how much boxes tremble."""
-    scores = stillness.summarise(outcomes)
-    table = stillness.text_table(scores, Counter(s.dataset for s in sequences))
-    write_figures(stillness.to_json(scores), table, problems, root, args)
-
-
-def write_figures(
-    figures: dict[str, Any], table: str, problems: list[str], root: Path, args: argparse.Namespace
-) -> None:
-    """Write summary.json, and print the table of the same figures."""
-    record = {"header": describe_run(args), "trackers": figures, "problems": problems}
-    write_atomic(root / "summary.json", json.dumps(record, indent=1))
-    print(table)
-    print(f"\nresults: {root / 'summary.json'}")
+                write_atomic(folder / sequence.dataset / place, text)
 
 
 def verify(sequences: list[datasets.Sequence], args: argparse.Namespace) -> int:

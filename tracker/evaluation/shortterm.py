@@ -15,6 +15,7 @@ from tracker.evaluation import opponents, vot
 from tracker.evaluation.metrics import present_frames
 from tracker.evaluation.protocols import FAILED_STATE, INITIALISED_STATE, SKIPPED_STATE
 from tracker.evaluation.runner import Outcome
+from tracker.evaluation.tables import by_dataset, name_width, partly
 from tracker.evaluation.vot import Anchor, AnchorRun, ResetRun, ResetScore, VotScore
 
 Scores = Mapping[str, Mapping[str, VotScore | ResetScore]]
@@ -76,9 +77,8 @@ def text_table(scores: Scores, expected: Mapping[str, int]) -> str:
         expected: data set -> number of its sequences; who was scored on fewer is marked.
     """
     lines = []
-    width = max([len(t) for t in scores] + [7])
-    for dataset in dict.fromkeys(d for found in scores.values() for d in found):
-        rows = {t: found[dataset] for t, found in scores.items() if dataset in found}
+    width = name_width(scores)
+    for dataset, rows in by_dataset(scores).items():
         anchored = isinstance(next(iter(rows.values())), VotScore)
         lines.append(f"{dataset} ({expected[dataset]} sequences)")
         if anchored:
@@ -91,8 +91,7 @@ def text_table(scores: Scores, expected: Mapping[str, int]) -> str:
             else:
                 rest = f"{row.accuracy:8.3f}  {row.failures:8.2f}  {row.reliability:11.3f}"
             eao = "    -" if math.isnan(row.eao) else f"{row.eao:.3f}"
-            if row.sequences < expected[dataset]:
-                rest += f"  ({row.sequences} of {expected[dataset]})"
+            rest += partly(row.sequences, expected[dataset])
             lines.append(f"  {tracker:<{width}}  {eao}  {rest}")
         lines.append("")
     return "\n".join(lines).rstrip()

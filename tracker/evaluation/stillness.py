@@ -7,7 +7,6 @@ moves, so whatever the box does is the tracker's own.
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import math
 from collections.abc import Iterator, Mapping
 from collections.abc import Sequence as SequenceOf
@@ -21,6 +20,7 @@ from tracker.evaluation import opponents
 from tracker.evaluation.conditions import noisy
 from tracker.evaluation.results_io import Track
 from tracker.evaluation.runner import Outcome
+from tracker.evaluation.tables import by_dataset, name_width, partly
 from tracker.frames import Frames
 from tracker.geometry import FloatArray, iou
 from tracker.image import Image
@@ -108,27 +108,20 @@ def median(found: Mapping[str, Stillness]) -> Stillness:
 
 
 def text_table(scores: Scores, expected: Mapping[str, int]) -> str:
-    """The table that the command prints.
-
-    Args:
-        expected: data set -> number of its sequences; who was scored on fewer is marked.
-    """
-    lines = []
-    width = max(map(len, (*scores, "tracker")))
-    datasets = dict.fromkeys(itertools.chain.from_iterable(scores.values()))
-    for dataset in datasets:
-        lines.append(f"{dataset} ({expected[dataset]} sequences), median from frame to frame")
-        lines.append(f"  {'tracker':<{width}}   place    size  overlap")
-        for tracker, found in scores.items():
-            if dataset not in found:
-                continue
-            row, count = median(found[dataset]), len(found[dataset])
-            some = f"  ({count} of {expected[dataset]})" if count < expected[dataset] else ""
-            lines.append(
-                f"  {tracker:<{width}}  {row.place:6.2%}  {row.size:6.2%}  {row.overlap:7.3f}{some}"
-            )
-        lines.append("")
-    return "\n".join(lines).rstrip()
+    """The table that the command prints; ``expected`` is the number of sequences by data set."""
+    width, parts = name_width(scores), []
+    for dataset, rows in by_dataset(scores).items():
+        count = expected[dataset]
+        lines = [
+            f"{dataset} ({count} sequences), median from frame to frame",
+            f"  {'tracker':<{width}}   place    size  overlap",
+        ]
+        for tracker, found in rows.items():
+            row = median(found)
+            figures = f"{row.place:6.2%}  {row.size:6.2%}  {row.overlap:7.3f}"
+            lines.append(f"  {tracker:<{width}}  {figures}{partly(len(found), count)}")
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
 
 
 def to_json(scores: Scores) -> dict[str, Any]:

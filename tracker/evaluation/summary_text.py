@@ -7,11 +7,12 @@ from collections.abc import Mapping
 
 from tracker.evaluation.bootstrap import Interval
 from tracker.evaluation.summary import Comparison, DatasetScore, Summary
+from tracker.evaluation.tables import name_width, partly
 
 
 def text_table(summary: Summary) -> str:
     """The table that the command prints: data sets one below the other, trackers in rows."""
-    width = max([len(t) for t in summary.trackers] + [7])
+    width = name_width(summary.trackers)
     lines = []
     for dataset, rows in summary.datasets.items():
         if not rows:
@@ -24,12 +25,7 @@ def text_table(summary: Summary) -> str:
             lines.append(
                 f"  {tracker:<{width}}  {row.auc.mean:.3f}  {_bounds(row.auc):<14}  "
                 f"{row.precision.mean:7.3f}  {row.normalised.mean:10.3f}  "
-                f"{row.misled:6.1%}  {speed(row.fps):>6}"
-                + (
-                    ""
-                    if row.sequences == row.expected
-                    else f"  ({row.sequences} of {row.expected})"
-                )
+                f"{row.misled:6.1%}  {speed(row.fps):>6}" + partly(row.sequences, row.expected)
             )
         lines += _absence_lines(rows, width)
         lines += [f"  {sentence(c)}" for c in summary.comparisons if c.dataset == dataset]
