@@ -3,6 +3,8 @@
 import io
 import os
 
+import pytest
+
 from tracker.app import progress
 from tracker.app.progress import Progress
 
@@ -38,16 +40,32 @@ def test_long_times_have_hours():
     assert progress._clock(3725) == "1:02:05" and progress._clock(59.6) == "1:00"
 
 
-def test_wide_letters_do_not_break_the_line(monkeypatch):
+def screen(written, columns):
+    """What a terminal of one line shows after it: one entry a column."""
+    row = [" "] * columns
+    for line in written.split("\r"):
+        at = 0
+        for letter in line:
+            for column in range(at, at + 1 + (ord(letter) > 0x2E7F)):
+                row[column] = letter
+                at = column + 1
+    return row
+
+
+@pytest.mark.parametrize("seconds", [0.005, 0.05, 0.5, 5.0])
+def test_wide_letters_do_not_break_the_line(monkeypatch, seconds):
+    now = [0.0]
     size = os.terminal_size((70, 24))
     monkeypatch.setattr(progress.shutil, "get_terminal_size", lambda: size)
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     stream = Terminal()
     bar = Progress("東京の交差点で撮影した歩行者の映像その一完全版", 1000, stream=stream)
-    for _ in range(3):
+    bar._meter._clock = lambda: now[0]
+    for done in range(1, 4):
         bar._next = 0.0
         bar.tick()
+        shown = "".join(screen(stream.getvalue(), 69))
+        assert f"{done}/1000" in shown and "版版  [" in shown and shown.count("left") == 1
+        now[0] += seconds * done
     bar.clear()
-    *lines, empty = stream.getvalue().split("\r")[1:]
-    assert empty == "" and "3/1000" in lines[2] and "版  [" in lines[2]
-    wide = [sum(1 + (ord(c) > 0x2E7F) for c in line) for line in lines]
-    assert max(wide) <= 69 and wide[-1] >= wide[-2]
+    assert screen(stream.getvalue(), 69) == [" "] * 69
