@@ -52,6 +52,11 @@ def write_atomic(path: Path, data: str | bytes) -> None:
             part.unlink(missing_ok=True)
 
 
+def it_exists(path: Path) -> UserError:
+    """What is said, to be raised, where nothing may be overwritten."""
+    return UserError(f"{path} exists; add --overwrite to replace it, or give another name")
+
+
 def refuse_existing(paths: Iterable[Path], overwrite: bool) -> None:
     """Check that none of some outputs is there already, before any work is done.
 
@@ -63,7 +68,7 @@ def refuse_existing(paths: Iterable[Path], overwrite: bool) -> None:
         if os.path.exists(path) and not os.path.isfile(path):
             raise UserError(f"{path} is a folder, a pipe or a device; give the name of a file")
         if os.path.lexists(path) and not overwrite:
-            raise UserError(f"{path} exists; give --overwrite, or another name")
+            raise it_exists(path)
 
 
 def check_writable(folder: Path) -> None:
@@ -91,7 +96,7 @@ def check_picture(path: Path, overwrite: bool) -> None:
     import cv2
 
     if os.path.lexists(path) and not overwrite:
-        raise UserError(f"{path} exists; give another name, or --overwrite")
+        raise it_exists(path)
     known = path.suffix and path.suffix.isascii() and cv2.haveImageWriter(f"a{path.suffix}")
     if not known:
         raise UserError(f"{path.name}: the name of a picture ends in .png or .jpg")
@@ -131,9 +136,7 @@ def open_alone(path: Path, overwrite: bool) -> int:
             # not only a look before: another program may make it in between
             descriptor = os.open(path, flags if overwrite else flags | os.O_EXCL, 0o666)
     except FileExistsError:
-        raise UserError(
-            f"{path} exists; add --overwrite to replace it, or give another name"
-        ) from None
+        raise it_exists(path) from None
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error.strerror})") from None
     if not lock(descriptor):

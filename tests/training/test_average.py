@@ -45,7 +45,7 @@ def test_the_mean_is_weighted_and_the_rest_is_the_first_ones(
         moved = max(moved, float((expected - value).abs().max()))
     assert moved > 0.01
     status, said = tool(monkeypatch, capsys, "average", *arguments)
-    assert (status, said.count("\n")) == (2, 1) and "give --overwrite" in said
+    assert (status, said.count("\n")) == (2, 1) and "add --overwrite" in said
 
 
 def test_the_start_may_come_first_and_the_record_is_the_run_s(

@@ -73,7 +73,7 @@ def test_export_answers_as_torch_does(
     expected = saved(runs[name], "average")
     assert found.spec.pair == expected.spec.pair
     assert_alike(found, expected)
-    with pytest.raises(UserError, match=r"mine\.exemplar\.onnx exists; give --overwrite"):
+    with pytest.raises(UserError, match=r"mine\.exemplar\.onnx exists; add --overwrite"):
         run(monkeypatch, *given)
     assert run(monkeypatch, *given, "--overwrite", "--weights", "model") == 0
     again = open_network(str(stem), "cpu", 1)

@@ -159,7 +159,10 @@ def test_prune_train_and_export(
     call = ("--checkpoint", "whole.pt", "--data", "data", "--crops", "6", "--out", start)
     assert tool(monkeypatch, capsys, "prune", *call, "--keep", "0.3") == (0, "")
     status, said = tool(monkeypatch, capsys, "prune", *call)
-    assert (status, said) == (2, f"error: {start} exists; give --overwrite, or another name\n")
+    assert (status, said) == (
+        2,
+        f"error: {start} exists; add --overwrite to replace it, or give another name\n",
+    )
     widths = [16, 32, 48, 48, 64, 64, 144, 144, 144, 208, 208]
     content = load_checkpoint(start)
     assert content["record"]["settings"]["trunk_widths"] == widths

@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from tracker.errors import UserError, files_told
-from tracker.files import at_home
+from tracker.files import at_home, it_exists
 
 
 def claim(path: Path, overwrite: bool) -> Path:
@@ -21,7 +21,7 @@ def claim(path: Path, overwrite: bool) -> Path:
     if not path.parent.is_dir():
         raise UserError(f"the folder {path.parent} for {path.name} does not exist; make it first")
     if path.is_file() and not overwrite:  # /dev/null takes everything
-        raise UserError(f"{path} exists; add --overwrite to replace it, or give another name")
+        raise it_exists(path)
     return path
 
 
