@@ -146,6 +146,22 @@ def test_max_frames_ends_early(call, clip, tmp_path):
     assert len((tmp_path / "o.txt").read_text().splitlines()) == 7
 
 
+@pytest.mark.parametrize("source", ["clip", "folder"])
+def test_what_an_option_cannot_do_is_said(call, clip, tmp_path, capsys, source):
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for index in range(3):
+        cv2.imwrite(str(folder / f"{index}.png"), app_scene.picture(index))
+    where = clip if source == "clip" else folder
+    options = ["--video", where, "--init-box", BOX, "--no-display", "--max-frames", 3, "--fps", 12]
+    call(*options, "--debug", "--results", "a.csv")
+    said = capsys.readouterr().err
+    assert ("--fps 12 is for folders of images" in said) == (source == "clip")
+    assert "--debug draws, and there is no window and no --save" in said
+    call(*options, "--debug", "--save", "a.mp4")
+    assert "--debug" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "arguments, said",
     [

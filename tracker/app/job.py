@@ -87,6 +87,7 @@ class Job:
             source = self._open(where, stack)
             make_screen = self._screen_maker(bool(boxes), save)
             first = self._first(source)
+            self._say_what_does_nothing(source, drawn=bool(save or make_screen))
             if args.out:
                 make_folder(args.out)
             recorder = Recorder(
@@ -139,6 +140,13 @@ class Job:
             )
         where: str | None = args.images or args.video
         return where
+
+    def _say_what_does_nothing(self, source: Source, drawn: bool) -> None:
+        rate = self.args.fps
+        if rate and source.fps != rate:
+            self.say(f"--fps {rate:g} is for folders of images; {source.name} has its own rate")
+        if self.args.debug and not drawn:
+            self.say("--debug draws, and there is no window and no --save to draw on")
 
     def _screen_maker(self, has_boxes: bool, save: Path | None) -> MakeScreen | None:
         """How to open the window; None to go on without one."""
