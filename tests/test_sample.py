@@ -116,7 +116,7 @@ def test_the_default_model_says_that_it_is_gone_and_finds_it_again(track, truth)
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("here.png", "exists; give another"), ("a.doc", "ends in .png")]
+    ("name", "words"), [("here.png", "exists; add --overwrite"), ("a.doc", "ends in .png")]
 )
 def test_the_sheet_replaces_nothing_and_is_refused_first(tmp_path, name, words):
     tool = Path(__file__).resolve().parent.parent / "tools" / "make_sample.py"

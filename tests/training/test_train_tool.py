@@ -354,7 +354,7 @@ def test_files_of_others_stay_where_there_is_no_checkpoint(
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("pairs.png", "exists; give another name"), ("pairs.doc", "ends in .png")]
+    ("name", "words"), [("pairs.png", "exists; add --overwrite"), ("pairs.doc", "ends in .png")]
 )
 def test_a_sheet_that_cannot_be_is_refused(
     data: Path,
