@@ -1,19 +1,16 @@
 """The demo as a person calls it: exit status, one sentence, and what is left on the disk."""
 
 import json
-import os
 import re
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import app_scene
 import app_stage
 import cv2
 import pytest
-from app_calls import BOX, HERE, ROOT, boxes_in, finish, start, wait_until_it_listens
+from app_calls import BOX, ROOT, boxes_in, finish, start
 
 import tracker
 from tracker.app import cli, job, video_file
@@ -89,20 +86,6 @@ def test_a_file_url_and_a_tilde_are_files_like_any_other(call, clip, tmp_path, m
         assert call(*source, *rest, f"--results=~/{number}.csv", "--out=~/shots") == 0
         assert len(boxes_in(tmp_path / f"{number}.csv")) == (1 if number else 3)
         assert (tmp_path / "shots").is_dir() and not (tmp_path / "~").exists()
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_a_pipe_that_gives_nothing_can_be_left(tmp_path, how):
-    rest = ("--init-box", BOX, "--results", tmp_path / "o.csv", "--no-display")
-    process = start("--video", "-", *rest, stdin=subprocess.PIPE)
-    wait_until_it_listens(process)
-    process.send_signal(how)
-    try:
-        assert process.wait(timeout=30) == 130
-    finally:
-        process.kill()
-    assert finish(process)[2] == "interrupted; what was written so far is kept\n"
 
 
 @pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="there are no such devices here")
@@ -220,47 +203,6 @@ def test_without_options_the_sample_plays_and_says_where_its_video_is(
         assert len(app_scene.read_clip(tmp_path / name)[0]) == 60
 
 
-def wait_for_rows(path, count, process):
-    deadline = time.monotonic() + 90
-    while not (path.exists() and path.read_bytes().count(b'"frame"') >= count):
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-@pytest.mark.parametrize(
-    "how, status", [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)]
-)
-@pytest.mark.parametrize("after", [3, 60])
-def test_whatever_ends_the_program_its_files_are_whole(tmp_path, how, status, after):
-    clip = app_scene.write_clip(tmp_path / "clip.mp4", 400)
-    process = start(
-        "--slow",
-        "--video",
-        clip,
-        "--init-box",
-        BOX,
-        "--save",
-        "o.mp4",
-        "--results",
-        "o.json",
-        cwd=tmp_path,
-    )
-    wait_for_rows(tmp_path / "o.json", after, process)
-    os.killpg(process.pid, how)
-    returned, _, err = finish(process)
-    assert returned == status
-    if how != signal.SIGKILL:
-        assert "what was written so far is kept" in err
-    rows = json.loads((tmp_path / "o.json").read_text())
-    assert [r["frame"] for r in rows] == list(range(len(rows)))
-    assert after <= len(rows) < 400
-    deadline = time.monotonic() + 60
-    while not (frames := app_scene.read_clip(tmp_path / "o.mp4")[0]):
-        assert time.monotonic() < deadline  # the encoder finishes by itself
-        time.sleep(0.2)
-    assert abs(len(frames) - len(rows)) <= 1
-
-
 SAMPLE = ["--video", sample_clip()[0], "--no-display", "--results", "o.csv", "--device", "cpu"]
 
 
@@ -325,36 +267,6 @@ def test_torch_is_not_imported(tmp_path):
     assert done.stdout == "False False\n"
 
 
-FOLLOWED = ["--video", "CLIP", "--init-box", BOX, "--results", "o.csv", "--no-display"]
-
-
-@pytest.mark.parametrize(
-    ("streams", "status"),
-    [
-        ("> /dev/full", 2),
-        ("2> /dev/full", 0),
-        (">&-", 0),
-        ("2>&-", 0),
-        ("<&- >&- 2>&-", 0),
-        ("2>&1 | true", 0),
-    ],
-)
-def test_work_goes_on_when_nobody_listens(tmp_path, clip, streams, status):
-    if not Path("/dev/full").exists():
-        pytest.skip("there is no /dev/full here")
-    arguments = " ".join(FOLLOWED).replace("CLIP", str(clip))
-    command = f'"{sys.executable}" "{HERE / "app_demo.py"}" {arguments} --save o.mp4 {streams}'
-    done = subprocess.run(
-        ["bash", "-o", "pipefail", "-c", command],
-        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert done.returncode == status, done.stderr
-    said = "error: what is printed cannot be written to standard output (No space left on device)"
-    assert done.stderr == (f"{said}; the files are complete\n" if status else "")
-    assert len(boxes_in(tmp_path / "o.csv")) == 60
-    assert len(app_scene.read_clip(tmp_path / "o.mp4")[0]) == 60
-
-
 @pytest.mark.parametrize(
     ("live", "window", "paced"), [(False, False, False), (True, False, True), (False, True, True)]
 )
@@ -388,22 +300,3 @@ def test_the_version_is_said(call, capsys):
         call("--version")
     assert end.value.code == 0
     assert capsys.readouterr().out == f"siamtrack {tracker.__version__}\n"
-
-
-def test_a_read_that_hangs_does_not_abort_the_end_of_the_program():
-    """A stalled stream that goes on while Python ends: OpenCV's call cannot return any more."""
-    code = """
-import threading, cv2, numpy as np
-from tracker.app import __main__ as program
-
-def hang():
-    while True:
-        cv2.blur(np.zeros((500, 500), np.uint8), (9, 9))
-
-program._run = lambda: print("done") or threading.Thread(target=hang, daemon=True).start()
-program.main()
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
