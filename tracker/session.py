@@ -94,8 +94,7 @@ class Session:
         Raises:
             ValueError: an image or box that cannot be used.
         """
-        target = Target.start(self.network, check_image(image), box)
-        self._searcher.camera.see(image)
+        target = self._searcher.select(check_image(image), box)
         number, self._next_id = self._next_id, self._next_id + 1
         self._targets[number], self._labels[number] = target, label
         return number
@@ -163,6 +162,7 @@ def follow(
         return []
     spec, (height, width) = searcher.network.spec, image.shape[:2]
     scene_step = searcher.camera.next(image)
+    searcher.light.follow(image)
     results: dict[int, TrackResult] = {}
     requests: dict[int, Request] = {}
     batches: dict[int, list[int]] = {}  # numbers of the targets that want crops of one size

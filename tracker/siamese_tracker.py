@@ -64,8 +64,7 @@ class SiameseTracker:
         Raises:
             ValueError: an image or box that cannot be used; the message names what was found.
         """
-        self._target = Target.start(self.network, check_image(image), box)
-        self._searcher.camera.see(image)
+        self._target = self._searcher.select(check_image(image), box)
 
     def update(self, image: Any) -> TrackResult:
         """Find the target in the next frame.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -143,9 +144,9 @@ def test_no_frame_pays_for_the_exemplars_of_all_targets() -> None:
 def test_no_exemplar_is_cut_where_nobody_looked(monkeypatch: pytest.MonkeyPatch) -> None:
     waited, refresh = [], Target.refresh
 
-    def watched(target: Target, network: ScriptedNetwork, image: np.ndarray) -> None:
+    def watched(target: Target, *frame: Any) -> None:
         waited.append(target._rested)
-        refresh(target, network, image)
+        refresh(target, *frame)
 
     monkeypatch.setattr(Target, "refresh", watched)
     followed(ScriptedNetwork(see_green, LEARNS), 7, SETTLED + 20)

@@ -155,10 +155,7 @@ def follow_all(
     for index, image in zip(range(length), sequence.source.read(range(length)), strict=True):
         cache.begin(index)
         if index == 0:
-            started = [Target.start(searcher.network, image, box) for searcher in searchers]
-            targets = [GridTarget.of(target, grid) for target in started]
-            for searcher in searchers:
-                searcher.camera.see(image)
+            targets = [GridTarget.of(searcher.select(image, box), grid) for searcher in searchers]
             results = [TrackResult(box, 1.0, State.TRACKING)] * len(specs)
         else:
             results = [
