@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from tracker.camera import Camera
 from tracker.crop import Region, cut
 from tracker.image import Array, Image
-from tracker.levels import Light
 from tracker.runtime import Network, SearchOutput
 from tracker.target import Target
 
@@ -30,20 +29,19 @@ class Searcher:
 
     Attributes:
         camera: what it did, for all targets of a frame.
-        light: of the frames, for all crops.
         timings: seconds of the last frame by stage: ``crop``, ``network`` (both graphs),
             ``decide``.
     """
 
     def __init__(self, network: Network) -> None:
         self.network = network
-        self.camera, self.light = Camera(), Light()
+        self.camera = Camera()
         self.timings: dict[str, float] = {}
         self._buffers: dict[int, Image] = {}
         self._joined: dict[int, tuple[list[Array], Array]] = {}
 
     def select(self, image: Image, box: Sequence[float] | NDArray[Any]) -> Target:
-        """A new target, from a frame that camera and light start from.
+        """A new target, from a frame that the camera starts from.
 
         Args:
             image: HxWx3 uint8 BGR, checked.
@@ -52,7 +50,7 @@ class Searcher:
         Raises:
             ValueError: a box without a finite positive size, or outside of the frame.
         """
-        target = Target.start(self.network, image, box, self.light)
+        target = Target.start(self.network, image, box)
         self.camera.see(image)
         return target
 
@@ -89,7 +87,7 @@ class Searcher:
         due.sort(key=lambda target: target.exemplar.sure_frames, reverse=True)
         chosen = due[:MOST_REFRESHED]
         for target in chosen:
-            target.refresh(self.network, image, self.light)
+            target.refresh(self.network, image)
         self.timings["network"] += time.perf_counter() - started
         for target in chosen:  # off the network's clock: it counts as decision
             target.refresh_colours(image)
@@ -105,7 +103,7 @@ class Searcher:
             for region in regions:
                 cut(image, region, size, target.fill, buffer[number])
                 number += 1
-            self.light.levels(target.reach).spread(buffer[start:number])
+            target.light.levels.spread(buffer[start:number])
         return buffer[:count]
 
     def _run(self, requests: Sequence[Request], crops: Image) -> SearchOutput:

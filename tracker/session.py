@@ -162,7 +162,6 @@ def follow(
         return []
     spec, (height, width) = searcher.network.spec, image.shape[:2]
     scene_step = searcher.camera.next(image)
-    searcher.light.follow(image)
     results: dict[int, TrackResult] = {}
     requests: dict[int, Request] = {}
     batches: dict[int, list[int]] = {}  # numbers of the targets that want crops of one size
@@ -170,7 +169,9 @@ def follow(
         if number in resting:
             results[number] = target.rest(spec)
         else:
-            requests[number] = target, target.plan(spec, width, height, scene_step)
+            regions = target.plan(spec, width, height, scene_step)
+            target.light.follow(image, None if target.lost else regions[0])
+            requests[number] = target, regions
             batches.setdefault(target.crop_size, []).append(number)
     looks: list[tuple[int, Target, list[Region]]] = []
     for numbers in batches.values():

@@ -17,7 +17,7 @@ from tracker.crop import Colour, Region, mean_colour
 from tracker.exemplar import Exemplar
 from tracker.geometry import check_box, clip_box, context_side, overlap
 from tracker.image import Array, Image
-from tracker.levels import Light, Reach
+from tracker.levels import Light
 from tracker.look_alikes import Look, unless_exchanged
 from tracker.memory import Memory
 from tracker.motion import Motion, Step
@@ -47,7 +47,7 @@ class Target:
             a verification embedding.
         colours: of the target; ``None`` for a model that does not ask for them.
         fill: colour outside of the frame.
-        reach: of its levels.
+        light: around it.
         presence: the state machine.
         frame_size: (width, height) of the last frame.
         resized: whether the network says a size anew in each frame. Where it only changes the
@@ -62,7 +62,7 @@ class Target:
     memory: Memory | None
     colours: ColourModel | None
     fill: Colour
-    reach: Reach
+    light: Light
     presence: Presence
     frame_size: tuple[int, int]
     resized: bool = True
@@ -82,16 +82,8 @@ class Target:
     _rested: bool = False
 
     @staticmethod
-    def start(
-        network: Network,
-        image: Image,
-        box: Sequence[float] | NDArray[Any],
-        light: Light,
-    ) -> Target:
+    def start(network: Network, image: Image, box: Sequence[float] | NDArray[Any]) -> Target:
         """Learn the exemplar from a frame and a box.
-
-        Args:
-            light: of the stream, which goes on from this frame.
 
         Raises:
             ValueError: a box without a finite positive size, or outside of the frame.
@@ -99,14 +91,15 @@ class Target:
         height, width = image.shape[:2]
         checked = clip_box(check_box(box, width, height), width, height)
         fill = mean_colour(image)
-        reach = light.start(image, checked)
-        exemplar = Exemplar(network, image, checked, fill, light.levels(reach))
+        spec = network.spec
+        light = Light(image, box_policy.search_region(spec, checked))
+        exemplar = Exemplar(network, image, checked, fill, light.levels)
         memory = None if exemplar.identity is None else Memory(exemplar.identity)
-        policy = network.spec.presence
+        policy = spec.presence
         colours = ColourModel(image, checked) if policy.return_colour_drop < 1 else None
-        presence, resized = Presence(policy), network.spec.kind == "box"
+        presence, resized = Presence(policy), spec.kind == "box"
         size = width, height
-        return Target(checked, exemplar, memory, colours, fill, reach, presence, size, resized)
+        return Target(checked, exemplar, memory, colours, fill, light, presence, size, resized)
 
     @property
     def lost(self) -> bool:
@@ -190,10 +183,9 @@ class Target:
         self._rested = True
         return replace(self._last, box=self._shown())
 
-    def refresh(self, network: Network, image: Image, light: Light) -> None:
+    def refresh(self, network: Network, image: Image) -> None:
         """Take a later exemplar."""
-        levels = light.levels(self.reach)
-        self.exemplar.refresh(network, image, self.box, self.fill, levels)
+        self.exemplar.refresh(network, image, self.box, self.fill, self.light.levels)
 
     def refresh_colours(self, image: Image) -> None:
         """Follow slow changes of the colours, with every second later exemplar."""

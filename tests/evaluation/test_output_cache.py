@@ -8,10 +8,12 @@ import os
 import numpy as np
 import pytest
 
+from tests.online.scripted import SPEC, ScriptedNetwork, scene, see_green
 from tracker.crop import Region
 from tracker.errors import UserError
-from tracker.evaluation.lockstep import Grid
+from tracker.evaluation.lockstep import CachedSearcher, Grid
 from tracker.evaluation.output_cache import OutputCache
+from tracker.levels import Levels
 from tracker.runtime import SearchOutput
 
 
@@ -145,3 +147,15 @@ def test_the_grid_moves_a_region_by_at_most_half_a_step(seed):
         assert abs(near.cx - region.cx) <= 0.0151 * near.side
         assert abs(near.cy - region.cy) <= 0.0151 * near.side
         assert grid.nearest(near) == near
+
+
+def test_crops_in_another_light_are_other_questions():
+    cache, box = OutputCache(), (300.0, 200.0, 60.0, 40.0)
+    searcher = CachedSearcher(ScriptedNetwork(see_green), cache)
+    target = searcher.select(scene(box), box)
+    searcher.begin()
+    requests = [(target, target.plan(SPEC, 640, 480))]
+    for levels in (Levels(), Levels(2.0), Levels(2.0, -30.0), Levels()):
+        target.light.levels = levels
+        searcher.search(scene(box), requests)
+    assert (cache.asked, cache.computed) == (4, 3)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import numpy as np
 import pytest
@@ -144,9 +143,9 @@ def test_no_frame_pays_for_the_exemplars_of_all_targets() -> None:
 def test_no_exemplar_is_cut_where_nobody_looked(monkeypatch: pytest.MonkeyPatch) -> None:
     waited, refresh = [], Target.refresh
 
-    def watched(target: Target, *frame: Any) -> None:
+    def watched(target: Target, network: ScriptedNetwork, image: np.ndarray) -> None:
         waited.append(target._rested)
-        refresh(target, *frame)
+        refresh(target, network, image)
 
     monkeypatch.setattr(Target, "refresh", watched)
     followed(ScriptedNetwork(see_green, LEARNS), 7, SETTLED + 20)

@@ -122,7 +122,8 @@ class CachedSearcher(Searcher):
         def ask() -> SearchOutput:
             return Searcher.search(self, image, [(target, [region])])
 
-        exemplar = self._digest_of(target.exemplar.embedding)
+        levels = np.array(target.light.levels).tobytes()
+        exemplar = self._digest_of(target.exemplar.embedding) + levels
         return self._cache.answer(region, target.crop_size, exemplar, ask)
 
     def _digest_of(self, embedding: Array) -> bytes:
