@@ -79,14 +79,9 @@ def levels_for(image: Image, region: Region | None) -> Levels:
         image: HxWx3 uint8, the frame.
         region: of it; ``None`` for all of it.
     """
-    low, high = ends(image)
-    if region is not None:
-        x, y, side, _ = region.box
-        rows, columns = (slice(max(int(v), 0), max(int(v + side), 0) + 1) for v in (y, x))
-        part = image[rows, columns]
-        if part.size:  # else it misses the frame
-            of_part = ends(part)
-            low, high = min(low, of_part[0]), of_part[1]
+    low, high = ends(image if region is None else _part(image, region))
+    if high - low < USUAL:
+        low = min(low, ends(image)[0])
     span = max(high - low, 1)
     share = min(max((USUAL - span) / (USUAL - FEW), 0.0), 1.0)
     if share == 0:
@@ -94,6 +89,14 @@ def levels_for(image: Image, region: Region | None) -> Levels:
     gain = 1 + share * (min(WANTED / span, MOST) - 1)
     start = max(min(low, 255 - gain * span), 0.0)
     return Levels(gain, start - gain * low)
+
+
+def _part(image: Image, region: Region) -> Image:
+    """What a region shows of a frame; all of the frame where it misses it."""
+    x, y, side, _ = region.box
+    rows, columns = (slice(max(int(v), 0), max(int(v + side), 0) + 1) for v in (y, x))
+    part = image[rows, columns]
+    return part if part.size else image
 
 
 def ends(image: Image) -> tuple[int, int]:
