@@ -7,9 +7,9 @@ import math
 import numpy as np
 
 from tracker.box_policy import search_region
-from tracker.crop import Colour, Region, cut
+from tracker.crop import Region
 from tracker.image import Array, Image
-from tracker.levels import AS_THEY_ARE, Levels
+from tracker.levels import View
 from tracker.results import Box
 from tracker.runtime import Network
 from tracker.spec import BoxPolicy, ModelSpec
@@ -36,21 +36,14 @@ class Exemplar:
         sure_frames: in a row, since the last later exemplar.
     """
 
-    def __init__(
-        self,
-        network: Network,
-        image: Image,
-        box: Box,
-        fill: Colour,
-        levels: Levels = AS_THEY_ARE,
-    ) -> None:
-        self.thumbnail, self._first, self.identity = embed_box(network, image, box, fill, levels)
+    def __init__(self, network: Network, view: View, box: Box) -> None:
+        self.thumbnail, self._first, self.identity = embed_box(network, view, box)
         self._later: Array | None = None
         self.sure_frames = 0
         self.embedding = self._blended = self._first
         online = network.spec.online
         learns = isinstance(online, BoxPolicy) and online.blend > 0
-        self._error = box_error(network, self._first, image, box, fill, levels) if learns else None
+        self._error = box_error(network, self._first, view, box) if learns else None
 
     def count(self, sure: bool) -> None:
         """Count a frame in which the target was surely seen, looking as usual, or start anew."""
@@ -67,18 +60,11 @@ class Exemplar:
             return False
         return self.sure_frames + ahead >= online.refresh
 
-    def refresh(
-        self,
-        network: Network,
-        image: Image,
-        box: Box,
-        fill: Colour,
-        levels: Levels = AS_THEY_ARE,
-    ) -> None:
+    def refresh(self, network: Network, view: View, box: Box) -> None:
         """Blend in how the target looks now; the first exemplar keeps its share."""
         online = network.spec.online
         assert isinstance(online, BoxPolicy) and self._error is not None
-        _, now, _ = embed_box(network, image, taken_back(box, self._error), fill, levels)
+        _, now, _ = embed_box(network, view, taken_back(box, self._error))
         self._later = now if self._later is None else _mix(self._later, now, 0.5)
         self.embedding = self._blended = _mix(self._first, self._later, online.blend)
         self.sure_frames = 0
@@ -92,12 +78,7 @@ class Exemplar:
 
 
 def box_error(
-    network: Network,
-    embedding: Array,
-    image: Image,
-    box: Box,
-    fill: Colour,
-    levels: Levels = AS_THEY_ARE,
+    network: Network, embedding: Array, view: View, box: Box
 ) -> tuple[float, float, float, float]:
     """How the network's box differs from a known one.
 
@@ -111,9 +92,9 @@ def box_error(
         search_region(spec, (x + dx * w, y + dy * h, w, h)).aligned(spec.search_size)
         for dx, dy in SHIFTS
     ]
-    crops = np.stack([cut(image, r, spec.search_size, fill) for r in regions])
-    levels.spread(crops)
-    output = network.search(embedding, crops)
+    output = network.search(
+        embedding, np.stack([view.crop(region, spec.search_size) for region in regions])
+    )
     assert output.boxes is not None
     errors = []
     for found, region in zip(output.boxes, regions, strict=True):
@@ -143,15 +124,12 @@ def _mix(a: Array, b: Array, share: float) -> Array:
     return mixed
 
 
-def embed_box(
-    network: Network, image: Image, box: Box, fill: Colour, levels: Levels = AS_THEY_ARE
-) -> tuple[Image, Array, Array | None]:
+def embed_box(network: Network, view: View, box: Box) -> tuple[Image, Array, Array | None]:
     """Exemplar crop, embedding (1, ...) and identity (D,) or ``None`` of a box."""
     spec = network.spec
     search = search_region(spec, box)
     region = Region(search.cx, search.cy, search.side * spec.exemplar_size / spec.search_size)
-    crop = cut(image, region, spec.exemplar_size, fill)
-    levels.spread(crop)
+    crop = view.crop(region, spec.exemplar_size)
     corners = region.to_crop(box, spec.exemplar_size)
     embedding, identity = network.embed(crop[None], corners[None])
     return crop, embedding, None if identity is None else identity[0]

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from tracker.crop import Region
+from tracker.crop import Colour, Region, cut
 from tracker.image import Image
 
 RARE = 0.005  # of the pixels, at either end: sparks and dead pixels do not tell the light
@@ -31,18 +31,33 @@ class Levels(NamedTuple):
     gain: float = 1.0
     offset: float = 0.0
 
-    def spread(self, crops: Image) -> None:
-        """Change pictures in place.
-
-        Args:
-            crops: (..., S, S, 3) uint8, contiguous.
-        """
+    def spread(self, crop: Image) -> None:
+        """Change a picture (H, W, 3) uint8 in place."""
         if self != AS_THEY_ARE:
-            flat = crops.reshape(-1, crops.shape[-2] * crops.shape[-1])
-            cv2.addWeighted(flat, self.gain, flat, 0.0, self.offset, flat)
+            cv2.addWeighted(crop, self.gain, crop, 0.0, self.offset, crop)
 
 
 AS_THEY_ARE = Levels()
+
+
+class View(NamedTuple):
+    """A frame as the network is shown it.
+
+    Attributes:
+        image: HxWx3 uint8 BGR.
+        fill: BGR outside of it.
+        levels: that its crops need.
+    """
+
+    image: Image
+    fill: Colour
+    levels: Levels = AS_THEY_ARE
+
+    def crop(self, region: Region, size: int, out: Image | None = None) -> Image:
+        """A region of ``size`` x ``size`` pixels, in its levels; see ``tracker.crop.cut``."""
+        crop = cut(self.image, region, size, self.fill, out)
+        self.levels.spread(crop)
+        return crop
 
 
 class Light:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.camera import Camera
-from tracker.crop import Region, cut
+from tracker.crop import Region
 from tracker.image import Array, Image
 from tracker.runtime import Network, SearchOutput
 from tracker.target import Target
@@ -99,11 +99,10 @@ class Searcher:
             buffer = self._buffers[size] = np.empty((count, size, size, 3), np.uint8)
         number = 0
         for target, regions in requests:
-            start = number
+            view = target.view(image)
             for region in regions:
-                cut(image, region, size, target.fill, buffer[number])
+                view.crop(region, size, buffer[number])
                 number += 1
-            target.light.levels.spread(buffer[start:number])
         return buffer[:count]
 
     def _run(self, requests: Sequence[Request], crops: Image) -> SearchOutput:

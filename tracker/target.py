@@ -17,7 +17,7 @@ from tracker.crop import Colour, Region, mean_colour
 from tracker.exemplar import Exemplar
 from tracker.geometry import check_box, clip_box, context_side, overlap
 from tracker.image import Array, Image
-from tracker.levels import Light
+from tracker.levels import Light, View
 from tracker.look_alikes import Look, unless_exchanged
 from tracker.memory import Memory
 from tracker.motion import Motion, Step
@@ -93,7 +93,7 @@ class Target:
         fill = mean_colour(image)
         spec = network.spec
         light = Light(image, box_policy.search_region(spec, checked))
-        exemplar = Exemplar(network, image, checked, fill, light.levels)
+        exemplar = Exemplar(network, View(image, fill, light.levels), checked)
         memory = None if exemplar.identity is None else Memory(exemplar.identity)
         policy = spec.presence
         colours = ColourModel(image, checked) if policy.return_colour_drop < 1 else None
@@ -105,6 +105,10 @@ class Target:
     def lost(self) -> bool:
         """Whether the target is believed to be gone."""
         return self.presence.state is State.LOST
+
+    def view(self, image: Image) -> View:
+        """A frame as the network is shown it for this target."""
+        return View(image, self.fill, self.light.levels)
 
     def _tolerance(self, spec: ModelSpec) -> float:
         _, _, w, h = self.box
@@ -185,7 +189,7 @@ class Target:
 
     def refresh(self, network: Network, image: Image) -> None:
         """Take a later exemplar."""
-        self.exemplar.refresh(network, image, self.box, self.fill, self.light.levels)
+        self.exemplar.refresh(network, self.view(image), self.box)
 
     def refresh_colours(self, image: Image) -> None:
         """Follow slow changes of the colours, with every second later exemplar."""

@@ -22,6 +22,7 @@ from tracker.errors import UserError
 from tracker.exemplar import embed_box
 from tracker.geometry import check_box, clip_box
 from tracker.image import check_image
+from tracker.levels import View
 from tracker.results import Box
 from tracker.runtime import Network, as_network, open_network
 from tracker.weights import model_stamp
@@ -47,7 +48,7 @@ def embed(network: Network, image: Any, box: Sequence[float] | NDArray[Any]) -> 
     image = check_image(image)
     height, width = image.shape[:2]
     checked = clip_box(check_box(box, width, height), width, height)
-    _, _, identity = embed_box(network, image, checked, mean_colour(image))
+    _, _, identity = embed_box(network, View(image, mean_colour(image)), checked)
     if identity is None:
         raise UserError(f"the model {network.spec.name} has no verification embedding; use kestrel")
     return identity

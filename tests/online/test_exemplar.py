@@ -12,12 +12,14 @@ from tests.online.scripted import SPEC, ScriptedNetwork, response, scene, see_gr
 from tracker import Session, SiameseTracker
 from tracker.exemplar import Exemplar, box_error, taken_back
 from tracker.geometry import context_side, iou
+from tracker.levels import View
 from tracker.results import State
 from tracker.runtime import SearchOutput
 from tracker.spec import BoxPolicy
 
 LEARNS = dataclasses.replace(SPEC, online=BoxPolicy(size_rate=1.0, blend=0.4, refresh=5))
 BOX = (300.0, 200.0, 60.0, 40.0)
+VIEW = View(scene(BOX), fill=(90, 90, 90))
 
 
 def wide(crop: np.ndarray) -> SearchOutput:
@@ -51,7 +53,7 @@ class Asked(Recording):
 
 def test_the_error_of_a_box_is_found_and_taken_back() -> None:
     network = ScriptedNetwork(wide)
-    error = box_error(network, np.zeros((1, 66, 4), np.float32), scene(BOX), BOX, (90, 90, 90))
+    error = box_error(network, np.zeros((1, 66, 4), np.float32), VIEW, BOX)
     assert network.calls == [5]
     assert error[2:] == pytest.approx((-np.log(1.2), -np.log(0.9)), abs=0.03)
     found = (BOX[0] - 6 + 4 / 1.55, BOX[1] + 2, 72.0, 36.0)
@@ -71,14 +73,14 @@ def test_only_the_cell_of_the_targets_middle_is_asked_and_one_failure_outvoted()
         return output
 
     network, (x, y, w, h) = ScriptedNetwork(see_high), BOX
-    error = box_error(network, np.zeros((1, 66, 4), np.float32), scene(BOX), BOX, (90, 90, 90))
+    error = box_error(network, np.zeros((1, 66, 4), np.float32), VIEW, BOX)
     assert error == pytest.approx((0, 0.1, 0, 0), abs=0.02)
     assert taken_back((x, y - h / 10, w, h), error) == pytest.approx(BOX, abs=1)
 
 
 def test_an_exemplar_says_where_in_its_crop_the_target_is() -> None:
     network = Recording(see_green, spec=LEARNS)
-    Exemplar(network, scene(BOX), BOX, (90, 90, 90))
+    Exemplar(network, VIEW, BOX)
     w, h = (side * 128 / context_side(*BOX[2:]) for side in BOX[2:])
     expected = (64 - w / 2, 64 - h / 2, 64 + w / 2, 64 + h / 2)
     assert network.embedded[0] == pytest.approx(expected, abs=0.01)  # type: ignore[attr-defined]
@@ -87,7 +89,7 @@ def test_an_exemplar_says_where_in_its_crop_the_target_is() -> None:
 def test_a_box_that_was_not_understood_is_hardly_changed() -> None:
     for corners in ((96, 96, 160, 160), (0, 0, 256, 256), (200, 200, 256, 256)):
         network = ScriptedNetwork(lambda _crop, corners=corners: response(0.01, corners))
-        error = box_error(network, np.zeros((1, 66, 4), np.float32), scene(BOX), BOX, (90, 90, 90))
+        error = box_error(network, np.zeros((1, 66, 4), np.float32), VIEW, BOX)
         assert np.abs(error[:2]).max() <= 0.15 and np.abs(error[2:]).max() <= 0.3
 
 
@@ -105,10 +107,10 @@ def test_later_exemplars_do_not_add_error_to_error() -> None:
 
 def test_the_first_exemplar_keeps_its_share() -> None:
     network = Recording(see_green, spec=LEARNS)
-    exemplar = Exemplar(network, scene(BOX), BOX, (90, 90, 90))
+    exemplar = Exemplar(network, VIEW, BOX)
     assert not exemplar.due(LEARNS)
     for _ in range(40):
-        exemplar.refresh(network, scene(BOX), BOX, (90, 90, 90))
+        exemplar.refresh(network, VIEW, BOX)
     latest = len(network.embedded) - 1  # type: ignore[attr-defined]
     assert float(exemplar.embedding.max()) < 0.4 * latest, "embedding 0, the first, weighs .6"
 

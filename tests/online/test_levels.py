@@ -108,9 +108,9 @@ def test_the_less_the_contrast_the_more_is_spread_without_a_step() -> None:
 
 
 def test_levels_are_what_opencv_makes_of_them() -> None:
-    crops = np.arange(256, dtype=np.uint8).repeat(3).reshape(1, 16, 16, 3).copy()
-    Levels(2.5, -30.0).spread(crops)
-    assert crops[0, ..., 0].ravel().tolist() == np.clip(
+    crop = np.arange(256, dtype=np.uint8).repeat(3).reshape(16, 16, 3).copy()
+    Levels(2.5, -30.0).spread(crop)
+    assert crop[..., 0].ravel().tolist() == np.clip(
         np.rint(np.arange(256) * 2.5 - 30), 0, 255
     ).tolist()  # fmt: skip
 

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from tracker import datasets
 from tracker.box_policy import search_region
-from tracker.crop import Region, cut, mean_colour
+from tracker.crop import Region, mean_colour
 from tracker.exemplar import Exemplar
 from tracker.frames import Image
+from tracker.levels import View
 from tracker.results import Box
 from tracker.runtime import Network
 
@@ -50,7 +51,7 @@ def _of(
     wanted = sorted(rng.sample(seen[1:], min(count, len(seen) - 1)))
     frames = _frames(sequence, [seen[0], *wanted])
     image, box = next(frames)
-    exemplar = Exemplar(network, image, box, mean_colour(image))
+    exemplar = Exemplar(network, View(image, mean_colour(image)), box)
     for image, box in islice(frames, len(wanted)):
         yield exemplar.embedding, _crop(network, image, box, rng)[None]
 
@@ -72,4 +73,4 @@ def _crop(network: Network, image: Image, box: Box, rng: random.Random) -> Image
         region.cy + rng.uniform(-shift, shift),
         region.side * (1 + rng.uniform(-GROWTH, GROWTH)),
     )
-    return cut(image, moved, spec.search_size, mean_colour(image))
+    return View(image, mean_colour(image)).crop(moved, spec.search_size)
