@@ -70,7 +70,8 @@ class SiameseTracker:
         """Find the target in the next frame.
 
         Args:
-            image: HxWx3 uint8 BGR; its size may differ from the last one's.
+            image: HxWx3 uint8 BGR. One of another size is the same picture in more or fewer
+                pixels where its form is the same; otherwise the target stays at its pixels.
 
         Raises:
             ValueError: an image that cannot be used.

@@ -33,6 +33,7 @@ MISS_DECAY = 0.9  # how fast a target that was not where it was expected is trus
 LONG_LOST = 100  # frames; then the usual size may be a mistake, and colours in another light
 ASK_EVERY = 2  # sure frames: who it is changes slowly, and asking is a fifth of the decision
 CAMERA_TELLS = 0.25  # of the context's side: nearer guesses of a step are as good as one
+SAME_FORM = 1.02  # times another width for its height: sizes of one stream are rounded
 LEARN_EVERY = 2 * ASK_EVERY  # sure frames: the next ones look alike
 
 
@@ -128,9 +129,7 @@ class Target:
             scene_step: of the camera, from the last frame to this one; ``None`` without one.
         """
         if self.frame_size != (width, height):
-            self.frame_size, self._rescan, self._look = (width, height), None, None
-            self.box = self._inside(self.box)
-            self._steady.forget()
+            self._go_on_in(width, height)
         self.crop_size = spec.search_size
         self._rested = False
         self.exemplar.choose(self.lost)
@@ -154,6 +153,18 @@ class Target:
             region = box_policy.search_region(spec, self._expected(spec, step), self.crop_size)
             self.regions = [region.aligned(self.crop_size)]
         return self.regions
+
+    def _go_on_in(self, width: int, height: int) -> None:
+        """Go on in frames of another size: of the same form, they are the same picture."""
+        wider, higher = width / self.frame_size[0], height / self.frame_size[1]
+        if max(wider, higher) < SAME_FORM * min(wider, higher):
+            x, y, w, h = self.box
+            self.box = x * wider, y * higher, w * wider, h * higher
+            self._usual_size.scale(wider, higher)
+        self.frame_size = width, height
+        self.box = self._inside(self.box)
+        self._rescan, self._look, self._miss, self._motion = None, None, None, Motion()
+        self._steady.forget()
 
     def _camera_tells(self, spec: ModelSpec) -> bool:
         """Whether the camera's step is worth a look: a whole crop is due, or the target leaps.

@@ -39,6 +39,11 @@ class UsualSize:
         """Any size will do from now on."""
         self.size = None
 
+    def scale(self, wider: float, higher: float) -> None:
+        """Measure in other pixels: so many times as many in width and height."""
+        if self.size is not None:
+            self.size = self.size[0] * wider, self.size[1] * higher
+
     def around(self, box: Box) -> Box:
         """A box of the usual size around the same middle."""
         x, y, w, h = box

@@ -9,8 +9,10 @@ import pytest
 
 from tests.online.scripted import (
     ResponseNetwork,
+    ScriptedNetwork,
     green_tracker,
     scene,
+    see_green,
 )
 from tracker import Session, SiameseTracker, State
 from tracker.geometry import iou
@@ -84,6 +86,45 @@ def test_the_size_of_the_frame_may_change() -> None:
     tracker.init(scene(start), start)
     x, y, w, h = tracker.update(scene((100.0, 60.0, 50.0, 40.0), 200, 120)).box
     assert x + w <= 200 and y + h <= 120
+
+
+@pytest.mark.parametrize("scale", [0.25, 0.5, 2.0])
+def test_a_stream_in_another_resolution_shows_the_same_target(scale: float) -> None:
+    network = ScriptedNetwork(see_green)
+    session, start = Session(network), (450.0, 350.0, 60.0, 40.0)
+    small = tuple(scale * v for v in start)
+    frame, other = scene(start), scene(small, round(640 * scale), round(480 * scale))
+    number = session.add(frame, start)
+    for shown, box in [(frame, start)] * 30 + [(other, small)] * 30 + [(frame, start)] * 30:
+        result = session.update(shown)[number]
+        assert result.state is State.TRACKING
+        assert float(iou(result.box, box)) > 0.85
+        view = session.debug(number)
+        assert view is not None
+        x, y, side, _ = view.search_region
+        assert (x + side / 2, y + side / 2) == pytest.approx(
+            (box[0] + box[2] / 2, box[1] + box[3] / 2), abs=0.03 * side
+        )
+
+
+def test_a_lost_target_of_a_stream_in_another_resolution_has_its_usual_size() -> None:
+    tracker, _ = green_tracker()
+    start = (300.0, 200.0, 60.0, 40.0)
+    tracker.init(scene(start), start)
+    for shown in [start] * 10 + [None] * 10:
+        tracker.update(scene(shown))
+    large = (800.0, 500.0, 120.0, 80.0)
+    states = [tracker.update(scene(large, 1280, 960)).state for _ in range(20)]
+    assert states[-1] is State.TRACKING
+    assert float(iou(tracker.update(scene(large, 1280, 960)).box, large)) > 0.85
+
+
+def test_a_frame_of_another_form_is_another_cut() -> None:
+    tracker, _ = green_tracker()
+    start = (300.0, 200.0, 50.0, 40.0)
+    tracker.init(scene(start), start)
+    tracker.update(scene(start))
+    assert float(iou(tracker.update(scene(start, 640, 300)).box, start)) > 0.9
 
 
 @pytest.mark.parametrize(
