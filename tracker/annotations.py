@@ -1,6 +1,6 @@
 """Annotation files of one target: a tolerant reader that never runs or guesses anything.
 
-Accepted, one line a frame: ``x,y,w,h``; polygons ``x1,y1,x2,y2,x3,y3,...``; VOT masks
+Accepted, one line a frame: ``x,y,w,h``; VOT's four corners ``x1,y1,...,x4,y4`` and masks
 ``m<x>,<y>,<w>,<h>,<run lengths>``; a header row that names x, y, w and h (where it names
 ``frame`` as well, no frame may be left out or come twice). Numbers are parted by commas,
 semicolons, tabs or spaces; UTF-8 with or without BOM, UTF-16 with BOM, Latin-1; any line
@@ -28,6 +28,7 @@ MAX_BYTES = 64 * 2**20
 MAX_COORDINATE = 1e7
 FRAME_COLUMNS = ("frame", "frame_id", "frame_index", "frame_number")
 _SEPARATORS = re.compile(r"[,;\s]+")
+_AMBIGUOUS = re.compile(r"(\s*\d+,\d+\s*;){3}\s*\d+,\d+\s*")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _ABSENT: Box = (math.nan, math.nan, math.nan, math.nan)
 
@@ -170,6 +171,11 @@ def _parse_row(cells: Sequence[str], columns: Sequence[int], where: str) -> Box:
 def _parse_line(line: str, where: str) -> Box:
     if line[:1] in ("m", "M"):
         return _mask_box(line[1:], where)
+    if _AMBIGUOUS.fullmatch(line):
+        raise UserError(
+            f"{where}: are these four numbers with decimal commas, or four corners? "
+            f"write decimals with a point, or all numbers with commas between: {line[:60]!r}"
+        )
     return _box([w for w in _SEPARATORS.split(line) if w], where, line)
 
 
@@ -178,10 +184,10 @@ def _box(words: Sequence[str], where: str, line: str) -> Box:
     values = [_number(w, where) for w in words]
     if len(values) == 1 and values[0] in (0, 1, 2):
         return _ABSENT
-    if len(values) != 4 and (len(values) < 6 or len(values) % 2):
+    if len(values) not in (4, 8):
         raise UserError(
-            f"{where}: a box has 4 numbers x,y,w,h (a polygon 6, 8, ...), "
-            f"found {len(values)}: {line[:60]!r}"
+            f"{where}: a box has 4 numbers x,y,w,h (or 8, its corners), found {len(values)}; "
+            f"name the columns in a header if there are others: {line[:60]!r}"
         )
     if any(math.isnan(v) for v in values):
         return _ABSENT
