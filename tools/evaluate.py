@@ -20,6 +20,7 @@ import os
 import shlex
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -69,13 +70,13 @@ def main() -> int:
     check_folder(results_root(args), args.overwrite)
     opponents.check_labels(args.trackers)
     sequences = datasets.load(args.data, args.kind, args.only)
+    if args.protocol == VERIFICATION:
+        return verify(with_truth(sequences, args), args)
     sequences += [conditions.under(s, name) for name in args.conditions for s in sequences]
     if args.protocol == "still":
         sequences = [stillness.at_rest(sequence) for sequence in sequences]
     elif args.protocol != "ope":
         sequences = with_truth(sequences, args)
-    if args.protocol == VERIFICATION:
-        return verify(sequences, args)
     trackers, problems = find_trackers(args)
     if not trackers:
         raise UserError("none of the trackers can be had here: " + "; ".join(problems))
@@ -265,7 +266,7 @@ def finish_one_pass(
                 write_atomic(root / "toolkits" / form / sequence.dataset / place, text)
     expected = Counter(s.dataset for s in sequences if s.judged)
     summary = summarise(scores, expected, sizes, problems)
-    header = describe_run(args)
+    header = describe_run(args, outcomes)
     record = {"header": header, **to_json(summary)}
     write_atomic(root / "summary.json", json.dumps(record, indent=1))
     print(text_table(summary))
@@ -288,7 +289,7 @@ def finish_other(
     room: Any = stillness if args.protocol == "still" else shortterm
     scores = room.summarise(outcomes)
     record = {
-        "header": describe_run(args),
+        "header": describe_run(args, outcomes),
         "trackers": room.to_json(scores),
         "problems": problems,
     }
@@ -321,35 +322,55 @@ def verify(sequences: list[datasets.Sequence], args: argparse.Namespace) -> int:
             problems.append(str(reason))
     if not found:
         raise UserError("none of the models can be judged on pairs: " + "; ".join(problems))
-    scores = embedders.judge(found, sequences, seed=args.seed)
+    # each condition by itself: its pairs are of the same objects as those of the clean clips
+    asked = {"": sequences}
+    asked |= {name: [conditions.under(s, name) for s in sequences] for name in args.conditions}
+    judged = {name: embedders.judge(found, clips, seed=args.seed) for name, clips in asked.items()}
+    tables = {
+        condition: {name: dataclasses.asdict(score) for name, score in scores.items()}
+        for condition, scores in judged.items()
+    }
     record = {
-        "header": describe_run(args),
-        "models": {name: dataclasses.asdict(score) for name, score in scores.items()},
+        "header": describe_run(args, []),
+        "models": tables.pop(""),
+        "conditions": tables,
         "problems": problems,
     }
     root = results_root(args)
     write_atomic(root / "summary.json", json.dumps(record, indent=1))
-    print(embedders.text_table(scores))
+    for condition, scores in judged.items():
+        print(*([f"\n{condition}"] if condition else []), embedders.text_table(scores), sep="\n")
     print(f"\nresults: {root / 'summary.json'}")
     if not args.no_report:
-        write_atomic(root / "roc.svg", plots.roc_curves({n: s.roc for n, s in scores.items()}))
+        rocs = {
+            f"{name} {condition}".strip(): score.roc
+            for condition, scores in judged.items()
+            for name, score in scores.items()
+        }
+        write_atomic(root / "roc.svg", plots.roc_curves(rocs))
         print(f"curves:  {root / 'roc.svg'}")
     for problem in problems:
         print(f"not scored: {problem}", file=sys.stderr)
     return 0
 
 
-def describe_run(args: argparse.Namespace) -> dict[str, str]:
-    """The header of tables: when, on what, by which command."""
+def describe_run(args: argparse.Namespace, outcomes: list[runner.Outcome]) -> dict[str, str]:
+    """The header of tables: when, on what, by which command, and how what is in them was run."""
     now = datetime.datetime.now(datetime.timezone.utc)
     frames = f"first {args.max_frames} of each clip" if args.max_frames else "whole clips"
+    threads = [o.threads for o in outcomes] or [args.threads]
+    workers = [o.workers for o in outcomes] or [args.jobs]
     return {
         "date": now.isoformat(timespec="minutes"),
         "command": shlex.join(["python", *sys.argv]),
         "frames": frames,
-        "threads": f"{args.threads} a tracker, {args.jobs} at a time",
+        "threads": f"{_any_of(threads)} a tracker, {_any_of(workers)} at a time",
         **machine.describe(),
     }
+
+
+def _any_of(numbers: Iterable[int | None]) -> str:
+    return " or ".join(sorted({str(number) for number in numbers}))
 
 
 if __name__ == "__main__":

@@ -216,22 +216,21 @@ def load_lasot(root: Path) -> list[Sequence]:
 
 
 def load_got10k(root: Path) -> list[Sequence]:
-    """GOT-10k; in its test part only the first box is public."""
+    """GOT-10k; where nothing of the target can be seen, it still states a box."""
     sequences = []
     for folder in subfolders(root):
         if not (folder / "groundtruth.txt").is_file():
             continue
         frames, truth = _pictures(folder), _truth(folder / "groundtruth.txt")
-        if len(truth) == 1 and len(frames) > 1:
-            rest = np.full((len(frames) - 1, 4), np.nan)
-            truth = np.concatenate([truth, rest])
-            sequences.append(Sequence(root.name, folder.name, frames, truth, judged=False))
-            continue
         cover, tags = None, {}
         if (folder / "cover.label").is_file():
             cover = read_flags(folder / "cover.label", len(truth), whole=True)
             # 0..8 in the files: eighths of the target that can be seen
             tags["occlusion"] = cover < 5
+            truth[cover == 0] = np.nan
+        if (folder / "absence.label").is_file():
+            truth[read_flags(folder / "absence.label", len(truth), whole=True) > 0] = np.nan
+        check_start(truth, f"{folder / 'groundtruth.txt'} with the labels beside it")
         if (folder / "cut_by_image.label").is_file():
             cut = read_flags(folder / "cut_by_image.label", len(truth), whole=True)
             tags["out of view"] = cut > 0

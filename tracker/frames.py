@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ PICTURE_SUFFIXES = frozenset(
 )
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".ts")
 _CHUNK_BYTES = 128 * 2**20
+_PIECE, _PIECES = 4096, 4  # bytes of a file that are looked at, and at how many places
 
 
 class Frames(Protocol):
@@ -54,10 +56,11 @@ class Pictures:
             yield read_picture(self.paths[index])
 
     def fingerprint(self) -> str:
-        """Changes when pictures are added, taken away or replaced by ones of another size."""
-        sizes = "-".join(str(p.stat().st_size) for p in self.paths if p.exists())
-        digest = hashlib.sha256(sizes.encode()).hexdigest()[:16]
-        return f"{len(self.paths)} pictures {digest}"
+        """Changes when pictures are added, taken away or replaced."""
+        digest = hashlib.sha256()
+        for path in self.paths:
+            digest.update(_pieces(path))
+        return f"{len(self.paths)} pictures {digest.hexdigest()[:16]}"
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,14 @@ class Video:
     """Frames of a video file; decoded in order, never by seeking, which is not exact."""
 
     path: Path
+
+    def count(self) -> int:
+        """Frames that can be decoded; counted by doing it, for headers are often wrong."""
+        count = 0
+        with contextlib.suppress(UserError):
+            for _ in self._forward(range(sys.maxsize)):
+                count += 1
+        return count
 
     def read(self, frames: range) -> Iterator[Image]:
         """Yield the frames of a range of step 1, or -1 (then it decodes in chunks).
@@ -78,8 +89,8 @@ class Video:
             yield from self._backward(frames)
 
     def fingerprint(self) -> str:
-        """Changes when the file is replaced by one of another size."""
-        return f"video {self.path.stat().st_size}"
+        """Changes when the file is replaced."""
+        return f"video {hashlib.sha256(_pieces(self.path)).hexdigest()[:16]}"
 
     def _forward(self, frames: range) -> Iterator[Image]:
         import cv2
@@ -114,6 +125,23 @@ class Video:
             start = max(lowest, stop - chunk)
             yield from reversed(list(self._forward(range(start, stop))))
             stop = start
+
+
+def _pieces(path: Path) -> bytes:
+    """The size of a file and pieces of it from its start to its end; of none if it is missing.
+
+    The size alone is that of any other picture where nothing is compressed (bmp, ppm).
+    """
+    try:
+        with open(path, "rb") as file:
+            size = file.seek(0, 2)
+            parts = [size.to_bytes(8, "little")]
+            for number in range(_PIECES):
+                file.seek(max(size - _PIECE, 0) * number // (_PIECES - 1))
+                parts.append(file.read(_PIECE))
+    except OSError:
+        return b""
+    return b"".join(parts)
 
 
 def refuse_playlist(path: Path) -> None:

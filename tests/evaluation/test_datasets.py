@@ -229,10 +229,56 @@ def test_got10k_with_cover_and_a_test_sequence(tmp_path):
     assert val.truth[0].tolist() == [1, 2, 3, 4] and val.cover.tolist() == [8, 3, 0]
     assert val.tags["occlusion"].tolist() == [False, True, True]
     assert val.tags["out of view"].tolist() == [False, False, True]
+    assert np.isnan(val.truth[2]).all(), "nothing of it can be seen"
+    write(tmp_path / "GOT-10k_Val_000001" / "absence.label", "0\n1\n0\n")
+    _, val = datasets.load(tmp_path)
+    assert np.isfinite(val.truth).all(1).tolist() == [True, False, False]
     assert not test.judged and len(test) == 3
     write(tmp_path / "GOT-10k_Val_000001" / "cover.label", "8\n3\n")
     with pytest.raises(UserError, match=r"cover\.label: 2 numbers for 3 frames"):
         datasets.load(tmp_path)
+
+
+@pytest.mark.parametrize("layout", ["pairs", "vot", "davis", "otb"])
+def test_where_only_the_first_box_is_public_nothing_is_scored(tmp_path, layout):
+    if layout == "pairs":
+        clip(tmp_path / "a.mp4")
+        write(tmp_path / "a.txt", "1,2,3,4")
+    elif layout == "davis":
+        pictures(tmp_path / "JPEGImages" / "480p" / "dog", 5, "{:05d}.png", 0)
+        mask = np.zeros((16, 24, 3), np.uint8)
+        mask[2:5, 3:8] = 255
+        (tmp_path / "Annotations" / "480p" / "dog").mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / "Annotations" / "480p" / "dog" / "00000.png"), mask)
+    else:
+        pictures(tmp_path / "a" / {"vot": "color", "otb": "img"}[layout], 5)
+        name = {"vot": "groundtruth.txt", "otb": "groundtruth_rect.txt"}[layout]
+        write(tmp_path / "a" / name, "1,2,3,4")
+        write(tmp_path / "a" / "occlusion.tag", "0")
+    (sequence,) = datasets.load(tmp_path)
+    assert not sequence.judged and len(sequence) == 5 and not sequence.tags
+    assert np.isfinite(sequence.truth).all(1).tolist() == [True] + [False] * 4
+
+
+def test_a_clip_of_one_frame_is_scored(tmp_path):
+    clip(tmp_path / "a.mp4", 1)
+    write(tmp_path / "a.txt", "1,2,3,4")
+    (sequence,) = datasets.load(tmp_path)
+    assert sequence.judged and len(sequence) == 1
+
+
+def test_a_picture_or_video_of_the_same_size_is_another(tmp_path):
+    picture(tmp_path / "a.bmp", 10)
+    clip(tmp_path / "a.avi")
+    sources = Pictures((tmp_path / "a.bmp",)), Video(tmp_path / "a.avi")
+    before = [source.fingerprint() for source in sources]
+    assert before == [source.fingerprint() for source in sources]
+    picture(tmp_path / "a.bmp", 11)
+    raw = bytearray((tmp_path / "a.avi").read_bytes())
+    raw[-1] ^= 1
+    (tmp_path / "a.avi").write_bytes(raw)
+    after = [source.fingerprint() for source in sources]
+    assert before[0] != after[0] and before[1] != after[1]
 
 
 def test_vot_with_tags_and_anchors(tmp_path):

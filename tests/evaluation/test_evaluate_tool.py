@@ -95,6 +95,15 @@ def test_quick_looks_do_not_mix_with_whole_clips(data, tmp_path):
     assert rows[0] == "frame,x,y,w,h,score,state,seconds" and len(rows) == 17
 
 
+def test_the_header_says_how_what_is_in_the_table_was_run(data, tmp_path):
+    common = ("--data", data, "--out", tmp_path, "--no-report", "--quiet", "--only", "near")
+    for threads, trackers in ((1, "identity"), (2, f"identity,{PERFECT}")):
+        done = evaluate(*common, "--trackers", trackers, "--threads", threads, "--jobs", 1)
+        assert done.returncode == 0, done.stderr
+    header = json.loads((tmp_path / "summary.json").read_text())["header"]
+    assert header["threads"] == "1 or 2 a tracker, 1 at a time"
+
+
 def test_vot_protocols(data, tmp_path):
     common = ("--data", data, "--out", tmp_path, "--trackers", f"{PERFECT},identity", "--quiet")
     done = evaluate(*common, "--protocol", "vot", "--formats", "vot")
@@ -143,6 +152,19 @@ def test_same_object_or_not(data, tmp_path):
     area = sum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in itertools.pairwise(curve))
     assert area == pytest.approx(figures["thumbnail"]["auc"], abs=0.01)
     assert "</svg>" in (tmp_path / "verification" / "roc.svg").read_text()
+
+
+def test_same_object_or_not_is_asked_in_each_condition_by_itself(data, tmp_path):
+    common = ("--data", data, "--out", tmp_path, "--protocol", "verification", "--no-report")
+    arguments = (*common, "--trackers", "thumbnail", "--conditions")
+    assert evaluate(*arguments, "fog,dim").returncode == 0
+    both = json.loads((tmp_path / "verification" / "summary.json").read_text())
+    assert list(both["conditions"]) == ["fog", "dim"]
+    done = evaluate(*arguments, "dim")
+    assert done.returncode == 0 and "\ndim\n" in done.stdout
+    alone = json.loads((tmp_path / "verification" / "summary.json").read_text())
+    assert alone["models"] == both["models"], "other conditions are no other clips"
+    assert alone["conditions"]["dim"] == both["conditions"]["dim"]
 
 
 @pytest.mark.parametrize(

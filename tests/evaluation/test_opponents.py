@@ -66,6 +66,16 @@ def test_our_code_is_known_by_what_it_does_not_by_what_is_said_of_it(tmp_path, m
     assert before != identity_with('def half(x):\n    """Of x."""\n    return x / 3')
 
 
+@pytest.mark.parametrize("library", ["cv2", "onnxruntime"])
+def test_another_version_of_a_library_is_another_tracker(monkeypatch, library):
+    """They decode, resize and round otherwise: a comparison must not mix two."""
+    names = ("kestrel", "identity")
+    before = [opponents.identity_of(name, opponents.Options("cpu")) for name in names]
+    monkeypatch.setattr(f"{library}.__version__", "99.0")
+    after = [opponents.identity_of(name, opponents.Options("cpu")) for name in names]
+    assert before[0] != after[0] and before[1] != after[1]
+
+
 def test_names_that_cannot_be_had():
     with pytest.raises(
         UserError, match="no tracker is called 'nothing'; known: kestrel, kestrel-fp16"

@@ -15,6 +15,7 @@ from trackers_under_test import moving_square
 
 from tracker.errors import UserError
 from tracker.evaluation import opponents, speed, timing
+from tracker.frames import Video
 
 OPTIONS = opponents.Options(threads=1)
 
@@ -106,6 +107,30 @@ def test_a_real_measurement_in_a_fresh_process(tmp_path, monkeypatch):
     np.testing.assert_allclose(sum(parts), made["stages"]["total"], atol=1e-9)
     assert 0 < figures.startup < 120 and figures.fps > 0
     assert len(made["memory"]) == 3 and figures.memory[0] > 10
+
+
+class Counting:
+    """Remembers how often it was started, and how many frames it saw after each start."""
+
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+
+    def init(self, image, box):
+        assert tuple(box) == (1.0, 2.0, 3.0, 4.0)
+        self.seen.append(0)
+
+    def update(self, image):
+        self.seen[-1] += 1
+        return 1.0, 2.0, 3.0, 4.0
+
+
+def test_a_clip_that_is_over_begins_with_a_new_start(tmp_path):
+    clip, tracker = Video(Path(square_clip(tmp_path / "square.avi"))), Counting()
+    made = timing.measure_frames(tracker, clip, (1.0, 2.0, 3.0, 4.0), 14)
+    assert tracker.seen == [8, 8, 8] and timing.WARM_UP == 10
+    assert {len(values) for values in made["stages"].values()} == {14}
+    timing.watch_memory(tracker, clip, (1.0, 2.0, 3.0, 4.0), 12)
+    assert tracker.seen[3:] == [8, 4]
 
 
 BENCHMARK = Path(__file__).resolve().parents[2] / "tools" / "benchmark.py"

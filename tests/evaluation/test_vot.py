@@ -218,6 +218,13 @@ def test_reset_eao_by_loops():
     assert short.accuracy == 0 and math.isnan(short.eao)  # all of it burnt in
 
 
+def test_frames_without_the_target_are_no_misses_of_a_run_with_resets():
+    codes = np.full(500, TRACKED)
+    codes[0], codes[100:200] = INITIALISED, SKIPPED
+    overlaps = np.where(codes == SKIPPED, 0.0, 1.0)
+    assert vot.summarise_resets([vot.ResetRun(overlaps, codes)]).eao == pytest.approx(1)
+
+
 def test_who_ends_well_is_not_judged_on_longer_clips():
     codes = np.full(60, TRACKED)
     codes[[0, 40]], codes[35], codes[36:40] = INITIALISED, FAILED, SKIPPED

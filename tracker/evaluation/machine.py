@@ -24,6 +24,14 @@ def describe() -> dict[str, str]:
     return described
 
 
+def libraries() -> list[str]:
+    """Those whose versions move boxes: one decodes and resizes, the other runs our networks."""
+    import cv2
+    import onnxruntime
+
+    return [f"OpenCV {cv2.__version__}", f"ONNX Runtime {onnxruntime.__version__}"]
+
+
 def processor_name() -> str:
     """The processor's own name where the system tells it."""
     try:

@@ -27,6 +27,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from tracker.errors import UserError
+from tracker.evaluation import machine
 from tracker.frames import Image
 from tracker.native_path import native_path
 from tracker.results import Box, State, TrackResult
@@ -114,17 +115,14 @@ def _build(name: str, options: Options) -> Tracker:
 
 
 def identity_of(name: str, options: Options) -> str:
-    """A digest that changes when the tracker does: its code, its files and its parameters.
+    """A digest that changes when the tracker does: its code, files, parameters and libraries.
 
     Raises:
         Unavailable, UserError: as ``build``.
     """
     name = target(name)
-    parts: list[str] = [name]
+    parts: list[str] = [name, *machine.libraries()]
     if name in OPENCV:
-        import cv2
-
-        parts.append(f"OpenCV {cv2.__version__}")
         parts += [_digest(path) for path in _opencv_files(name, options)]
     elif name in NANOTRACK:
         files = nanotrack_files(name, options)

@@ -68,7 +68,12 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished run, or why there is none."""
+    """A finished run, or why there is none.
+
+    Attributes:
+        skipped: it was done before.
+        workers, threads: processes side by side and threads a tracker, when it was done.
+    """
 
     job: Job
     track: Track | None
@@ -76,6 +81,7 @@ class Outcome:
     error: str | None = None
     skipped: bool = False
     workers: int = 1
+    threads: int | None = None
 
 
 def results_root(out: Path, protocol: str, max_frames: int | None) -> Path:
@@ -135,7 +141,8 @@ def finished(job: Job) -> Outcome | None:
         if hashlib.sha256(raw).hexdigest() != record["csv_sha256"]:
             return None
         size = (int(record["width"]), int(record["height"]))
-        return Outcome(job, read_track(job.path), size, None, True, int(record["workers"]))
+        workers, threads = int(record["workers"]), record["threads"]
+        return Outcome(job, read_track(job.path), size, None, True, workers, threads)
     except (OSError, ValueError, KeyError, TypeError, UserError):
         return None  # damaged: run it again
 
@@ -156,7 +163,7 @@ def run_job(job: Job, on_frame: Callable[[], None] | None = None, workers: int =
         return Outcome(job, None, None, str(error))
     except (Exception, SystemExit) as error:  # a tracker may raise anything; the others go on
         return Outcome(job, None, None, f"{type(error).__name__}: {error}")
-    return Outcome(job, track, size, None, False, workers)
+    return Outcome(job, track, size, None, False, workers, job.options.threads)
 
 
 def _save(job: Job, track: Track, size: tuple[int, int], workers: int) -> None:

@@ -37,7 +37,7 @@ class TimingJob:
     """One measurement.
 
     Attributes:
-        video: clip; it is played again from the start when it is over.
+        video: clip; when it is over it is played again, with a new start.
         box: the target in its first frame.
         frames: updates to time.
         started: ``time.time()`` just before the process was started.
@@ -56,39 +56,40 @@ class TimingJob:
 def run(job: TimingJob) -> dict[str, Any]:
     """Measure; see ``measure_frames`` and ``watch_memory`` for what is in the answer."""
     clip = Video(Path(job.video))
-    frames = forever(clip)
-    image = next(frames)
+    image = next(clip.read(range(1)))
     tracker = opponents.build(job.tracker, job.options)
     tracker.init(image, job.box)
-    result = opponents.as_result(tracker.update(image), job.box)
+    opponents.as_result(tracker.update(image), job.box)
     first_box = time.time() - job.started
     answer: dict[str, Any] = {"startup": first_box, "told": describe(tracker)}
-    answer |= measure_frames(tracker, frames, result.box, job.frames)
+    answer |= measure_frames(tracker, clip, job.box, job.frames)
     if job.loop_frames:
         answer |= watch_memory(tracker, clip, job.box, job.loop_frames)
     return answer
 
 
-def measure_frames(
-    tracker: opponents.Tracker, frames: Iterator[Image], box: Box, count: int
-) -> dict[str, Any]:
-    """Seconds of each stage for each of ``count`` frames, after a warm-up.
+def measure_frames(tracker: opponents.Tracker, clip: Video, box: Box, count: int) -> dict[str, Any]:
+    """Seconds of each stage for each of ``count`` frames, after a warm-up; starts are left out.
 
     ``update`` is the tracker's whole answer; ``crop``, ``network`` and ``decide`` are its
     parts where it has ``timings``, ``other`` is the rest of it. ``total`` is all of
     decoding, update and drawing, by the clock around them.
     """
     stages: dict[str, list[float]] = {name: [] for name in (*STAGES, "update", "total")}
-    draw = Drawing()
+    frames = played(clip, tracker, box)
+    draw, last = Drawing(), box
     for index in range(count + WARM_UP):
         start = time.perf_counter()
         image = next(frames)
+        if image is None:
+            last, start = box, time.perf_counter()
+            image = next(frames)
         decoded = time.perf_counter()
-        result = opponents.as_result(tracker.update(image), box)
+        result = opponents.as_result(tracker.update(image), last)
         updated = time.perf_counter()
         draw(image, result)
         drawn = time.perf_counter()
-        box = result.box
+        last = result.box
         if index < WARM_UP:
             continue
         parts: dict[str, float] = getattr(tracker, "timings", None) or {}
@@ -109,11 +110,12 @@ def watch_memory(tracker: opponents.Tracker, clip: Video, box: Box, count: int) 
 
     Drift: median update of the last tenth over that of the first tenth.
     """
-    frames = forever(clip)
-    tracker.init(next(frames), box)
+    frames = played(clip, tracker, box)
     memory, seconds = [resident_bytes()], []
     for index in range(count):
         image = next(frames)
+        if image is None:
+            image = next(frames)
         start = time.perf_counter()
         tracker.update(image)
         seconds.append(time.perf_counter() - start)
@@ -124,14 +126,23 @@ def watch_memory(tracker: opponents.Tracker, clip: Video, box: Box, count: int) 
     return {"memory": memory, "drift": drift}
 
 
-def forever(clip: Video) -> Iterator[Image]:
-    """The frames of a clip again and again."""
+def played(clip: Video, tracker: opponents.Tracker, box: Box) -> Iterator[Any]:
+    """The frames of a clip again and again; before each first one ``None``, and a new start.
+
+    A jump back to the first frame would be timed as a target that is lost.
+
+    Args:
+        box: the target in the first frame.
+    """
     from tracker.errors import UserError
 
     while True:
         count = 0
         try:
             for image in clip.read(range(sys.maxsize)):
+                if count == 0:
+                    tracker.init(image, box)
+                    yield None
                 count += 1
                 yield image
         except UserError:

@@ -17,7 +17,7 @@ from typing import Any
 
 from tracker import SiameseTracker, crop, datasets
 from tracker.errors import UserError
-from tracker.evaluation import opponents, output_cache, pool, protocols, tuning
+from tracker.evaluation import machine, opponents, output_cache, pool, protocols, tuning
 from tracker.evaluation.lockstep import Grid, Respecified, follow_all
 from tracker.evaluation.longterm import presence
 from tracker.evaluation.metrics import one_pass
@@ -158,6 +158,7 @@ def _follow(task: Task) -> Answer:
 def _cache_file(folder: Path, network: OnnxNetwork, sequence: datasets.Sequence) -> Path:
     """A file of its own for all that the network's answers depend on."""
     parts = [network.digest, network.device.name, sequence.source.fingerprint()]
+    parts += machine.libraries()
     parts += [opponents.code_digest(Path(str(room.__file__))) for room in (crop, output_cache)]
     digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
     return folder / sequence.dataset / f"{sequence.name}.{digest}.outputs"

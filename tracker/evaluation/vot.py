@@ -265,13 +265,14 @@ def _reset_eao(runs: Sequence[ResetRun], low: int, high: int) -> float:
 
 
 def _fragments(run: ResetRun) -> Iterable[tuple[FloatArray, bool]]:
+    """Overlaps from each start to the next failure, or to the end; whether it was a failure."""
     starts = np.flatnonzero(run.codes == INITIALISED)
     failures = np.flatnonzero(run.codes == FAILED)
     for index, start in enumerate(starts):
-        if index < len(failures):
-            yield run.overlaps[start : failures[index]], True
-        else:
-            yield run.overlaps[start:], False
+        failed = index < len(failures)
+        part = slice(start, failures[index] if failed else None)
+        # what is left out inside of a fragment are frames without the target
+        yield run.overlaps[part][run.codes[part] != SKIPPED], failed
 
 
 def _intersect_picture(boxes: FloatArray, size: tuple[int, int]) -> FloatArray:
