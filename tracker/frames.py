@@ -181,10 +181,12 @@ def is_picture(path: Path) -> bool:
     return path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".")
 
 
-def natural_order(path: Path) -> tuple[str, list[tuple[int, int | str]]]:
-    """Sort key by which ``2.jpg`` comes before ``10.jpg``."""
-    parts = re.split(r"(\d+)", path.name.casefold())
-    return str(path.parent), [(0, int(p)) if p.isdecimal() else (1, p) for p in parts if p]
+def natural_order(path: Path) -> list[list[tuple[int, int | str]]]:
+    """Sort key by which ``2.jpg`` comes before ``10.jpg``, and ``2/1.jpg`` before ``10/1.jpg``."""
+    return [
+        [(0, int(p)) if p.isdecimal() else (1, p) for p in re.split(r"(\d+)", part) if p]
+        for part in Path(str(path).casefold()).parts
+    ]
 
 
 def _colour(image: Any) -> Image:

@@ -170,6 +170,9 @@ def test_natural_order_puts_2_before_10():
     names = ["10.jpg", "2.jpg", "a.jpg", "1b.jpg", "1.jpg", "B2.jpg", "b10.jpg"]
     ordered = [p.name for p in sorted(map(Path, names), key=natural_order)]
     assert ordered == ["1.jpg", "1b.jpg", "2.jpg", "10.jpg", "a.jpg", "B2.jpg", "b10.jpg"]
+    folders = [Path(f"clip/{part}/{n}.jpg") for part in (10, 2, 1) for n in (10, 9)]
+    ordered = [str(p) for p in sorted(folders, key=natural_order)]
+    assert ordered == [f"clip/{part}/{n}.jpg" for part in (1, 2, 10) for n in (9, 10)]
 
 
 @pytest.mark.parametrize("value, fps", [(29.97, 29.97), (0, 30), (float("nan"), 30), (90000, 30)])
