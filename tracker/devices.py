@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from tracker.cache import cache_folder
@@ -16,6 +18,7 @@ Shape = Sequence[int | str | None]
 
 # what a TensorRT engine is prepared for, from, best and to: crops in one pass, pixels a side
 PROFILES = {"min": (1, 64), "opt": (1, 224), "max": (8, 512)}
+_ENGINES = "trt_engine_cache_path"
 _OTHERS = {"coreml": "CoreMLExecutionProvider", "openvino": "OpenVINOExecutionProvider"}
 
 
@@ -50,16 +53,26 @@ class Device:
         """Whether a session that is given another shape stops for seconds."""
         return self.name.startswith("cuda")
 
-    def providers_for(self, threads: int, inputs: dict[str, Shape]) -> list[Provider]:
+    @property
+    def most_crops(self) -> int | None:
+        """How many fit into one pass; ``None`` where any number does."""
+        return PROFILES["max"][0] if self.name.startswith("tensorrt") else None
+
+    def providers_for(
+        self, threads: int, inputs: dict[str, Shape], content: bytes = b""
+    ) -> list[Provider]:
         """The providers, told what they do not see in the options of a session.
 
         TensorRT builds an engine for a range of shapes; without it a second target, a search
         for a lost one, or a smaller crop, would stop the video for the time of another build.
+        It keeps engines, which hold the weights, by the names of a graph's nodes alone: of two
+        models of one kind the second would run as the first, so each graph has a folder.
 
         Args:
             threads: of the graph on the CPU, for OpenVINO, which would take all cores.
             inputs: shapes of the graph's inputs by name, where ``wants_shapes``; free
                 dimensions are names.
+            content: of the graph's file.
         """
         if self.name == "openvino":
             return [(_OTHERS[self.name], {"num_of_threads": str(threads)}), *self.providers[1:]]
@@ -72,8 +85,11 @@ class Device:
         }
         first = self.providers[0]
         assert not isinstance(first, str)
-        name, options = first
-        return [(name, {**options, **profile} if free else options), *self.providers[1:]]
+        name, options = first[0], first[1] | (profile if free else {})
+        if _ENGINES in options:
+            graph = hashlib.sha256(content).hexdigest()[:16]
+            options[_ENGINES] = str(Path(options[_ENGINES]) / graph)
+        return [(name, options), *self.providers[1:]]
 
 
 def choose_device(name: str = "auto") -> Device:

@@ -92,12 +92,11 @@ def box_error(
         search_region(spec, (x + dx * w, y + dy * h, w, h)).aligned(spec.search_size)
         for dx, dy in SHIFTS
     ]
-    output = network.search(
-        embedding, np.stack([view.crop(region, spec.search_size) for region in regions])
-    )
-    assert output.boxes is not None
     errors = []
-    for found, region in zip(output.boxes, regions, strict=True):
+    for region in regions:  # one by one: a GPU would have to be prepared for a batch of five
+        boxes = network.search(embedding, view.crop(region, spec.search_size)[None]).boxes
+        assert boxes is not None
+        found = boxes[0]
         a, b, c, d = (float(v) for v in region.to_crop(box, spec.search_size))
         cx, cy = (a + c) / 2, (b + d) / 2
         cells = found.shape[1] - 1

@@ -49,7 +49,7 @@ def open_session(
     options.log_severity_level = _FATAL
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
     inputs = _inputs(content, what) if device.wants_shapes else {}
-    wanted = device.providers_for(threads, inputs)
+    wanted = device.providers_for(threads, inputs, content)
     if wanted == [CPU]:
         return _open(content, what, options)
     with _silence():

@@ -97,6 +97,7 @@ class OnnxNetwork:
                 (lambda: _open_graph(*search)[0]) if device.dislikes_new_shapes else None,
                 device.index,
                 self.spec.stride,
+                device.most_crops,
             )
             self._warm_up()
 
@@ -236,8 +237,9 @@ def open_network(
         if network is None and automatic:  # it may have fallen back: that need not be tried again
             network = _open_networks.get(key("auto"))
         if network is None:
-            network = _open(files, chosen, count, live, may_fall_back=automatic)
-            network = _open_networks.setdefault(key(network.device.name), network)
+            opened = _open(files, chosen, count, live, may_fall_back=automatic)
+            network = _open_networks.setdefault(key(opened.device.name), opened)
+            chosen = opened.device  # it may have fallen back
         if automatic:
             if not network.device.reason:  # it was opened for somebody who named the device
                 network.device = chosen

@@ -152,10 +152,22 @@ class Session:
         return list(answers.values())
 
     def run_with_iobinding(self, binding: Binding) -> None:
+        for name, value in binding.inputs.items():
+            self._check_profile(name, value.array.shape)
         answers = self.run(None, {n: v.array for n, v in binding.inputs.items()})
         for answer, (pointer, shape) in zip(answers, binding.outputs.values(), strict=True):
             assert list(answer.shape) == shape
             ctypes.memmove(pointer, answer.ctypes.data, answer.nbytes)
+
+    def _check_profile(self, name: str, shape: tuple[int, ...]) -> None:
+        """As TensorRT: an engine is not made anew for what lies outside of its profile."""
+        options = self.providers[0][1] if self._names[0] == TRT else {}
+        given = dict(
+            p.split(":") for p in options.get("trt_profile_max_shapes", "").split(",") if p
+        )
+        most = [int(n) for n in given.get(name, "").split("x") if n]
+        if most and any(n > m for n, m in zip(shape, most, strict=True)):
+            raise RuntimeError("TensorRT EP failed to call IExecutionContext::setInputShape()")
 
 
 class Driver:

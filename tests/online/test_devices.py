@@ -109,6 +109,17 @@ def test_auto_goes_on_when_the_gpu_fails_at_the_last_moment(
         open_network(model, "cuda")
 
 
+def test_auto_that_falls_back_to_a_network_already_open_says_so(
+    machine: Machine, model: Path
+) -> None:
+    fake = machine(CUDA, driver=Driver())
+    fake.cannot_run = (CUDA,)
+    network = open_network(model, "cpu")
+    assert open_network(model, "auto") is network
+    assert network.device.name == "cpu"
+    assert "running on the CPU: device cuda:0 does not work" in network.device.reason
+
+
 def test_a_device_that_onnx_runtime_leaves_out_does_not_work(
     machine: Machine, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -99,6 +99,32 @@ def test_tensorrt_takes_all_forms_in_one_session(machine: Machine) -> None:
     assert len(session.bindings) == 3
 
 
+@pytest.mark.parametrize("device", ["cuda", "tensorrt"])
+@pytest.mark.parametrize("count", [8, 9, 20])
+def test_any_number_of_crops_is_answered(machine: Machine, device: str, count: int) -> None:
+    machine(CUDA, TRT, driver=Driver())
+    network = OnnxNetwork(files(), choose_device(device))
+    rows = np.arange(count, dtype=np.float32)[:, None, None] * np.ones((1, 66, 4), np.float32)
+    for embedding in (rows[:1], rows):
+        output = network.search(embedding, crops(*range(count)))
+        assert output.score[:, 0, 0] == pytest.approx(np.arange(count) / 255)
+        assert output.identity is not None and len(output.identity) == count
+
+
+def test_selecting_a_target_needs_no_further_session(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The user has just drawn a box, and a live picture goes on: nothing may wait for seconds."""
+    learns = replace(SPEC, online=replace(SPEC.online, blend=0.4))
+    monkeypatch.setattr(fake_onnxruntime, "SPEC", learns)
+    fake = machine(CUDA, driver=Driver())
+    tracker = SiameseTracker(OnnxNetwork(files(), choose_device("cuda")))
+    before = len(fake.sessions)
+    tracker.init(scene((300, 200, 40, 40)), (300.0, 200.0, 40.0, 40.0))
+    tracker.update(scene((300, 200, 40, 40)))
+    assert len(fake.sessions) == before
+
+
 def test_the_rows_of_an_embedding_are_filled_up_with_the_batch(machine: Machine) -> None:
     network, session = gpu_network(machine)
     rows = np.stack([np.full((66, 4), n, np.float32) for n in (1, 2)])
@@ -171,8 +197,23 @@ def test_tensorrt_is_told_the_batches_and_where_to_keep_its_engines(
     assert options["trt_profile_max_shapes"] == "embedding:8x66x4,image:8x512x512x3"
     for cache in ("engine", "timing"):
         assert options[f"trt_{cache}_cache_enable"]
-        assert Path(options[f"trt_{cache}_cache_path"]) == tmp_path / "cache" / "tensorrt"
+        place = Path(options[f"trt_{cache}_cache_path"])
+        assert tmp_path / "cache" / "tensorrt" in (place, place.parent)
     assert [p if isinstance(p, str) else p[0] for p in session.providers] == [TRT, CUDA, CPU]
+
+
+def test_no_model_runs_with_the_engine_of_another(machine: Machine) -> None:
+    """TensorRT names an engine by a graph's nodes, which say nothing of its weights."""
+    machine(CUDA, TRT, driver=Driver())
+    device, shapes = choose_device("tensorrt"), {"image": ["batch", "height", "width", 3]}
+
+    def places(content: bytes) -> tuple[str, str]:
+        options = device.providers_for(1, shapes, content)[0][1]
+        return options["trt_engine_cache_path"], options["trt_timing_cache_path"]
+
+    (one, timing), (other, same) = places(b"a graph"), places(b"the same, trained on")
+    assert one != other and timing == same and one == places(b"a graph")[0]
+    assert Path(one).parent == Path(timing)
 
 
 def test_without_a_place_to_write_tensorrt_works_without_its_cache(
