@@ -10,7 +10,7 @@ import app_scene
 import app_stage
 import cv2
 import pytest
-from app_calls import BOX, ROOT, boxes_in, finish, start
+from app_calls import BOX, HERE, ROOT, boxes_in, finish, start
 
 import tracker
 from tracker.app import cli, job, video_file
@@ -97,6 +97,21 @@ def test_results_may_go_to_a_device_or_a_pipe(clip):
     assert finish(start(*rest, "--results", "/dev/null", "--results-format", "csv"))[0] == 0
 
 
+@pytest.mark.parametrize("form", ["json", "csv"])
+def test_results_may_go_to_standard_output(clip, tmp_path, form):
+    """Also where it is a file, behind what is in it already."""
+    rest = ("--video", clip, "--init-box", BOX, "--no-display", "--max-frames", 3)
+    rest = (*rest, "--results", "-", "--results-format", form)
+    status, out, err = finish(start(*rest, cwd=tmp_path))
+    assert status == 0 and "clip: 3 frames in" in err and list(tmp_path.iterdir()) == []
+    assert out.count('"frame"' if form == "json" else ",1,1,") == 3
+    (tmp_path / "log").write_text("before\n")
+    with (tmp_path / "log").open("a") as log:
+        command = [sys.executable, HERE / "app_demo.py", *rest]
+        assert subprocess.run(map(str, command), stdout=log, timeout=120).returncode == 0
+    assert (tmp_path / "log").read_text() == "before\n" + out
+
+
 def test_a_camera_is_no_folder_of_that_name(call, tmp_path):
     (tmp_path / "77").mkdir()
     cv2.imwrite(str(tmp_path / "77" / "1.png"), app_scene.picture(0))
@@ -165,6 +180,11 @@ def test_what_an_option_cannot_do_is_said(call, clip, tmp_path, capsys, source):
         (["--camera", "-1"], "cameras are numbered from 0"),
         (["--video", "CLIP", "--init-box", BOX, "--save", "a.txt"], "a video's name ends in"),
         (["--video", "CLIP", "--init-box", BOX, "--results", "a.xyz"], "results go to a name"),
+        (["--video", "CLIP", "--init-box", BOX, "--results", "-"], "with --results-format"),
+        (
+            ["--video", "CLIP", *["--init-box", BOX] * 2, "--results=-", "--results-format=otb"],
+            "standard output takes one target",
+        ),
         (["--video", "CLIP", "--init-box", BOX, "--results", "no/a.csv"], "does not exist"),
         (["--batch", "none.csv", "--out", "out"], "none.csv cannot be read"),
         (["--batch", "none.csv"], "--batch needs --out"),

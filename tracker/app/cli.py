@@ -14,12 +14,13 @@ import argparse
 import math
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from tracker import __version__
 from tracker.app.decoder_log import DecoderLog
 from tracker.app.interfaces import MakeSession, TargetSession
 from tracker.app.job import Job, MakeScreen
-from tracker.app.results_writer import FORMATS
+from tracker.app.results_writer import FORMATS, STDOUT
 from tracker.cli import join_boxes, parse_box, positive, some_path, some_text, thread_count
 
 
@@ -106,9 +107,10 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
     outputs.add_argument("--save", type=some_path, metavar="VIDEO", help="annotated video")
     outputs.add_argument(
         "--results",
-        type=some_path,
+        type=_results_path,
         metavar="FILE",
-        help=".csv, .json, .jsonl, or .txt (one x,y,w,h a frame); frames that are followed again "
+        help=".csv, .json, .jsonl, or .txt (one x,y,w,h a frame), or - for standard output, with "
+        "--results-format; frames that are followed again "
         "after a step back in the window are written anew",
     )
     outputs.add_argument(
@@ -137,6 +139,10 @@ def _add_ways(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--max-frames", type=positive, metavar="N", help="stop after N frames")
     how.add_argument("--fps", type=_rate, help="frame rate of folders of images (default: 30)")
     how.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
+
+
+def _results_path(text: str) -> Path:
+    return STDOUT if text == "-" else some_path(text)
 
 
 def _rate(text: str) -> float:

@@ -31,7 +31,14 @@ from tracker.app.player import Player
 from tracker.app.prefetch import Prefetch
 from tracker.app.progress import Progress
 from tracker.app.recorder import Recorder
-from tracker.app.results_writer import ONE_TARGET, SUFFIX_OF, ResultsWriter, files_for, form_of
+from tracker.app.results_writer import (
+    ONE_TARGET,
+    STDOUT,
+    SUFFIX_OF,
+    ResultsWriter,
+    files_for,
+    form_of,
+)
 from tracker.app.sample import load_sample
 from tracker.app.sources import open_source
 from tracker.app.window import Screen, Window
@@ -124,7 +131,7 @@ class Job:
             outputs += [("--results", path) for path in files]
         keep_apart(outputs, [*files_read(where), *files_of_model(args.model)])
         for _, path in outputs:
-            claim(path, args.overwrite)
+            claim(path, args.overwrite or path == STDOUT)
 
     def _where(self) -> str | int | None:
         args = self.args
@@ -294,7 +301,7 @@ class Job:
 
 def _is_stdout(path: Path | None) -> bool:
     try:
-        return path is not None and os.path.samestat(os.stat(path), os.fstat(1))
+        return path is not None and (path == STDOUT or os.path.samestat(os.stat(path), os.fstat(1)))
     except OSError:
         return False
 

@@ -41,6 +41,8 @@ SUFFIX_OF = {
 FORMATS = tuple(SUFFIX_OF)
 ONE_TARGET = ("otb", "got10k")
 """Formats whose files hold one target each."""
+STDOUT = Path("/dev/stdout")
+"""Where ``-`` leads; it is written to as a pipe is, whatever the shell has made of it."""
 _BY_SUFFIX = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".txt": "otb"}
 _CSV_HEADER = "frame,time,id,label,x,y,w,h,score,state,similarity\n"
 
@@ -108,8 +110,10 @@ class RowFile:
     def _write_at(self, offset: int, data: bytes) -> None:
         """Make ``data`` the end of the file, from ``offset`` on."""
         if self._file is None:
-            self._file = io.FileIO(open_alone(self._path, self._overwrite), "r+")
-            self._is_file = stat.S_ISREG(os.fstat(self._file.fileno()).st_mode)
+            ours = self._path == STDOUT  # open, and perhaps not empty: what is there stays
+            descriptor = os.dup(1) if ours else open_alone(self._path, self._overwrite)
+            self._file = io.FileIO(descriptor, "r+")
+            self._is_file = not ours and stat.S_ISREG(os.fstat(descriptor).st_mode)
             data, offset = self._header + data, 0
             if self._is_file:
                 self._file.truncate(0)
@@ -124,7 +128,7 @@ class RowFile:
             self._file.truncate()
 
     def _restore(self) -> None:
-        if self._file is None:
+        if self._file is None or not self._is_file:
             return
         with contextlib.suppress(OSError):
             self._file.truncate(self._end)
@@ -169,7 +173,7 @@ class ResultsWriter:
         self.path, self._overwrite, self._rewinds = path, overwrite, rewinds
         self.form = form or form_of(path)
         self._files: dict[int, RowFile] = {}
-        claim(path, overwrite)
+        claim(path, overwrite or path == STDOUT)
         self._shared = self._open(path)
 
     def _open(self, path: Path) -> RowFile:
@@ -231,7 +235,16 @@ class ResultsWriter:
 
 
 def file_of(path: Path, number: int) -> Path:
-    """Where the ``number``-th target goes (from 1), in the one-target formats."""
+    """Where the ``number``-th target goes (from 1), in the one-target formats.
+
+    Raises:
+        UserError: there is only one place.
+    """
+    if number > 1 and path == STDOUT:
+        raise UserError(
+            "standard output takes one target of otb and got10k, which have a file for each; "
+            "choose with --results-format csv|json|jsonl|mot"
+        )
     return path if number == 1 else path.parent / f"{path.stem}_{number}{path.suffix}"
 
 
