@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -57,6 +58,40 @@ def test_a_size_that_the_codec_refuses_is_named(tmp_path):
             video.write(np.zeros((16, 9000, 3), np.uint8))
     video.close()
     assert not (tmp_path / "a.mp4").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_gets_a_format_that_can_be_piped_and_stays(tmp_path):
+    for name in ("a.mp4", "a.MOV", "a.m4v"):
+        os.mkfifo(tmp_path / name)
+        with pytest.raises(UserError, match=r"is a pipe, .*; take \.ts or \.mkv"):
+            VideoOut(tmp_path / name, 30)
+        assert (tmp_path / name).is_fifo()
+    path, got = tmp_path / "a.ts", []
+    os.mkfifo(path)
+    reader = threading.Thread(target=lambda: got.append(path.read_bytes()), daemon=True)
+    reader.start()
+    with VideoOut(path, 30) as video:
+        for index in range(12):
+            video.write(app_scene.picture(index))
+    reader.join(timeout=60)
+    (tmp_path / "b.ts").write_bytes(got[0])
+    assert path.is_fifo() and len(app_scene.read_clip(tmp_path / "b.ts")[0]) == 12
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_video_into_a_pipe_that_fails_leaves_the_pipe(tmp_path, monkeypatch):
+    script = tmp_path / "encoder.py"
+    script.write_text("import sys; sys.exit('no room')")
+    monkeypatch.setattr(encoder, "__file__", str(script))
+    path = tmp_path / "a.ts"
+    os.mkfifo(path)
+    reader = threading.Thread(target=path.read_bytes, daemon=True)
+    reader.start()
+    with pytest.raises(UserError, match="no room"):
+        written_and_read(path, 30, 100)
+    reader.join(timeout=60)
+    assert path.is_fifo()
 
 
 @pytest.mark.parametrize("size, stored", [((321, 241), (322, 242)), ((1, 1), (16, 16))])

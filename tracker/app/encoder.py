@@ -65,7 +65,7 @@ def encode(frames: BinaryIO, path: str, width: int, height: int, fps: float) -> 
         count += 1
     writer.release()
     if problem and not count:
-        os.truncate(path, 0)  # a header alone is no video
+        _empty(path)  # a header alone is no video
     return problem
 
 
@@ -92,12 +92,17 @@ def _why_not(path: str, codec: str, size: tuple[int, int]) -> str:
             return "the disk is full"
         return "the folder cannot be written to, or the ending of its name is no known format"
     small.release()
-    os.truncate(path, 0)
+    _empty(path)
     ending = os.path.splitext(path)[1].lower()
     return (
         f"frames of {size[0]} x {size[1]} pixels are too large for the video format of a name "
         f"ending in {ending}" + ("" if ending == ".avi" else "; .avi takes larger ones")
     )
+
+
+def _empty(path: str) -> None:
+    if os.path.isfile(path):  # what a pipe was given is gone
+        os.truncate(path, 0)
 
 
 def _fill(frames: BinaryIO, buffer: bytearray) -> bool:

@@ -20,6 +20,8 @@ if sys.platform == "linux":
     import fcntl
 
 SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".m4v", ".webm", ".ts")
+NEED_SEEK = (".mp4", ".mov", ".m4v")
+"""Formats whose writer goes back to the beginning."""
 LONGEST_HOLD = 2.0
 
 
@@ -34,11 +36,18 @@ class VideoOut:
         path: where to; the ending chooses the container.
         fps: frames a second, fractions kept (29.97 stays 29.97).
         overwrite: replace what exists.
+
+    Raises:
+        UserError: the name's ending is none of a video, or what it names cannot take its format.
     """
 
     def __init__(self, path: Path, fps: float, overwrite: bool = False) -> None:
         if path.suffix.lower() not in SUFFIXES:
             raise UserError(f"{path.name}: a video's name ends in one of {', '.join(SUFFIXES)}")
+        if path.suffix.lower() in NEED_SEEK and path.is_fifo():  # OpenCV would delete it
+            raise UserError(
+                f"{path} is a pipe, into which no {path.suffix} can be written; take .ts or .mkv"
+            )
         self.path, self.fps, self._overwrite = path, fps, overwrite
         self.frames = 0
         self._process: subprocess.Popen[bytes] | None = None
@@ -122,8 +131,9 @@ class VideoOut:
         process.stderr.close()
         self._name.close()
         with contextlib.suppress(OSError):
-            if process.returncode and not self.path.stat().st_size:
-                self.path.unlink()  # ours, and nothing came of it
+            empty = self.path.is_file() and not self.path.stat().st_size
+            if process.returncode and empty:  # a pipe is not ours, as a file is
+                self.path.unlink()  # nothing came of it
         lines = errors.decode("utf-8", "replace").strip().splitlines()
         return lines[-1] if lines else f"the encoder ended with status {process.returncode}"
 
