@@ -274,9 +274,16 @@ def test_demo_py_says_what_is_wrong_and_exits_with_2(tmp_path, arguments, said):
     assert not (tmp_path / "o.csv").exists()
 
 
-def test_a_target_may_begin_left_of_the_frame(call, clip, tmp_path):
-    call("--video", clip, "--init-box", "-5,60,40,40", "--no-display", "--results", "o.csv")
-    assert boxes_in(tmp_path / "o.csv")[0, 1] == [-5, 60, 40, 40]
+@pytest.mark.parametrize(
+    "box, kept",
+    [("-5,60,40,40", [0, 60, 35, 40]), ("30,60,1e10,1e300", [30, 60, 290, 180])],
+)
+def test_a_target_may_begin_outside_of_the_frame_and_its_result_lies_in_it(
+    call, clip, tmp_path, box, kept
+):
+    options = ("--no-display", "--results", "o.csv", "--save", "o.mp4", "--max-frames", 3)
+    call("--video", clip, "--init-box", box, *options)
+    assert boxes_in(tmp_path / "o.csv")[0, 1] == kept
 
 
 def test_torch_is_not_imported(tmp_path):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from tracker.app.frame_source import Frame
 from tracker.app.interfaces import Image, TargetSession
 from tracker.app.results_writer import ResultsWriter, Row
-from tracker.geometry import check_box
+from tracker.geometry import check_box, clip_box
 from tracker.results import Box, State, TrackResult
 from tracker.session import DebugView
 
@@ -88,7 +88,7 @@ class Follower:
 
     def _start(self, target: int, frame: Frame, box: Box, label: str | None) -> int:
         height, width = frame.image.shape[:2]
-        box = check_box(box, width, height)
+        box = clip_box(check_box(box, width, height), width, height)  # as all later ones are
         if self._results:
             self._results.make_room(target)
         session_id = self._session.add(frame.image, box, label)
