@@ -41,6 +41,36 @@ def test_a_glob_of_images_and_a_single_image_are_sources(tmp_path):
     assert len(read_all(open_source(str(tmp_path / "a0.jpg"), pytest.fail))) == 1
 
 
+def test_the_pages_of_a_tiff_are_frames(tmp_path):
+    path = tmp_path / "stäck.tif"
+    assert cv2.imwritemulti(str(path), [app_scene.picture(index) for index in range(20)])
+    source = open_source(str(path), pytest.fail, fps=10)
+    assert (source.frame_count, source.name, source.can_seek) == (20, "stäck", True)
+    assert [app_scene.number_of(f.image) for f in read_all(source)] == list(range(20))
+    for index in (13, 14, 2, 19):
+        source.seek(index)
+        assert app_scene.number_of(source.read().image) == index
+
+
+def test_deep_grey_pages_are_read_too(tmp_path):
+    grey = np.tile(np.arange(256, dtype=np.uint16) << 8, (16, 1))
+    assert cv2.imwritemulti(str(tmp_path / "a.tif"), [grey, grey])
+    frames = read_all(open_source(str(tmp_path / "a.tif"), pytest.fail))
+    assert len(frames) == 2 and (frames[1].image[:, :, 0] == grey >> 8).all()
+
+
+@pytest.mark.skipif(not hasattr(cv2, "Animation"), reason="this OpenCV knows no animations")
+def test_an_animation_of_which_one_picture_is_used_is_named(tmp_path):
+    animation = cv2.Animation()
+    animation.frames = [app_scene.picture(index) for index in range(5)]
+    animation.durations = np.full(5, 100)
+    assert cv2.imwriteanimation(str(tmp_path / "a.webp"), animation)
+    notes = []
+    source = open_source(str(tmp_path / "a.webp"), notes.append)
+    assert len(read_all(source)) == 1
+    assert len(notes) == 1 and "a.webp holds 5 pictures, of which only the first" in notes[0]
+
+
 def test_damaged_images_are_left_out_by_name_and_the_rest_keeps_its_numbers(tmp_path):
     for index in range(4):
         cv2.imwrite(str(tmp_path / f"{index}.png"), app_scene.picture(index))

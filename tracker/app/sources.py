@@ -13,9 +13,11 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from tracker.app.decoder_log import DecoderLog
 from tracker.app.frame_source import DEFAULT_FPS, Frame, Source, SteadySize
@@ -26,7 +28,10 @@ from tracker.app.pixels import PixelReader
 from tracker.app.video_file import VideoFile, frame_count_of
 from tracker.errors import UserError, files_told
 from tracker.frames import PICTURE_SUFFIXES, natural_order, picture_paths
-from tracker.native_path import native_text
+from tracker.native_path import native_path, native_text
+
+AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+PAGES_AT_ONCE = 8  # each reading passes over all pages before
 
 
 @files_told()
@@ -58,11 +63,28 @@ def open_source(
         return ImageFiles(_images_in(path), path.resolve().name, say, fps)
     if path.exists():
         if path.suffix.lower() in PICTURE_SUFFIXES:
-            return ImageFiles([path], path.stem, say, fps)
+            return _open_picture(path, say, fps)
         return VideoFile(str(path), path.stem, say, log)
     if glob.has_magic(where):
         return _open_glob(where, say, fps, log)
     raise UserError(f"there is no file or folder {where}; check the path")
+
+
+def _open_picture(path: Path, say: Say, fps: float | None) -> Source:
+    pages = _page_count(path)
+    if pages > 1 and path.suffix.lower() in (".tif", ".tiff"):
+        return ImageStack(path, pages, say, fps)
+    if pages > 1:  # OpenCV counts the pictures of these, but does not give them one by one
+        say(f"{path} holds {pages} pictures, of which only the first is used; make a video of it")
+    return ImageFiles([path], path.stem, say, fps)
+
+
+def _page_count(path: Path) -> int:
+    try:
+        with native_path(path) as name:
+            return cv2.imcount(name)
+    except cv2.error:
+        return 0
 
 
 def _open_stdin(say: Say, log: DecoderLog | None) -> Source:
@@ -148,7 +170,7 @@ class ImageFiles:
         while self._next < len(self._paths):
             index, path = self._next, self._paths[self._next]
             self._next += 1
-            image = self._load(path)
+            image = self._load(index)
             if image is None:
                 self._say(f"{path} is no readable image; frame {index} is left out")
                 continue
@@ -162,16 +184,35 @@ class ImageFiles:
             )
         return None
 
-    def _load(self, path: Path) -> Image | None:
-        try:  # not imread: it fails on non-ASCII paths on Windows
-            data = np.fromfile(path, dtype=np.uint8)
-            picture = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    def _load(self, index: int) -> Image | None:
+        try:
+            picture = self._decode(index)
             return None if picture is None else self._pixels(picture)
         except (OSError, ValueError, cv2.error):
             return None
+
+    def _decode(self, index: int) -> NDArray[Any] | None:
+        # not imread: it fails on non-ASCII paths on Windows
+        return cv2.imdecode(np.fromfile(self._paths[index], dtype=np.uint8), AS_STORED)
 
     def seek(self, index: int) -> None:
         self._next, self.ended = min(max(index, 0), len(self._paths) - 1), False
 
     def close(self) -> None:
         pass
+
+
+class ImageStack(ImageFiles):
+    """A TIFF of several pages, as microscopes write them: a page is a frame."""
+
+    def __init__(self, path: Path, pages: int, say: Say, fps: float | None = None) -> None:
+        super().__init__([path] * pages, path.stem, say, fps)
+        self._read: dict[int, NDArray[Any]] = {}
+
+    def _decode(self, index: int) -> NDArray[Any] | None:
+        if index not in self._read:
+            with native_path(self._paths[index]) as name:
+                count = min(PAGES_AT_ONCE, len(self._paths) - index)
+                pages = cv2.imreadmulti(name, index, count, flags=AS_STORED)[1]
+            self._read = dict(enumerate(pages, index))
+        return self._read.get(index)
