@@ -3,10 +3,11 @@
 import threading
 import time
 
+import cv2
 import numpy as np
 import pytest
 
-from tracker.app.live import LiveSource
+from tracker.app.live import LiveSource, paced
 from tracker.errors import UserError
 
 
@@ -27,7 +28,7 @@ class FakeCamera:
         return True, np.full((8, 8, 3), self.taken % 256, np.uint8)
 
     def get(self, prop):
-        return 60.0
+        return 60.0 if prop == cv2.CAP_PROP_FPS else 0.0
 
     def release(self):
         self.released = True
@@ -177,6 +178,43 @@ def test_a_camera_server_that_begins_with_the_same_card_each_time_is_live():
         seen |= set() if frame is None else {int(frame.image[0, 0, 0])}
         assert not source.ended and time.monotonic() < deadline
     source.close()
+
+
+class Burst(FakeCamera):
+    """Sixty frames that come at once, and state that they are those of a second and a half."""
+
+    def __init__(self, codec="avc1"):
+        super().__init__(fps=1e6, frames=60)
+        self._codec, self.count = codec, -1.0
+
+    def get(self, prop):
+        codec = float(cv2.VideoWriter.fourcc(*self._codec))
+        known = {cv2.CAP_PROP_POS_MSEC: 25.0 * self.taken, cv2.CAP_PROP_FOURCC: codec,
+                 cv2.CAP_PROP_FRAME_COUNT: self.count}  # fmt: skip
+        return known.get(prop, 40.0)
+
+
+def captured_within(where, camera):
+    """Seconds between the first and the last frame of a source."""
+    source = LiveSource(where, quiet, camera, lambda: None, patience=0.1, first_pause=0.02)
+    times, deadline = [], time.monotonic() + 60
+    while not source.ended:
+        frame = source.read(timeout=0.1)
+        times += [] if frame is None else [frame.captured_at]
+        assert time.monotonic() < deadline
+    source.close()
+    return times[-1] - times[0]
+
+
+def test_what_an_http_server_sends_at_once_is_held_to_its_times():
+    assert captured_within("http://x/live.m3u8", Burst()) > 1.0
+
+
+@pytest.mark.parametrize(
+    "where, codec", [("rtsp://x/a", "avc1"), ("udp://x", "avc1"), (0, "avc1"), ("http://x", "MJPG")]
+)
+def test_cameras_and_streams_that_state_no_times_of_their_own_are_taken_as_they_come(where, codec):
+    assert paced(where, Burst(codec)) is None
 
 
 def test_what_cannot_be_opened_at_the_start_is_refused():

@@ -26,7 +26,8 @@ from tracker.errors import UserError
 class Handler(http.server.BaseHTTPRequestHandler):
     """``/clip.mp4`` is a file, of which ``sent`` bytes come, and then perhaps a silence.
 
-    ``/live`` is an endless MJPEG stream that can be dropped or stall.
+    ``/piped`` is a file of which nobody says how long it is. ``/live`` is an endless MJPEG stream
+    that can be dropped or stall.
     """
 
     def log_message(self, *arguments):
@@ -40,6 +41,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(data[: self.server.sent])
             self.stall()
+        elif self.path == "/piped":
+            self.send_response(200)
+            self.end_headers()
+            with contextlib.suppress(ConnectionError):
+                self.wfile.write(self.server.clip)
         elif self.path == "/live":
             with contextlib.suppress(ConnectionError):  # who watched has gone
                 self.live()
@@ -132,6 +138,26 @@ def test_a_server_that_falls_silent_in_the_middle_of_a_file_is_named(server, tmp
             pass
     server.over = True
     source.close()
+
+
+def test_a_file_whose_length_nobody_says_is_followed_at_its_pace(server, tmp_path):
+    """As one that is written to a pipe; it comes as fast as the network is."""
+    content = app_scene.write_clip(tmp_path / "clip.mkv", 40, fps=20).read_bytes()
+    server.clip = content.replace(b"\x44\x89\x88", b"\xec\x89\x00")  # no duration any more
+    notes, times = [], {}
+    source = open_source(f"{server.url}/piped", notes.append)
+    assert isinstance(source, LiveSource)
+    deadline = time.monotonic() + 60
+    while not source.ended:
+        frame = source.read(timeout=0.5)
+        if frame is not None:
+            times[app_scene.number_of(frame.image)] = frame.timestamp
+        assert time.monotonic() < deadline
+    source.close()
+    first, last = min(times), max(times)
+    assert len(times) > 15 and times[last] - times[first] > 0.8 * (last - first) / 20
+    assert "it is a file, and ends here" in notes[-1]
+    assert "of its 40 frames were followed" in notes[-1]
 
 
 def test_a_live_stream_stays_fresh_behind_a_slow_consumer_and_survives_a_drop(server):

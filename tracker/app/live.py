@@ -1,4 +1,7 @@
-"""Cameras and streams: a thread keeps the newest frame and reconnects when the stream drops."""
+"""Cameras and streams: a thread keeps the newest frame and reconnects when the stream drops.
+
+What comes over HTTP in bursts is first given the pace of life (``tracker/app/stream_pace.py``).
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ import numpy as np
 from tracker.app.frame_source import Frame, SteadySize, usable_fps
 from tracker.app.interfaces import Image, Say
 from tracker.app.pixels import PixelReader
+from tracker.app.stream_pace import StreamPace
 from tracker.errors import UserError
 
 STREAM_TIMEOUT_MS = 10_000
@@ -57,6 +61,17 @@ def open_camera(number: int) -> cv2.VideoCapture | None:
     return capture
 
 
+def paced(where: int | str, capture: Capture) -> StreamPace | None:
+    """How a stream is held to its stated times; None where they are no guide.
+
+    Cameras, rtsp, udp and others deliver as they see. MJPEG states no times: FFmpeg counts 25
+    frames a second, whatever comes, and a faster camera would fall behind for ever.
+    """
+    http = isinstance(where, str) and where.lower().startswith(("http://", "https://"))
+    motion_jpeg = round(capture.get(cv2.CAP_PROP_FOURCC)) == cv2.VideoWriter.fourcc(*"MJPG")
+    return StreamPace() if http and not motion_jpeg else None
+
+
 class _Opening:
     """How a stream began; one that begins so again after a drop is a file that is sent anew.
 
@@ -97,7 +112,8 @@ class LiveSource:
     """The newest frame of a camera (a number) or stream (a URL).
 
     A reader thread takes frames as they come; ``read`` hands out the newest once, so a slow
-    consumer loses frames and never builds up delay. A stream that drops is opened again
+    consumer loses frames and never builds up delay. What an HTTP server sends faster than life is
+    held to the times that it states. A stream that drops is opened again
     after a pause that doubles up to 30 s; a camera after 5 s, a stream after 5 minutes
     without a frame counts as ended.
 
@@ -126,6 +142,7 @@ class LiveSource:
         patience: float | None = None,
         first_pause: float = FIRST_PAUSE,
     ) -> None:
+        self._where = where
         self.name = f"camera {where}" if isinstance(where, int) else "stream"
         self.ended = False
         self._say = say
@@ -143,6 +160,7 @@ class LiveSource:
             raise UserError(not_opened(where))
         self.fps = usable_fps(self._capture.get(cv2.CAP_PROP_FPS))
         self._pixels, self._steady = PixelReader(), SteadySize(self.name, say)
+        self._pace = paced(where, self._capture)
         self._newest: tuple[Image, float] | None = None
         self._taken = self._handed_out = 0
         may_repeat = isinstance(where, str) and where.lower().startswith("http")
@@ -199,7 +217,10 @@ class LiveSource:
                 pause, last_frame = self._first_pause, time.monotonic()
                 continue
             if self._repeats:
-                self._say(f"{self.name} begins anew: it is a file, and ends here")
+                self._say(
+                    f"{self.name} begins anew: it is a file, and ends here; {self._handed_out} of "
+                    f"its {self._taken} frames were followed (all of them if you download it)"
+                )
                 break
             if time.monotonic() - last_frame > self._patience:
                 self._say(f"{self.name} gave no frame for {self._patience:.0f} s; it ends here")
@@ -211,14 +232,22 @@ class LiveSource:
             pause = min(2 * pause, LONGEST_PAUSE)
             if not self._stop.is_set():
                 self._capture = self._reopen()
-                if self._opening and self._capture is not None:
-                    self._opening.again()
+                if self._capture is not None:
+                    self._begin_again(self._capture)
+
+    def _begin_again(self, capture: Capture) -> None:
+        self._pace = paced(self._where, capture)
+        if self._opening:
+            self._opening.again()
 
     def _take(self) -> bool:
         assert self._capture is not None
         try:
             if not self._capture.grab():
                 return False
+            if self._pace:
+                stated = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000.0
+                self._stop.wait(self._pace.wait(stated, time.monotonic()))
             captured_at = time.monotonic()
             ok, picture = self._capture.retrieve()
             if not ok:
