@@ -217,6 +217,22 @@ def test_cameras_and_streams_that_state_no_times_of_their_own_are_taken_as_they_
     assert paced(where, Burst(codec)) is None
 
 
+def test_a_broadcast_that_has_become_a_recording_ends():
+    """An HLS server closes its list of segments, and would send all of them from then on."""
+    recording = Burst()
+    recording.count = 60.0
+    notes = []
+    source = LiveSource(
+        "http://x/live.m3u8", notes.append, FakeCamera(frames=3), lambda: recording, None, 0.02
+    )
+    deadline = time.monotonic() + 20
+    while not source.ended:
+        source.read(timeout=0.1)
+        assert time.monotonic() < deadline
+    assert "has ended: its address holds a recording" in notes[-1] and recording.taken == 0
+    assert recording.released
+
+
 def test_what_cannot_be_opened_at_the_start_is_refused():
     with pytest.raises(UserError, match="camera 7 cannot be opened"):
         LiveSource(7, quiet, None, lambda: None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -29,6 +29,18 @@ class Frame:
     index: int
     timestamp: float
     captured_at: float
+
+
+class Capture(Protocol):
+    """The part of ``cv2.VideoCapture`` that sources use."""
+
+    def grab(self) -> bool: ...
+
+    def retrieve(self) -> tuple[bool, Any]: ...
+
+    def get(self, prop: int, /) -> float: ...
+
+    def release(self) -> None: ...
 
 
 class Source(Protocol):
@@ -91,3 +103,9 @@ class SteadySize:
 def usable_fps(value: float) -> float:
     """A frame rate as the container states it, or 30 when it states nonsense."""
     return value if math.isfinite(value) and 0.01 <= value <= 500.0 else DEFAULT_FPS
+
+
+def frame_count_of(capture: Capture) -> int | None:
+    """How many frames a video says that it has; ``None`` where it does not."""
+    count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
+    return int(count) if math.isfinite(count) and 0 < count < 1e9 else None

@@ -9,12 +9,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
 
 import cv2
 import numpy as np
 
-from tracker.app.frame_source import Frame, SteadySize, usable_fps
+from tracker.app.frame_source import Capture, Frame, SteadySize, frame_count_of, usable_fps
 from tracker.app.interfaces import Image, Say
 from tracker.app.pixels import PixelReader
 from tracker.app.stream_pace import StreamPace
@@ -24,18 +23,6 @@ STREAM_TIMEOUT_MS = 10_000
 MOST_CAMERAS = 2**31 - 1  # what OpenCV's int holds
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 CAMERA_PATIENCE, STREAM_PATIENCE = 5.0, 300.0
-
-
-class Capture(Protocol):
-    """The part of ``cv2.VideoCapture`` that a live source uses."""
-
-    def grab(self) -> bool: ...
-
-    def retrieve(self) -> tuple[bool, Any]: ...
-
-    def get(self, prop: int, /) -> float: ...
-
-    def release(self) -> None: ...
 
 
 def open_stream(url: str) -> cv2.VideoCapture | None:
@@ -232,13 +219,18 @@ class LiveSource:
             pause = min(2 * pause, LONGEST_PAUSE)
             if not self._stop.is_set():
                 self._capture = self._reopen()
-                if self._capture is not None:
-                    self._begin_again(self._capture)
+                if self._capture is not None and not self._goes_on(self._capture):
+                    self._say(f"{self.name} has ended: its address holds a recording now")
+                    break
 
-    def _begin_again(self, capture: Capture) -> None:
-        self._pace = paced(self._where, capture)
+    def _goes_on(self, capture: Capture) -> bool:
+        """Begin with a new connection; False where it is to something that has an end."""
         if self._opening:
             self._opening.again()
+            if frame_count_of(capture):  # an HLS broadcast is kept as a list of all its segments
+                return False
+        self._pace = paced(self._where, capture)
+        return True
 
     def _take(self) -> bool:
         assert self._capture is not None

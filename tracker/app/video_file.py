@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import stat
@@ -14,7 +13,7 @@ import cv2
 import numpy as np
 
 from tracker.app.decoder_log import DecoderLog
-from tracker.app.frame_source import Frame, SteadySize, usable_fps
+from tracker.app.frame_source import Frame, SteadySize, frame_count_of, usable_fps
 from tracker.app.frame_times import FrameTimes
 from tracker.app.interfaces import Say
 from tracker.app.pixels import PixelReader
@@ -259,9 +258,3 @@ def _instead_of(device: Path) -> str:
     if number:
         return f"give a camera by its number: --camera {number.group(1)}"
     return f"give a file, or send a video through standard input: --video - < {device}"
-
-
-def frame_count_of(capture: cv2.VideoCapture) -> int | None:
-    """How many frames a video says that it has; ``None`` where it does not."""
-    count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-    return int(count) if math.isfinite(count) and 0 < count < 1e9 else None
