@@ -16,6 +16,7 @@ import pytest
 from app_calls import ROOT
 
 from tracker.app import encoder
+from tracker.app.frame_source import Frame
 from tracker.app.recorder import Recorder
 from tracker.app.video_out import VideoOut
 from tracker.errors import UserError
@@ -195,12 +196,54 @@ def test_a_frame_of_another_size_is_a_mistake_of_the_caller(tmp_path):
             video.write(np.zeros((10, 10, 3), np.uint8))
 
 
+def numbered(index, seconds=None, timed=True):
+    """What a recorder is given of a frame."""
+    image = app_scene.picture(index)
+    return image, Frame(image, index, index / 30 if seconds is None else seconds, 0.0, timed)
+
+
+def recorded(tmp_path, frames):
+    """The numbers of the pictures in the video that is saved of such frames: (index, seconds)."""
+    recorder = Recorder(tmp_path, "clip", 10.0, tmp_path / "a.mp4")
+    for index, seconds in frames:
+        recorder.write(*numbered(index, seconds))
+    recorder.close()
+    return [app_scene.number_of(f) for f in app_scene.read_clip(tmp_path / "a.mp4")[0]]
+
+
+def test_a_file_whose_frames_come_unevenly_is_saved_at_the_speed_of_life(tmp_path):
+    # 10 a second as the file states, then 5, a gap of four seconds, then 20
+    times = [0.1 * i for i in range(4)] + [0.5, 0.7, 4.7, 4.75, 4.8, 4.85, 4.9]
+    numbers = recorded(tmp_path, enumerate(times))
+    assert len(numbers) == 50 and numbers[:4] == [0, 1, 2, 3]
+    assert numbers[4:8] == [3, 4, 4, 5] and numbers.count(5) == 40 and numbers[-1] == 10
+
+
+def test_where_frames_come_evenly_each_is_saved_once(tmp_path):
+    """Times are stated in steps of a clock, here of a fifteenth of a second."""
+    times = [round(0.1 * i * 15) / 15 for i in range(40)]
+    assert recorded(tmp_path, enumerate(times)) == list(range(40))
+
+
+def test_a_jump_in_a_file_is_no_gap(tmp_path):
+    sought = [(i, 0.1 * i) for i in (0, 1, 2, 50, 51, 3, 4)]
+    assert recorded(tmp_path, sought) == [0, 1, 2, 50, 51, 3, 4]
+
+
+def test_times_that_are_no_guide_hold_nothing(tmp_path):
+    recorder = Recorder(tmp_path, "clip", 10.0, tmp_path / "a.mp4")
+    for index, seconds in enumerate([0.0, 0.5, 0.1, 900.0]):
+        recorder.write(*numbered(index, seconds, timed=False))
+    recorder.close()
+    assert len(app_scene.read_clip(tmp_path / "a.mp4")[0]) == 4
+
+
 def test_the_recorder_starts_and_ends_files_of_free_names(tmp_path):
     recorder = Recorder(tmp_path, "clip", 30.0)
     assert not recorder.wanted and recorder.seconds is None
     for expected in ("demo_clip.mp4", "demo_clip_2.mp4"):
         assert expected in recorder.toggle()
-        recorder.write(app_scene.picture(0), 0.0)
+        recorder.write(*numbered(0))
         assert recorder.seconds == pytest.approx(1 / 30)
         assert "1 frames" in recorder.toggle()
         assert len(app_scene.read_clip(tmp_path / expected)[0]) == 1
@@ -247,7 +290,7 @@ def test_a_recording_of_no_frame_leaves_no_file_and_says_why(tmp_path, monkeypat
     script.write_text("\n".join(lines))
     monkeypatch.setattr(encoder, "__file__", str(script))
     for index in range(40):
-        recorder.write(app_scene.picture(index), index / 30)
+        recorder.write(*numbered(index))
     with pytest.raises(UserError, match="the video ends after 0 frames"):
         recorder.close()
     assert [p.name for p in tmp_path.iterdir()] == ["encoder.py"]

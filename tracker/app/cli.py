@@ -104,7 +104,13 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
 
 def _add_outputs(parser: argparse.ArgumentParser) -> None:
     outputs = parser.add_argument_group("what is written")
-    outputs.add_argument("--save", type=some_path, metavar="VIDEO", help="annotated video")
+    outputs.add_argument(
+        "--save",
+        type=some_path,
+        metavar="VIDEO",
+        help="annotated video; pictures are held or "
+        "left out where frames come unevenly, so that it plays at the speed of life",
+    )
     outputs.add_argument(
         "--results",
         type=_results_path,

@@ -23,12 +23,14 @@ class Frame:
         index: 0-based number in the stream.
         timestamp: seconds since the first frame.
         captured_at: ``time.monotonic()`` when it was taken from the decoder or camera.
+        timed: timestamps have risen from frame to frame so far; if not, they are no guide.
     """
 
     image: Image
     index: int
     timestamp: float
     captured_at: float
+    timed: bool = True
 
 
 class Capture(Protocol):

@@ -47,6 +47,11 @@ class FrameTimes:
         return index < len(self._times)
 
     @property
+    def rising(self) -> bool:
+        """Whether each frame was shown later than the one before."""
+        return self._rising
+
+    @property
     def useful(self) -> bool:
         """Whether times tell frames apart; there are files that state none, or wrong ones."""
         return self._told and self._rising

@@ -64,4 +64,4 @@ def _record(
     age = time.monotonic() - frame.captured_at if source.live else None
     numbers = draw.Numbers(position, fps, follower.latency, age)
     draw.annotate(Canvas(image), follower, numbers, debug)
-    recorder.write(image, frame.timestamp)
+    recorder.write(image, frame)

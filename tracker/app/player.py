@@ -390,7 +390,7 @@ class Player:
 
     def _keep_frame(self) -> None:
         if self._recorder.wanted:
-            self._recorder.write(self._annotated(), self.frame.timestamp)
+            self._recorder.write(self._annotated(), self.frame)
 
     def _frame_size(self) -> tuple[int, int]:
         return self.frame.image.shape[1], self.frame.image.shape[0]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tracker.app.frame_source import Frame
 from tracker.app.interfaces import Image, Say
 from tracker.app.outputs import unused
-from tracker.app.video_out import VideoOut
+from tracker.app.video_out import LONGEST_HOLD, LONGEST_STILL, VideoOut
 from tracker.errors import UserError
 from tracker.files import write_picture
 
@@ -19,7 +20,7 @@ class Recorder:
         stem: beginning of their names.
         fps: frame rate of the source.
         save: file that takes every frame, or None.
-        live: hold pictures by time; see ``VideoOut``.
+        live: a pause is cut out; in a file a gap is part of what was filmed.
         overwrite: replace ``save`` if it exists.
         go_on: takes a note when a video cannot be written any more: it ends there, and its
             error is raised by ``close``. None: it is raised at once, as there is no other work.
@@ -35,8 +36,10 @@ class Recorder:
         overwrite: bool = False,
         go_on: Say | None = None,
     ) -> None:
-        self._folder, self._stem, self._fps, self._live = folder, stem, fps, live
-        self._save = VideoOut(save, fps, overwrite) if save else None
+        self._folder, self._stem, self._fps = folder, stem, fps
+        self._longest = LONGEST_HOLD if live else LONGEST_STILL
+        self._save = VideoOut(save, fps, overwrite, self._longest) if save else None
+        self._index = -1  # of the last frame
         self._extra: VideoOut | None = None
         self._go_on = go_on
         self._problem: UserError | None = None
@@ -55,17 +58,21 @@ class Recorder:
     def toggle(self) -> str:
         """Start or end a recording; says which."""
         if self._extra is None:
-            self._extra = VideoOut(unused(self._folder / f"demo_{self._stem}.mp4"), self._fps)
+            path = unused(self._folder / f"demo_{self._stem}.mp4")
+            self._extra = VideoOut(path, self._fps, longest_hold=self._longest)
             return f"recording to {self._extra.path}"
         video, self._extra = self._extra, None
         video.close()
         return f"saved {video.path}, {video.frames} frames" if video.frames else "nothing recorded"
 
-    def write(self, image: Image, timestamp: float) -> None:
+    def write(self, image: Image, frame: Frame) -> None:
+        """Append the picture of a frame, which may be any one of the source after a seek."""
+        time = frame.timestamp if frame.timed else None
+        sought, self._index = frame.index != self._index + 1, frame.index
         for video in (self._save, self._extra):
             if video is not None:
                 try:
-                    video.write(image, timestamp if self._live else None)
+                    video.write(image, time, sought)
                 except UserError as error:
                     self._drop(video, error)
 

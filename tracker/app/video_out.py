@@ -23,25 +23,31 @@ SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".m4v", ".webm", ".ts")
 NEED_SEEK = (".mp4", ".mov", ".m4v")
 """Formats whose writer goes back to the beginning."""
 LONGEST_HOLD = 2.0
+"""Seconds; what is longer in a live source is a pause, which is cut out."""
+LONGEST_STILL = 300.0
+"""Seconds; in a file gaps belong to what was filmed, unless its times are broken."""
 
 
 class VideoOut:
     """Writes frames to a video in a process of its own; see ``tracker.app.encoder``.
 
-    The file is readable whatever becomes of this program. Frames of a live source come at
-    uneven times: give ``write`` their time and pictures are held (up to 2 s) or left out,
-    so that the video plays at the speed of life.
+    The file is readable whatever becomes of this program. Where frames come at uneven times,
+    give ``write`` their time: pictures are held or left out, so that the video plays at the
+    speed of life. Frames that come evenly at the rate are all there, once.
 
     Args:
         path: where to; the ending chooses the container.
         fps: frames a second, fractions kept (29.97 stays 29.97).
         overwrite: replace what exists.
+        longest_hold: seconds for which a picture is held at most.
 
     Raises:
         UserError: the name's ending is none of a video, or what it names cannot take its format.
     """
 
-    def __init__(self, path: Path, fps: float, overwrite: bool = False) -> None:
+    def __init__(
+        self, path: Path, fps: float, overwrite: bool = False, longest_hold: float = LONGEST_HOLD
+    ) -> None:
         if path.suffix.lower() not in SUFFIXES:
             raise UserError(f"{path.name}: a video's name ends in one of {', '.join(SUFFIXES)}")
         if path.suffix.lower() in NEED_SEEK and path.is_fifo():  # OpenCV would delete it
@@ -49,20 +55,24 @@ class VideoOut:
                 f"{path} is a pipe, into which no {path.suffix} can be written; take .ts or .mkv"
             )
         self.path, self.fps, self._overwrite = path, fps, overwrite
-        self.frames = 0
+        self.frames, self._longest = 0, longest_hold
         self._process: subprocess.Popen[bytes] | None = None
         self._name = contextlib.ExitStack()  # what the encoder calls the file
         self._size: tuple[int, int] | None = None
         self._first_time: float | None = None
         self._held: Image | None = None
 
-    def write(self, image: Image, time: float | None = None) -> None:
-        """Append an (H, W, 3) uint8 BGR frame; ``time`` in seconds for uneven streams.
+    def write(self, image: Image, time: float | None = None, sought: bool = False) -> None:
+        """Append an (H, W, 3) uint8 BGR frame.
+
+        Args:
+            time: seconds, for uneven streams.
+            sought: the frame before is not the one in front of it in the stream.
 
         Raises:
             UserError: the file cannot be written; what was written is kept.
         """
-        repeats = 1 if time is None else self._repeats(time)
+        repeats = 1 if time is None else self._repeats(time, sought)
         if self._process is None:
             self._open(image)
         if (image.shape[1], image.shape[0]) != self._size:
@@ -73,11 +83,11 @@ class VideoOut:
             self._held = np.ascontiguousarray(image)
             self._send(self._held)
 
-    def _repeats(self, time: float) -> int:
-        if self._first_time is None:
-            self._first_time = time
+    def _repeats(self, time: float, sought: bool) -> int:
+        if self._first_time is None or sought:
+            self._first_time = time - self.frames / self.fps
         behind = round((time - self._first_time) * self.fps) + 1 - self.frames
-        if behind > LONGEST_HOLD * self.fps:  # a pause: it is cut out, not shown as a still
+        if behind > self._longest * self.fps:  # a pause: it is cut out, not shown as a still
             self._first_time += (behind - 1) / self.fps
             behind = 1
         return max(behind, 0)
