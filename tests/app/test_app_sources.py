@@ -194,6 +194,8 @@ def test_a_pipe_or_a_camera_given_as_a_file_is_named(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"pipe\.ts is no file but a pipe .*--video - < .*pipe\.ts"):
         open_source(str(tmp_path / "pipe.ts"), pytest.fail)
     assert "--camera 3" in _instead_of(Path("/dev/video3"))
+    (tmp_path / "usb-Camera-index0").symlink_to("/dev/video3")
+    assert "--camera 3" in _instead_of(tmp_path / "usb-Camera-index0")
 
 
 def test_natural_order_puts_2_before_10():

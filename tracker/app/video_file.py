@@ -254,7 +254,8 @@ def _check_file(path: Path) -> None:
 
 def _instead_of(device: Path) -> str:
     """What to type for something that is no file."""
-    number = re.fullmatch(r"/dev/video(\d+)", str(device))
+    # cameras have lasting names as well: links in /dev/v4l/by-id
+    number = re.fullmatch(r"/dev/video(\d+)", os.path.realpath(device))
     if number:
         return f"give a camera by its number: --camera {number.group(1)}"
     return f"give a file, or send a video through standard input: --video - < {device}"
