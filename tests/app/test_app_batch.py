@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from tracker.app.batch import check_batch, outputs_of, read_batch, run_batch
@@ -63,6 +65,18 @@ def test_a_name_beside_the_table_is_no_camera_and_no_pipe(tmp_path, monkeypatch,
     assert clip.name == name
     with pytest.raises(UserError, match="there is no file or folder"):
         open_source(clip.where, pytest.fail)
+
+
+def test_only_what_stands_in_the_table_is_a_pattern(tmp_path):
+    """And not its folder, whatever letters are in the folder's name."""
+    folder = tmp_path / "br [1]"
+    folder.mkdir()
+    for name in ("a1.png", "a2.png", "b[2].png"):
+        cv2.imwrite(str(folder / name), np.zeros((8, 8, 3), np.uint8))
+    rows = "video,x,y,w,h\na*.png,1,2,3,4\na2.png,1,2,3,4\nb[2].png,1,2,3,4\n"
+    clips = read_batch(table(folder, rows))
+    assert [open_source(c.where, pytest.fail).frame_count for c in clips] == [2, 1, 1]
+    assert [c.name for c in clips] == ["a_", "a2", "b_2_"]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import glob
 import io
 import itertools
 import math
@@ -83,6 +84,8 @@ def _place(video: str, folder: Path, line: str) -> str:
         raise UserError(f"{line}: the column video is empty")
     if "://" in video or at_home(video).is_absolute():
         return video
+    if glob.has_magic(video) and not os.path.exists(folder / video):
+        folder = Path(glob.escape(str(folder)))  # only what is in the table is a pattern
     return os.path.join(".", folder / video)  # 0 is no camera here, and - no pipe
 
 
