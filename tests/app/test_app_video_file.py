@@ -17,6 +17,7 @@ from tracker.app.decoder_log import DecoderLog
 from tracker.app.frame_times import FrameTimes
 from tracker.app.prefetch import Prefetch
 from tracker.app.sources import open_source
+from tracker.app.video_file import VideoFile
 from tracker.errors import UserError
 
 
@@ -35,6 +36,19 @@ def test_a_file_gives_every_frame_in_order_with_its_time(clip, wrap):
     assert [f.index for f in frames] == list(range(50))
     times = [f.timestamp for f in frames]
     np.testing.assert_allclose(times, np.arange(50) / 29.97, atol=2e-3)
+
+
+def test_time_begins_with_the_first_frame(clip, monkeypatch):
+    """An avi with B-frames states .08 s for it."""
+    stated = VideoFile._stated_time
+    monkeypatch.setattr(VideoFile, "_stated_time", lambda self: stated(self) + 0.08)
+    source = open_source(str(clip), pytest.fail)
+    expected = np.arange(50) / 29.97
+    np.testing.assert_allclose([f.timestamp for f in read_all(source)], expected, atol=2e-3)
+    source.seek(20)
+    frame = source.read()
+    assert app_scene.number_of(frame.image) == frame.index == 20
+    assert frame.timestamp == pytest.approx(20 / 29.97, abs=2e-3)
 
 
 @pytest.mark.parametrize("wrap", [lambda s: s, Prefetch], ids=["plain", "prefetched"])

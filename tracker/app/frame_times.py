@@ -47,6 +47,11 @@ class FrameTimes:
         return index < len(self._times)
 
     @property
+    def first(self) -> float:
+        """Seconds at which the first frame is shown; an avi with B-frames begins late."""
+        return self._times[0] if self._times else 0.0
+
+    @property
     def rising(self) -> bool:
         """Whether each frame was shown later than the one before."""
         return self._rising

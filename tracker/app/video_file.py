@@ -98,7 +98,8 @@ class VideoFile:
         if self._log and not self._first_error and self._log.count:
             self._first_error = index + 1
         image = self._steady(self._pixels(picture), index)
-        return Frame(image, index, self._last_time, time.monotonic(), self._times.rising)
+        seconds = self._last_time - self._times.first
+        return Frame(image, index, seconds, time.monotonic(), self._times.rising)
 
     def _note_time(self, index: int) -> None:
         self._last_time = self._times.of(index, self._stated_time())
