@@ -70,7 +70,8 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
         "--video",
         type=some_text,
         metavar="WHAT",
-        help="video file, folder or glob of images, URL (rtsp, http), or - for a video on stdin",
+        help="video file, folder or glob of images, TIFF of several pages, URL (rtsp, http), or - "
+        "for a video on stdin",
     )
     source.add_argument("--camera", type=int, metavar="N", help="number of a camera, such as 0")
     source.add_argument(

@@ -83,7 +83,7 @@ def _page_count(path: Path) -> int:
     try:
         with native_path(path) as name:
             return cv2.imcount(name)
-    except cv2.error:
+    except (cv2.error, UserError):  # of one picture the name need not be text
         return 0
 
 
