@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import cv2
@@ -27,6 +28,14 @@ def picture(seed: int, width: int = 96, height: int = 80) -> np.ndarray:
     rng = np.random.default_rng(seed)
     cells = rng.integers(0, 255, (5, 6, 3)).astype(np.uint8)
     return np.asarray(cv2.resize(cells, (width, height), interpolation=cv2.INTER_CUBIC))
+
+
+def as_phones_write(image: np.ndarray) -> bytes:
+    """A JPEG that lies on its side and says in its EXIF that it is to be turned (orientation 6)."""
+    code = cv2.imencode(".jpg", image)[1].tobytes()
+    entry = struct.pack("<HHIHH", 0x0112, 3, 1, 6, 0)
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 1) + entry + bytes(4)
+    return code[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + code[2:]
 
 
 def tiny_source(tracks: int = 3, frames: int = 4) -> Source:

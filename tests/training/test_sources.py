@@ -15,7 +15,7 @@ from tests.training.data import picture, write_clip
 from tracker.errors import UserError
 from tracker.training.layouts import crop_around, video_track
 from tracker.training.sources import open_source, split_name
-from tracker.training.tracks import EncodedFrames, read_image
+from tracker.training.tracks import EncodedFrames, read_image, track_image
 
 pytest.importorskip("torch")
 
@@ -136,6 +136,26 @@ def test_box_outside_of_its_frame(tmp_path: Path) -> None:
     boxes[2] = (500, 500, 20, 20)
     with pytest.raises(UserError, match="lies outside the frame of 96 x 80"):
         video_track(tmp_path / "clip.avi", boxes)
+
+
+@pytest.mark.parametrize("box", [(97, 20, 20, 20), (-30, 20, 20, 20), (900, 500, 20, 20)])
+def test_a_video_s_box_beside_its_frame(tmp_path: Path, box: tuple[int, ...]) -> None:
+    boxes = write_video(tmp_path / "clip.avi")
+    boxes[2] = box
+    with pytest.raises(UserError, match=r"frame 2: the box .* lies outside the frame of 96 x 80"):
+        video_track(tmp_path / "clip.avi", boxes)
+
+
+def test_boxes_of_other_pictures(tmp_path: Path) -> None:
+    """Those of the clip before it was scaled, for instance; nothing in the files says so."""
+    clip = write_clip(tmp_path / "a")
+    (clip / "groundtruth.txt").write_text("900,500,20,24\n" * 2 + "0,0,0,0\n90,70,20,24\n")
+    (track,) = open_source(str(tmp_path)).tracks
+    message = r"the box 900,500,20,24 lies outside of .*00000001\.png, which is 96 x 80 pixels"
+    with pytest.raises(UserError, match=message):
+        track_image(track, 0)
+    for number in (2, 3):  # the object is not there, and it is there in part
+        assert track_image(track, number).shape == (80, 96, 3)
 
 
 def test_lasot_and_otb(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from tests.training.data import picture
+from tests.training.data import as_phones_write, picture
 from tracker.errors import UserError
 from tracker.training.cutout import mask_corners, object_mask
 from tracker.training.sources import open_source
@@ -21,7 +21,7 @@ from tracker.training.stills import (
     read_coco,
     unpack_runs,
 )
-from tracker.training.tracks import read_image
+from tracker.training.tracks import read_image, track_image
 
 
 def write_coco(folder: Path, pictures: int = 2, present: int | None = None) -> dict[str, object]:
@@ -88,6 +88,62 @@ def test_boxes_outside_of_their_pictures(tmp_path: Path) -> None:
     file.write_text(file.read_text().replace("<object>", size + "<object>", 1))
     source = open_source(str(tmp_path / "voc"))
     assert "1 boxes of" in source.notes[-1]
+
+
+def write_stated(folder: Path, picture: bytes, layout: str, size: tuple[int, int]) -> None:
+    """A picture with a box 60,20,20,30 whose annotation states a size."""
+    folder.mkdir()
+    (folder / "a.jpg").write_bytes(picture)
+    if layout == "voc":
+        (folder / "a.xml").write_text(
+            "<annotation><filename>a.jpg</filename>"
+            f"<size><width>{size[0]}</width><height>{size[1]}</height></size>"
+            "<object><name>cat</name><bndbox><xmin>61</xmin><ymin>21</ymin><xmax>80</xmax>"
+            "<ymax>50</ymax></bndbox></object></annotation>"
+        )
+        return
+    content = {
+        "images": [{"id": 0, "file_name": "a.jpg", "width": size[0], "height": size[1]}],
+        "annotations": [{"id": 0, "image_id": 0, "category_id": 0, "bbox": [60, 20, 20, 30]}],
+    }
+    (folder / "annotations.json").write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize("layout", ["coco", "voc"])
+def test_boxes_drawn_before_or_after_a_picture_was_turned(tmp_path: Path, layout: str) -> None:
+    """A phone lays its pictures down: the stated size says which way the person saw them."""
+    size = (96, 80)
+    seen = np.full((80, 96, 3), 60, np.uint8)
+    seen[20:50, 60:80] = (0, 0, 255)
+    for name in ("lying", "turned"):
+        stored = seen if name == "lying" else np.rot90(seen)  # EXIF turns it to the right again
+        write_stated(tmp_path / name, as_phones_write(stored), layout, size)
+        (track,) = open_source(f"{layout}:{tmp_path / name}").tracks
+        assert track.boxes[0].tolist() == [60, 20, 20, 30]
+        image = track_image(track, 0)
+        assert image.shape == seen.shape, name
+        assert image[25:45, 65:75, 2].min() > 200 > 100 > image[25:45, 65:75, 1].max(), name
+
+
+@pytest.mark.parametrize("layout", ["coco", "voc"])
+@pytest.mark.parametrize("size", [(192, 160), (80, 96), (96, 90)])
+def test_a_picture_of_another_size_than_its_annotation_says(
+    tmp_path: Path, layout: str, size: tuple[int, int]
+) -> None:
+    """Somebody scaled the pictures afterwards: the boxes stand on something else."""
+    code = cv2.imencode(".jpg", picture(0))[1].tobytes()
+    write_stated(tmp_path / "a", code, layout, size)
+    (track,) = open_source(f"{layout}:{tmp_path / 'a'}").tracks
+    message = rf"a\.jpg is 96 x 80 pixels, its annotation says {size[0]} x {size[1]}; scale the"
+    with pytest.raises(UserError, match=message):
+        track_image(track, 0)
+
+
+@pytest.mark.parametrize("size", [(97, 79), (0, 0), (96, 0)])
+def test_sizes_that_are_rounded_or_unknown(tmp_path: Path, size: tuple[int, int]) -> None:
+    write_stated(tmp_path / "a", cv2.imencode(".jpg", picture(0))[1].tobytes(), "voc", size)
+    (track,) = open_source(str(tmp_path / "a")).tracks
+    assert track_image(track, 0).shape == (80, 96, 3)
 
 
 def test_coco_as_windows_writes_it(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from tracker.training.crops import Jitter, Matrix, averaged, crop_matrix, map_box, of_centres
-from tracker.training.tracks import Image, Track, read_cutout, read_image
+from tracker.training.tracks import Image, Track, read_cutout, track_image
 
 Mask = NDArray[np.float32]
 Corners = NDArray[np.float32]
@@ -22,7 +22,7 @@ def masked_picture(track: Track, frame: int) -> tuple[Image, Mask]:
     Its transparency says so where it has one, else ``object_mask``.
     """
     if not track.cutout:
-        image = read_image(track.frames[frame])
+        image = track_image(track, frame)
         return image, object_mask(track, frame, image.shape[:2])
     view = read_cutout(track.frames[frame])
     alpha = opacity(view)

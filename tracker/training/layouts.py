@@ -15,7 +15,7 @@ from tracker.errors import UserError
 from tracker.frames import VIDEO_SUFFIXES, Pictures, Video, picture_paths
 from tracker.geometry import FloatArray, context_side
 from tracker.training.cutout import mask_corners, opacity
-from tracker.training.tracks import EncodedFrames, Image, Track, read_cutout
+from tracker.training.tracks import EncodedFrames, Image, Track, meets_picture, read_cutout
 
 Read = tuple[list[Track], list[str]]
 """What a reader gives: tracks, and sentences on what was left out."""
@@ -161,7 +161,8 @@ def crop_around(image: Image, box: FloatArray) -> tuple[Image, FloatArray]:
     height, width = image.shape[:2]
     left, right = max(int(x + w / 2 - reach), 0), min(int(x + w / 2 + reach) + 1, width)
     top, bottom = max(int(y + h / 2 - reach), 0), min(int(y + h / 2 + reach) + 1, height)
-    if right - left < 2 or bottom - top < 2:
+    outside = not meets_picture((x, y, w, h), (width, height))
+    if outside or right - left < 2 or bottom - top < 2:
         raise UserError(
             f"the box {x:g},{y:g},{w:g},{h:g} lies outside the frame of {width} x {height} pixels"
         )

@@ -32,7 +32,7 @@ from tracker.training.hiding import elsewhere, hide_behind_object, hide_behind_p
 from tracker.training.neighbours import NOTHING, nearest_beside
 from tracker.training.pair_options import PairOptions
 from tracker.training.sharing import box_in, meets_surroundings, without_box
-from tracker.training.tracks import EncodedFrame, Image, Source, Track, read_image
+from tracker.training.tracks import EncodedFrame, Image, Source, Track, track_image
 
 Edges = NDArray[np.float64]
 WHOLE: Edges = np.zeros(4)  # the object as it is annotated
@@ -223,7 +223,7 @@ class PairSampler:
             image, mask = masked_picture(track, frame)
             pasted, _ = paste(self._background(number, size, shared, rng), image, mask, matrix)
             return pasted, corners
-        image = read_image(track.frames[frame])
+        image = track_image(track, frame)
         return warp(image, matrix, size, self._fill(image, size, number, rng)), corners
 
     def _later(
@@ -258,7 +258,7 @@ class PairSampler:
         if track.cutout or track.polygons:
             image, mask = masked_picture(track, frame)
         else:
-            image = read_image(track.frames[frame])
+            image = track_image(track, frame)
         if mask is not None and (track.cutout or rng.random() < self.options.paste):
             background = self._background(exemplar, size, shared, rng)
             canvas, alpha = paste(background, image, mask, matrix)
@@ -323,9 +323,9 @@ class PairSampler:
                 frame = int(rng.choice(track.present))
             box = box_in(self.tracks[number], track, frame)
             if box is None:
-                return read_image(track.frames[frame])
+                return track_image(track, frame)
         assert box is not None
-        return without_box(read_image(track.frames[frame]), box)
+        return without_box(track_image(track, frame), box)
 
     def _add_distractors(
         self, canvas: Image, target: NDArray[np.float32], number: int, rng: Generator

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tracker.errors import UserError
 from tracker.frames import PICTURE_SUFFIXES
 from tracker.training.layouts import Read
-from tracker.training.tracks import Track
+from tracker.training.tracks import Track, meets_picture
 
 MIN_SIDE = 8
 """Objects with a side of fewer pixels are left out."""
@@ -29,6 +29,7 @@ MOST_PIXELS = 2**27
 _SUFFIXES = (".jpg", *sorted(PICTURE_SUFFIXES))
 
 Polygons = tuple[NDArray[np.float32], ...]
+Size = tuple[int, int] | None
 
 
 def read_coco(folder: Path) -> Read:
@@ -42,12 +43,12 @@ def read_coco(folder: Path) -> Read:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
         names = {c["id"]: str(c["name"]) for c in content.get("categories", [])}
         files = {i["id"]: str(i["file_name"]) for i in content["images"]}
-        sizes = {i["id"]: (i.get("width"), i.get("height")) for i in content["images"]}
+        sizes = {i["id"]: stated_size(i.get("width"), i.get("height")) for i in content["images"]}
         outside = 0
         by_image: dict[int, list[dict[str, Any]]] = {}
         for item in content["annotations"]:
             box = _coco_box(item)
-            if not is_inside(box, *sizes.get(item["image_id"], (None, None))):
+            if not is_inside(box, sizes.get(item["image_id"])):
                 outside += 1
             elif not item.get("iscrowd") and min(box[2:]) >= MIN_SIDE:
                 by_image.setdefault(item["image_id"], []).append(item)
@@ -60,7 +61,7 @@ def read_coco(folder: Path) -> Read:
                     "file_name is a path from the folder of the pictures, without .."
                 )
         tracks = [
-            _coco_track(item, root / files[image], items, names)
+            _coco_track(item, root / files[image], items, names, sizes[image])
             for image, items in by_image.items()
             for item in items
             if image in files and files[image] in there
@@ -75,11 +76,15 @@ def read_coco(folder: Path) -> Read:
     return tracks, _missing_note(missing, len(files), root) + _outside_note(outside, path)
 
 
-def is_inside(box: list[float], width: Any, height: Any) -> bool:
-    """Whether a box (x, y, w, h) lies in its picture, if only in part; sizes may be missing."""
-    x, y, w, h = box
-    sized = all(isinstance(v, (int, float)) and v > 0 for v in (width, height))
-    return not sized or (x < width and y < height and x + w > 0 and y + h > 0)
+def stated_size(width: Any, height: Any) -> Size:
+    """Width and height as an annotation states them; ``None`` where it does not."""
+    stated = all(isinstance(v, (int, float)) and 0 < v < FARTHEST for v in (width, height))
+    return (int(width), int(height)) if stated else None
+
+
+def is_inside(box: list[float], size: Size) -> bool:
+    """Whether a box (x, y, w, h) lies in its picture, if only in part; its size may be unknown."""
+    return size is None or meets_picture(box, size)
 
 
 def _coco_box(item: dict[str, Any]) -> list[float]:
@@ -95,14 +100,18 @@ def _coco_box(item: dict[str, Any]) -> list[float]:
 
 
 def _coco_track(
-    item: dict[str, Any], path: Path, items: list[dict[str, Any]], names: dict[int, str]
+    item: dict[str, Any],
+    path: Path,
+    items: list[dict[str, Any]],
+    names: dict[int, str],
+    size: Size,
 ) -> Track:
     category = item.get("category_id")
     like = [o["bbox"] for o in items if o is not item and o.get("category_id") == category]
     others = (np.asarray(like, dtype=np.float32).reshape(-1, 4),)
     boxes = np.asarray([item["bbox"]], dtype=np.float32)
     polygons = _of_middles(outlines(item.get("segmentation")), boxes[0])
-    return Track([path], boxes, names.get(category), polygons, others)  # type: ignore[arg-type]
+    return Track([path], boxes, names.get(category), polygons, others, size=size)  # type: ignore[arg-type]
 
 
 def _of_middles(polygons: Polygons, box: NDArray[np.float32]) -> Polygons:
@@ -178,33 +187,36 @@ def read_voc(folder: Path) -> Read:
         root = file.parent.parent / "JPEGImages" if file.parent.name == "Annotations" else None
         root = root if root is not None and root.is_dir() else file.parent
         there = folders.setdefault(root, _Folder(root))
-        name, objects, beyond = _read_voc_file(file)
+        name, size, objects, beyond = _read_voc_file(file)
         outside += beyond
         if name not in there:
             names = (file.stem + form(s) for s in _SUFFIXES for form in (str.lower, str.upper))
             name = next((name for name in names if name in there), "")
         if name:
-            tracks += _voc_tracks(root / name, objects)
+            tracks += _voc_tracks(root / name, size, objects)
         else:
             missing += 1
     return tracks, _missing_note(missing, len(files), folder) + _outside_note(outside, folder)
 
 
-def _voc_tracks(path: Path, objects: list[tuple[str, list[float]]]) -> list[Track]:
+def _voc_tracks(path: Path, size: Size, objects: list[tuple[str, list[float]]]) -> list[Track]:
     tracks = []
     for index, (category, box) in enumerate(objects):
         if min(box[2:]) >= MIN_SIDE:
             like = [b for i, (c, b) in enumerate(objects) if c == category and i != index]
             others = (np.asarray(like, dtype=np.float32).reshape(-1, 4),)
-            tracks.append(Track([path], np.asarray([box], np.float32), category, (), others))
+            boxes = np.asarray([box], np.float32)
+            tracks.append(Track([path], boxes, category, (), others, size=size))
     return tracks
 
 
-def _read_voc_file(path: Path) -> tuple[str, list[tuple[str, list[float]]], int]:
-    """Picture name, category and box (x, y, w, h) of each object, and how many lie outside."""
+def _read_voc_file(path: Path) -> tuple[str, Size, list[tuple[str, list[float]]], int]:
+    """Name and size of the picture, category and box (x, y, w, h) of each object, and how many
+    lie outside.
+    """
     try:
         root = parse_xml(path.read_bytes())
-        size = [float(root.findtext(f"size/{k}") or 0) for k in ("width", "height")]
+        size = stated_size(*(float(root.findtext(f"size/{k}") or 0) for k in ("width", "height")))
         objects, outside = [], 0
         for item in root.iter("object"):
             corners = [
@@ -215,7 +227,7 @@ def _read_voc_file(path: Path) -> tuple[str, list[tuple[str, list[float]]], int]
             x1, y1, x2, y2 = corners
             # VOC counts pixels from 1, and its last pixel belongs to the box
             box = [x1 - 1, y1 - 1, x2 - x1 + 1, y2 - y1 + 1]
-            if is_inside(box, *size):
+            if is_inside(box, size):
                 objects.append((item.findtext("name", "").strip(), box))
             else:
                 outside += 1
@@ -223,7 +235,7 @@ def _read_voc_file(path: Path) -> tuple[str, list[tuple[str, list[float]]], int]
         raise UserError(f"{path} cannot be read ({error.strerror})") from None
     except (ValueError, expat.ExpatError) as error:
         raise UserError(f"{path} is not a Pascal VOC annotation ({error})") from None
-    return Path(root.findtext("filename", "").strip()).name, objects, outside
+    return Path(root.findtext("filename", "").strip()).name, size, objects, outside
 
 
 def parse_xml(content: bytes) -> ElementTree.Element:

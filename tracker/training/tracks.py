@@ -65,6 +65,7 @@ class Track:
         polygons: outline of the object in a still: (M, 2) float32 arrays of its outermost pixels.
         others: boxes (K, 4) of like objects in each frame, where they are known.
         cutout: the pictures show the object alone, and are transparent around it.
+        size: width and height that the annotation states of the pictures, or ``None``.
     """
 
     frames: Sequence[Frame]
@@ -73,6 +74,7 @@ class Track:
     polygons: tuple[NDArray[np.float32], ...] = ()
     others: tuple[NDArray[np.float32], ...] = ()
     cutout: bool = False
+    size: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if len(self.frames) != len(self.boxes):
@@ -81,14 +83,18 @@ class Track:
     @property
     def present(self) -> NDArray[np.int64]:
         """Indices of the frames in which the object has a box of positive size."""
-        usable = np.isfinite(self.boxes).all(1) & (self.boxes[:, 2:] > 1).all(1)
-        return np.flatnonzero(usable).astype(np.int64)
+        return np.flatnonzero(_usable(self.boxes)).astype(np.int64)
 
     @cached_property
     def place(self) -> object:
         """The folder of the frames, or what holds them in memory: tracks of two share nothing."""
         first = self.frames[0]
         return first.parent if isinstance(first, Path) else self.frames
+
+
+def _usable(boxes: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which of the boxes (N, 4) are of an object that is there, and of positive size."""
+    return np.asarray(np.isfinite(boxes).all(1) & (boxes[:, 2:] > 1).all(1), dtype=np.bool_)
 
 
 @dataclass(frozen=True)
@@ -123,6 +129,62 @@ class Source:
         return sum(len(t.frames) for t in self.tracks)
 
 
+def track_image(track: Track, number: int) -> Image:
+    """Read a frame of a track as HxWx3 uint8 BGR, as it was when its boxes were drawn.
+
+    Raises:
+        UserError: as ``read_image``; the picture is not of the size that its annotation states,
+            or the box lies outside of it: whatever is learned there is not the object.
+    """
+    frame, box = track.frames[number], track.boxes[number]
+    image = read_image(frame)
+    if track.size is not None and track.size != _size(image):
+        image = _in_stated_size(frame, image, track.size)
+    if _usable(box[None])[0] and not meets_picture(box.tolist(), _size(image)):
+        x, y, w, h = box.tolist()
+        raise UserError(
+            f"the box {x:g},{y:g},{w:g},{h:g} lies outside of {_name(frame)}, which is "
+            f"{_told(_size(image))} pixels; mend its annotation"
+        )
+    return image
+
+
+def meets_picture(box: Sequence[float], size: tuple[int, int]) -> bool:
+    """Whether a box (x, y, w, h) lies in a picture of a width and height, if only in part."""
+    x, y, w, h = box
+    return x < size[0] and y < size[1] and x + w > 0 and y + h > 0
+
+
+ROUNDED = 2
+"""Pixels by which a picture may miss its stated size: somebody scaled both and rounded."""
+
+
+def _in_stated_size(frame: Frame, image: Image, size: tuple[int, int]) -> Image:
+    """The picture as its annotation knows it: it may have been drawn on before EXIF turned it."""
+    if _size(image) == size[::-1]:
+        as_stored = _decode(frame, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        if _size(as_stored) == size:
+            return as_stored
+    if max(abs(a - b) for a, b in zip(_size(image), size, strict=True)) > ROUNDED:
+        raise UserError(
+            f"{_name(frame)} is {_told(_size(image))} pixels, its annotation says {_told(size)}; "
+            "scale the boxes, or give the pictures that they were drawn on"
+        )
+    return image
+
+
+def _size(image: Image) -> tuple[int, int]:
+    return image.shape[1], image.shape[0]
+
+
+def _told(size: tuple[int, int]) -> str:
+    return f"{size[0]} x {size[1]}"
+
+
+def _name(frame: Frame) -> str:
+    return frame.name if isinstance(frame, EncodedFrame) else str(frame)
+
+
 def read_image(frame: Frame) -> Image:
     """Read a picture as HxWx3 uint8 BGR.
 
@@ -140,10 +202,9 @@ def read_cutout(frame: Frame) -> Image:
     """
     image = _decode(frame, cv2.IMREAD_UNCHANGED)
     if image.ndim != 3 or image.shape[2] != 4 or image.dtype != np.uint8:
-        name = frame.name if isinstance(frame, EncodedFrame) else frame
         raise UserError(
-            f"{name} has no transparency; a view is a PNG or WebP picture of 8 bits a channel "
-            "that is transparent around the object"
+            f"{_name(frame)} has no transparency; a view is a PNG or WebP picture of 8 bits a "
+            "channel that is transparent around the object"
         )
     return image
 
