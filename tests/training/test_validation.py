@@ -101,6 +101,9 @@ def test_clip_files(tmp_path: Path) -> None:
     lines = "\n".join(",".join(f"{v:.1f}" for v in b) for b in boxes[-1])
     path.with_suffix(".txt").write_text(lines)
     assert ClipValidation.open(path)(tiny_kestrel()).keys() == {"auc clip"}
+    path.with_suffix(".txt").write_text(lines + "\n1,2,30,40")
+    with pytest.raises(UserError, match="the video ends after 3 frames, its annotation needs 4"):
+        ClipValidation.open(path)
 
 
 def test_rendered_boxes_hold_their_shapes() -> None:

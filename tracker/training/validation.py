@@ -94,7 +94,8 @@ class ClipValidation:
         """A video with ``<name>.txt`` or ``<name>.csv`` beside it.
 
         Raises:
-            UserError: no video, no annotation, or no box in its first line.
+            UserError: no video, a damaged one, or one that is shorter than its annotation; no
+                annotation, or no box in its first line.
         """
         if not path.is_file():
             raise UserError(f"there is no clip {path}; --val-clip names a video file")
@@ -103,7 +104,8 @@ class ClipValidation:
             raise UserError(f"{path} has no annotation; put {path.stem}.txt beside it")
         truth = read_boxes(found[0])
         check_start(truth, str(found[0]))
-        next(iter(Video(path).read(range(1))))  # a broken video is known now
+        for _ in Video(path).read(range(len(truth))):
+            pass  # one that breaks or ends too early is known now, not hours later
         return ClipValidation(path.stem, lambda: Video(path).read(range(len(truth))), truth)
 
     def __call__(self, network: nn.Module) -> dict[str, float]:
