@@ -26,6 +26,7 @@ from tracker.training import train_cli  # noqa: E402
 from tracker.training.checkpoint import load_checkpoint  # noqa: E402
 from tracker.training.log import read_table  # noqa: E402
 from tracker.training.loop import RunOptions, Trainer  # noqa: E402
+from tracker.training.objective import LossOptions  # noqa: E402
 from tracker.training.optimise import OptimOptions  # noqa: E402
 from tracker.training.pair_options import PairOptions  # noqa: E402
 from tracker.training.pairs import PairSampler  # noqa: E402
@@ -51,18 +52,26 @@ FULL = dataclasses.replace(
 
 
 @pytest.mark.parametrize(
-    ("workers", "options"),
-    [(0, FULL), (1, QUICK), (0, dataclasses.replace(QUICK, identity_only=True))],
-    ids=["everything", "a worker", "identity only"],
+    ("workers", "options", "taught"),
+    [
+        (0, FULL, False),
+        (1, QUICK, False),
+        (0, dataclasses.replace(QUICK, identity_only=True), False),
+        (0, dataclasses.replace(QUICK, frozen=5, loss=LossOptions(spoil=0.6)), True),
+    ],
+    ids=["everything", "a worker", "identity only", "spoilt pictures"],
 )
-def test_resumed_run_equals_unbroken_one(tmp_path: Path, workers: int, options: RunOptions) -> None:
+def test_resumed_run_equals_unbroken_one(
+    tmp_path: Path, workers: int, options: RunOptions, taught: bool
+) -> None:
     options = dataclasses.replace(options, workers=workers)
-    whole = trainer(tmp_path / "whole", options)
+    teacher = tiny_kestrel(2) if taught else None
+    whole = trainer(tmp_path / "whole", options, teacher=teacher)
     assert whole.run()
-    first = trainer(tmp_path / "cut", options)
+    first = trainer(tmp_path / "cut", options, teacher=teacher)
     stop_after(first, 5)
     assert not first.run()
-    second = trainer(tmp_path / "cut", options)
+    second = trainer(tmp_path / "cut", options, teacher=teacher)
     assert second.resume(tmp_path / "cut" / "checkpoint.pt") == []
     assert second.step == 5
     assert second.run()

@@ -93,6 +93,8 @@ class PairLoader:
             pin_memory=self.device.type == "cuda",
             worker_init_fn=leave_signals_to_the_trainer,
             collate_fn=joined,
+            # else each iterator draws from torch's own, and a resumed run makes one more of them
+            generator=torch.Generator(),
         )
         asked = time.monotonic()
         batches = iter(loader)

@@ -18,7 +18,7 @@ SWITCHED = 0.25  # of the pairs: light changes between exemplar and search regio
 def spoiled(exemplar: Tensor, search: Tensor, share: float) -> tuple[Tensor, Tensor]:
     """Both crops of a batch, a share of the pairs in bad conditions.
 
-    Randomness is torch's own, which a checkpoint keeps.
+    Randomness is that of torch on the CPU, which a checkpoint keeps.
 
     Args:
         exemplar, search: (B, S, S, 3) uint8, each with its own S.
@@ -65,9 +65,19 @@ def _apply(image: Tensor, conditions: dict[str, Tensor], chosen: Tensor) -> Tens
     pixels = torch.lerp(pixels, _smooth(pixels), each("blur"))
     pixels = torch.lerp(pixels, each("grey"), each("fog")) * each("gain")
     grain = each("noise") * each("gain").clamp(max=1).sqrt()  # less light, less noise of its own
-    pixels = pixels + grain * torch.randn_like(pixels)
+    pixels = pixels + grain * _noise(pixels)
     changed = pixels.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
     return torch.where(chosen.reshape(-1, 1, 1, 1), changed, image)
+
+
+def _noise(pixels: Tensor) -> Tensor:
+    """Normal noise of that shape, drawn where the pixels are.
+
+    No checkpoint keeps a GPU's own generator, and the CPU would take longer than the step.
+    """
+    generator = torch.Generator(pixels.device)
+    generator.manual_seed(int(torch.randint(2**62, ())))
+    return torch.randn(pixels.shape, generator=generator, device=pixels.device)
 
 
 def _smooth(pixels: Tensor) -> Tensor:
