@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -125,6 +126,48 @@ def test_ctrl_c_while_the_last_checkpoint_is_written(tmp_path: Path) -> None:
     run.save = save  # type: ignore[method-assign]
     assert run.run()
     assert load_checkpoint(tmp_path / "checkpoint.pt")["step"] == QUICK.steps
+
+
+def test_a_loader_process_that_is_killed_is_one_sentence(tmp_path: Path) -> None:
+    """As the system does it where memory runs out."""
+    run = trainer(tmp_path, dataclasses.replace(QUICK, workers=1, save_every=2))
+    inner = run._train_step
+
+    def step_and_kill(batch: dict[str, torch.Tensor]) -> None:
+        inner(batch)
+        if run.step == 2:
+            (worker,) = multiprocessing.active_children()
+            worker.kill()
+            worker.join(10)
+
+    run._train_step = step_and_kill  # type: ignore[method-assign]
+    with pytest.raises(UserError, match=r"makes pairs was ended from outside .* fewer --workers"):
+        run.run()
+    assert load_checkpoint(tmp_path / "checkpoint.pt")["step"] >= 2
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory."), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to"), True),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+    ],
+)
+def test_too_little_memory_for_a_step(tmp_path: Path, error: RuntimeError, said: bool) -> None:
+    run = trainer(tmp_path)
+
+    def fail(batch: dict[str, torch.Tensor]) -> None:
+        del batch
+        raise error
+
+    run._train_step = fail  # type: ignore[method-assign]
+    expected = UserError if said else RuntimeError
+    message = "not enough memory for 2 pairs a step; give a smaller --batch" if said else "mat1"
+    with pytest.raises(expected, match=message):
+        run.run()
+    assert load_checkpoint(tmp_path / "checkpoint.pt")["step"] == 0
 
 
 def test_time_limit_stops_and_is_resumable(tmp_path: Path) -> None:

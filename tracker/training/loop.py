@@ -41,6 +41,7 @@ from tracker.training.optimise import (
 )
 from tracker.training.pairs import PairSampler
 from tracker.training.processes import any_process, process_count, process_rank
+from tracker.training.shortage import shortages_told
 from tracker.training.stopping import StopRequest
 
 Validation = Callable[[nn.Module], dict[str, float]]
@@ -234,7 +235,7 @@ class Trainer:
             total=options.steps * options.batch, initial=self.step * options.batch,
             unit="pair", disable=options.quiet or process_rank() != 0, mininterval=5,
         )  # fmt: skip
-        with StopRequest() as stop:  # around the last checkpoint, too
+        with StopRequest() as stop, shortages_told(options.batch):  # the last checkpoint, too
             try:
                 self.objective = self._spread(self.bare)
                 if not self.step:

@@ -1,0 +1,43 @@
+"""What runs out in the middle of a training, and who ends its processes then: one sentence."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+
+from tracker.errors import UserError
+
+
+@contextlib.contextmanager
+def shortages_told(batch: int) -> Iterator[None]:
+    """Turn errors of torch that tell of a shortage into UserError; all others pass.
+
+    Around whole steps: torch tells of a loader process that ended wherever it learns of it.
+
+    Args:
+        batch: pairs a step, for the message.
+    """
+    try:
+        yield
+    except RuntimeError as error:  # torch.OutOfMemoryError is one
+        sentence = _shortage(error, batch)
+        if sentence is None:
+            raise
+        raise UserError(sentence) from None
+
+
+def _shortage(error: RuntimeError, batch: int) -> str | None:
+    text = str(error)
+    if text.startswith("DataLoader worker") and (
+        "killed by signal" in text or "exited unexpectedly" in text
+    ):
+        return (
+            "a process that makes pairs was ended from outside (out of memory, or /dev/shm too "
+            "small?); the last checkpoint is kept: go on with --resume and fewer --workers, or "
+            "--workers 0"
+        )
+    if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in text:
+        return f"there is not enough memory for {batch} pairs a step; give a smaller --batch"
+    return None
