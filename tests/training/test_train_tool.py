@@ -232,6 +232,10 @@ def test_what_is_typed_wins_over_the_toy_s_defaults(
             ("--data", "{data}", "--val-clip", "no.mp4", "--out", "{out}", "--init", "none"),
             "there is no clip no.mp4",
         ),
+        (
+            ("--data", "{data}", "--val-clip", "a/x.mp4", "--val-clip", "./a/x.mp4", "--out",
+             "{out}", "--init", "none"), "two clips of --val-clip would be called a/x",
+        ),
         (("--data", "{data}", "--show-pairs", "many", "x.png"), "takes a number of 1 to 400"),
         (("--data", "{data}", "--show-pairs", "²", "x.png"), "takes a number of 1 to 400"),
         (("--data", "", "--out", "{out}"), "'' names no training data"),

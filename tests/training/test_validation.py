@@ -25,6 +25,7 @@ from tracker.training.validation import (  # noqa: E402
     PairValidation,
     Validations,
     best_overlap,
+    clip_names,
 )
 
 
@@ -84,6 +85,14 @@ def test_several_clips_have_a_mean() -> None:
     assert figures == {"auc a": 0.2, "auc b": 0.6, "loss": 3.0, "auc": pytest.approx(0.4)}
 
 
+def test_clips_of_one_name_are_told_apart() -> None:
+    paths = [Path("cam1/video.mp4"), Path("cam2/../cam2/video.avi"), Path("cam1/other.mp4")]
+    assert clip_names(paths) == ["cam1/video", "cam2/video", "other"]
+    for again in ("cam1/other.mp4", "cam1/other.avi", "far/cam1/other.mp4"):
+        with pytest.raises(UserError, match="two clips of --val-clip would be called cam1/other"):
+            clip_names([*paths, Path(again)])
+
+
 def test_clip_files(tmp_path: Path) -> None:
     path = tmp_path / "clip.avi"
     with pytest.raises(UserError, match="there is no clip"):
@@ -101,6 +110,7 @@ def test_clip_files(tmp_path: Path) -> None:
     lines = "\n".join(",".join(f"{v:.1f}" for v in b) for b in boxes[-1])
     path.with_suffix(".txt").write_text(lines)
     assert ClipValidation.open(path)(tiny_kestrel()).keys() == {"auc clip"}
+    assert ClipValidation.open(path, "a/clip").name == "a/clip"
     path.with_suffix(".txt").write_text(lines + "\n1,2,30,40")
     with pytest.raises(UserError, match="the video ends after 3 frames, its annotation needs 4"):
         ClipValidation.open(path)

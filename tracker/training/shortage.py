@@ -1,4 +1,4 @@
-"""What runs out in the middle of a training, and who ends its processes then: one sentence."""
+"""Memory that runs out while training, and processes that the system ends: one sentence."""
 
 from __future__ import annotations
 

@@ -313,7 +313,12 @@ def validations(
 ) -> Validation | None:
     """What is measured while training."""
     # they need onnx and the online tracker, which training alone does not
-    from tracker.training.validation import ClipValidation, PairValidation, Validations
+    from tracker.training.validation import (
+        ClipValidation,
+        PairValidation,
+        Validations,
+        clip_names,
+    )
 
     parts: list[Validation] = []
     if args.val:
@@ -321,7 +326,8 @@ def validations(
         tell([note for source in sources for note in source.notes])
         sampler = PairSampler(sources, pairs.plain(), seed=0)
         parts.append(PairValidation(sampler, args.val_pairs, losses))
-    parts += [ClipValidation.open(path) for path in args.val_clip]
+    names = clip_names(args.val_clip)
+    parts += [ClipValidation.open(p, n) for p, n in zip(args.val_clip, names, strict=True)]
     if args.toy:
         for number in range(4):
             frames, boxes = render_clip(60, seed=(987, number), step=1.5)

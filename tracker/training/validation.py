@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -90,8 +92,11 @@ class ClipValidation:
         self.name, self.frames, self.truth = name, frames, truth
 
     @staticmethod
-    def open(path: Path) -> ClipValidation:
+    def open(path: Path, name: str = "") -> ClipValidation:
         """A video with ``<name>.txt`` or ``<name>.csv`` beside it.
+
+        Args:
+            name: for the log, if not that of the file.
 
         Raises:
             UserError: no video, a damaged one, or one that is shorter than its annotation; no
@@ -106,7 +111,7 @@ class ClipValidation:
         check_start(truth, str(found[0]))
         for _ in Video(path).read(range(len(truth))):
             pass  # one that breaks or ends too early is known now, not hours later
-        return ClipValidation(path.stem, lambda: Video(path).read(range(len(truth))), truth)
+        return ClipValidation(name or path.stem, lambda: Video(path).read(range(len(truth))), truth)
 
     def __call__(self, network: nn.Module) -> dict[str, float]:
         """``auc <name>``: mean over 21 overlap thresholds of the share of frames above."""
@@ -119,6 +124,26 @@ class ClipValidation:
             else:
                 boxes.append(tracker.update(image).box)
         return {f"auc {self.name}": one_pass(np.asarray(boxes), self.truth).auc}
+
+
+def clip_names(paths: Sequence[Path]) -> list[str]:
+    """What clips are called in the log: with their folder where files have one name.
+
+    Raises:
+        UserError: two would have one name even so.
+    """
+    shared = Counter(path.stem for path in paths)
+    names = []
+    for path in paths:
+        folder = os.path.basename(os.path.dirname(os.path.abspath(path)))
+        name = path.stem if shared[path.stem] == 1 else f"{folder}/{path.stem}"
+        if name in names:
+            raise UserError(
+                f"two clips of --val-clip would be called {name}; give each clip once, or rename "
+                "one of them"
+            )
+        names.append(name)
+    return names
 
 
 class Validations:
