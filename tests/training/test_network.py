@@ -295,6 +295,17 @@ def test_pooled_identity_by_hand() -> None:
         np.testing.assert_allclose(found[b], total / np.linalg.norm(total), rtol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_pooled_identity_of_nothing_in_half_precision(dtype: torch.dtype) -> None:
+    """As of an object beside the target where none is known."""
+    features = torch.rand(1, 4, 3, 3, requires_grad=True)
+    with torch.autocast("cpu", dtype):
+        found = pooled_identity(features, torch.zeros(1, 3, 3))
+    (found * 0).sum().backward()  # no loss asks for it
+    assert found.tolist() == [[0.0] * 4]
+    assert features.grad is not None and features.grad.isfinite().all()
+
+
 def test_freezing_stages() -> None:
     trunk = EfficientNetLiteTrunk()
     for count in range(7):

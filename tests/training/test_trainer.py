@@ -93,6 +93,16 @@ def test_seeds_repeat(tmp_path: Path) -> None:
     assert found[0] == found[1] != found[2]
 
 
+def test_half_precision_learns(tmp_path: Path) -> None:
+    run = trainer(tmp_path, dataclasses.replace(QUICK, pairs=6, autocast="fp16"))
+    run.scaler = torch.amp.GradScaler("cpu", init_scale=256.0)  # else the first steps find it
+    before = {name: value.clone() for name, value in weights(run).items()}
+    assert run.run()
+    assert np.isfinite([float(loss) for loss in losses(tmp_path)]).all()
+    moved = [n for n, v in weights(run).items() if not torch.equal(v, before[n])]
+    assert "model.head.score.weight" in moved
+
+
 def test_worker_starts_although_opencv_has_threads(tmp_path: Path) -> None:
     """A validation before and between rounds uses OpenCV's pool in the process that forks."""
     cv2.setNumThreads(2)

@@ -167,4 +167,5 @@ class CellGate(nn.Module):
 def pooled_identity(features: Tensor, mask: Tensor) -> Tensor:
     """Mean of (B, D, H, W) weighted by a mask (B, H, W), as unit vectors (B, D)."""
     summed = torch.einsum("bdhw,bhw->bd", features.float(), mask.float())
-    return F.normalize(summed, dim=1)
+    # in autocast the sum is of half precision, in which the norm's smallest divisor is 0
+    return F.normalize(summed.float(), dim=1)
