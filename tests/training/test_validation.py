@@ -15,11 +15,15 @@ from torch import nn  # noqa: E402
 
 from tests.training.data import tiny_kestrel, tiny_sampler  # noqa: E402
 from tracker import SiameseTracker, UserError  # noqa: E402
+from tracker.training import train_cli, validation  # noqa: E402
+from tracker.training.checkpoint import beginning, save_checkpoint  # noqa: E402
 from tracker.training.models import make_network  # noqa: E402
 from tracker.training.objective import LossOptions  # noqa: E402
+from tracker.training.pair_options import PairOptions  # noqa: E402
 from tracker.training.torch_network import TorchNetwork  # noqa: E402
 from tracker.training.toy import OBJECTS, render_clip, toy_source  # noqa: E402
 from tracker.training.tracks import read_image  # noqa: E402
+from tracker.training.train_options import build_parser  # noqa: E402
 from tracker.training.validation import (  # noqa: E402
     ClipValidation,
     PairValidation,
@@ -27,6 +31,8 @@ from tracker.training.validation import (  # noqa: E402
     best_overlap,
     clip_names,
 )
+
+SMALL = {"channels": 8, "identity_channels": 6, "tower_depth": 1}
 
 
 def test_pairs_are_measured_and_stay_the_same() -> None:
@@ -93,27 +99,62 @@ def test_clips_of_one_name_are_told_apart() -> None:
             clip_names([*paths, Path(again)])
 
 
-def test_clip_files(tmp_path: Path) -> None:
-    path = tmp_path / "clip.avi"
-    with pytest.raises(UserError, match="there is no clip"):
-        ClipValidation.open(path)
+def write_clip(path: Path) -> str:
+    """A video of 3 frames with its annotation, and the lines of that."""
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 25, (320, 240))
     frames, boxes = render_clip(3, seed=4)
     for frame in frames:
         writer.write(frame)
     writer.release()
+    lines = "\n".join(",".join(f"{v:.1f}" for v in b) for b in boxes[-1])
+    path.with_suffix(".txt").write_text(lines)
+    return lines
+
+
+def test_clip_files(tmp_path: Path) -> None:
+    path = tmp_path / "clip.avi"
+    with pytest.raises(UserError, match="there is no clip"):
+        ClipValidation.open(path)
+    lines = write_clip(path)
+    path.with_suffix(".txt").unlink()
     with pytest.raises(UserError, match=r"put clip\.txt beside it"):
         ClipValidation.open(path)
     path.with_suffix(".txt").write_text("nan,nan,nan,nan\n1,2,3,4\n")
     with pytest.raises(UserError, match="first line has no box"):
         ClipValidation.open(path)
-    lines = "\n".join(",".join(f"{v:.1f}" for v in b) for b in boxes[-1])
     path.with_suffix(".txt").write_text(lines)
     assert ClipValidation.open(path)(tiny_kestrel()).keys() == {"auc clip"}
     assert ClipValidation.open(path, "a/clip").name == "a/clip"
     path.with_suffix(".txt").write_text(lines + "\n1,2,30,40")
     with pytest.raises(UserError, match="the video ends after 3 frames, its annotation needs 4"):
         ClipValidation.open(path)
+
+
+@pytest.mark.parametrize("call", [("--init", "{run}/checkpoint.pt"), ("--resume",)])
+def test_clips_are_tracked_with_the_parameters_of_the_export(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: tuple[str, ...]
+) -> None:
+    record = {"settings": SMALL, "tuned": {"online": {"window": 0.123}}}
+    content = beginning("kestrel", make_network("kestrel", **SMALL).state_dict(), record)
+    save_checkpoint(tmp_path / "checkpoint.pt", content)
+    write_clip(tmp_path / "clip.avi")
+    arguments = [a.format(run=tmp_path) for a in call]
+    arguments += ["--out", str(tmp_path), "--val-clip", str(tmp_path / "clip.avi")]
+    args = build_parser().parse_args(arguments)
+    network, settings, tuned = train_cli.build_network(args)
+    assert settings == SMALL
+    measure = train_cli.validations(args, PairOptions(128, 224), LossOptions(), network, tuned)
+    assert measure is not None
+    windows = []
+
+    class Watched(SiameseTracker):
+        def __init__(self, network: TorchNetwork) -> None:
+            windows.append(network.spec.online.window)
+            super().__init__(network)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(validation, "SiameseTracker", Watched)
+    assert measure(network).keys() == {"auc clip"}
+    assert windows == [0.123]
 
 
 def test_rendered_boxes_hold_their_shapes() -> None:

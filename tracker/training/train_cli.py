@@ -18,6 +18,7 @@ from tracker.errors import UserError
 from tracker.files import hold_folder
 from tracker.network.kestrel import Kestrel
 from tracker.network.siamfc import SiamFC
+from tracker.spec import with_parameters
 from tracker.training.checkpoint import beginning, load_checkpoint, reading, save_checkpoint
 from tracker.training.loader import PairDataset
 from tracker.training.log import plot_run
@@ -62,7 +63,7 @@ def main() -> int:
     if args.threads:
         torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
-    network, settings = build_network(args)
+    network, settings, tuned = build_network(args)
     options = run_options(args)
     pairs = pair_options(args, network)
     sources = open_sources(args)
@@ -72,15 +73,15 @@ def main() -> int:
     if args.out is None:
         raise UserError("--out names the folder of the run, such as --out runs/mine")
     # before anything is begun: what is wrong with them leaves no folder behind
-    validate, teacher = validations(args, pairs, options.loss), read_teacher(args)
+    validate = validations(args, pairs, options.loss, network, tuned)
+    teacher = read_teacher(args)
     join_processes(options.batch)
     try:
         checkpoint = prepare_folder(args)
         with hold(args.out):
             prepare_folder(args)  # another run may have used it while this one waited
-            tuned: dict[str, Any] = {}
             if not args.resume:
-                tuned = initialise(network, args.init)
+                initialise(network, args.init)
                 if is_model(args.init):
                     settle(network, sampler, options.batch)
             record = make_record(sources, sys.argv, [*args.data, *args.rough] or ["toy"], settings)
@@ -208,8 +209,11 @@ def hold(folder: Path) -> contextlib.AbstractContextManager[None]:
     return hold_folder(folder, PATIENCE) if process_rank() == 0 else contextlib.nullcontext()
 
 
-def build_network(args: argparse.Namespace) -> tuple[SiamFC | Kestrel, dict[str, Any]]:
-    """The network, built as that of the checkpoint it starts from or goes on with; its settings.
+def build_network(
+    args: argparse.Namespace,
+) -> tuple[SiamFC | Kestrel, dict[str, Any], dict[str, Any]]:
+    """The network, built as that of the checkpoint it starts from or goes on with; its settings,
+    and the online parameters that were tuned for it.
 
     Raises:
         UserError: the checkpoint is missing or damaged.
@@ -219,14 +223,15 @@ def build_network(args: argparse.Namespace) -> tuple[SiamFC | Kestrel, dict[str,
     if args.resume and own is not None and own.is_file():
         path = own
     elif args.init in STARTS:
-        return make_network(args.network, **given), given
+        return make_network(args.network, **given), given, {}
     else:
         path = Path(args.init)
     content = read_start(str(path))
     with reading(path):
         same = content["network"] == args.network
         settings = (settings_of(content) if same else {}) | given
-        return make_network(args.network, **settings), settings
+        tuned = dict(content.get("record", {}).get("tuned") or {}) if same else {}
+        return make_network(args.network, **settings), settings, tuned
 
 
 def is_model(name: str) -> bool:
@@ -289,8 +294,8 @@ def read_teacher(args: argparse.Namespace) -> Kestrel | None:
     return teacher
 
 
-def initialise(network: SiamFC | Kestrel, init: str) -> dict[str, Any]:
-    """Give the network its first weights; returns the parameters that were tuned for them.
+def initialise(network: SiamFC | Kestrel, init: str) -> None:
+    """Give the network its first weights.
 
     Raises:
         UserError: a checkpoint that is missing, damaged or of another network.
@@ -304,15 +309,18 @@ def initialise(network: SiamFC | Kestrel, init: str) -> dict[str, Any]:
             if content["network"] != network.name:
                 raise UserError(f"{path} is of a {content['network']}, not of a {network.name}")
             load_weights(network, content["average"], path)
-            return dict(content.get("record", {}).get("tuned", {}))
-    return {}
 
 
 def validations(
-    args: argparse.Namespace, pairs: PairOptions, losses: LossOptions
+    args: argparse.Namespace,
+    pairs: PairOptions,
+    losses: LossOptions,
+    network: SiamFC | Kestrel,
+    tuned: dict[str, Any],
 ) -> Validation | None:
-    """What is measured while training."""
+    """What is measured while training: clips with the online parameters that an export gets."""
     # they need onnx and the online tracker, which training alone does not
+    from tracker.training.export import make_spec
     from tracker.training.validation import (
         ClipValidation,
         PairValidation,
@@ -326,12 +334,14 @@ def validations(
         tell([note for source in sources for note in source.notes])
         sampler = PairSampler(sources, pairs.plain(), seed=0)
         parts.append(PairValidation(sampler, args.val_pairs, losses))
+    spec = with_parameters(make_spec(network), tuned, "the parameters that the run begins with")
     names = clip_names(args.val_clip)
-    parts += [ClipValidation.open(p, n) for p, n in zip(args.val_clip, names, strict=True)]
+    parts += [ClipValidation.open(p, n, spec) for p, n in zip(args.val_clip, names, strict=True)]
     if args.toy:
         for number in range(4):
             frames, boxes = render_clip(60, seed=(987, number), step=1.5)
-            parts.append(ClipValidation(f"shape{number}", lambda f=frames: f, boxes[-1]))  # type: ignore[misc]
+            name = f"shape{number}"
+            parts.append(ClipValidation(name, lambda f=frames: f, boxes[-1], spec))  # type: ignore[misc]
     return Validations(parts) if parts else None
 
 

@@ -20,6 +20,7 @@ from tracker.frames import Video
 from tracker.geometry import FloatArray
 from tracker.network.losses import corner_iou
 from tracker.siamese_tracker import SiameseTracker
+from tracker.spec import ModelSpec
 from tracker.training.loader import PairDataset
 from tracker.training.objective import Batch, KestrelObjective, LossOptions, make_objective
 from tracker.training.pairs import PairSampler
@@ -86,17 +87,25 @@ class ClipValidation:
         name: of the clip, for the log.
         frames: gives the frames anew at every call.
         truth: (N, 4) boxes x, y, w, h; NaN where the target is absent.
+        spec: with the online parameters to track with; ``None`` takes the default ones.
     """
 
-    def __init__(self, name: str, frames: Callable[[], Iterable[Image]], truth: FloatArray) -> None:
-        self.name, self.frames, self.truth = name, frames, truth
+    def __init__(
+        self,
+        name: str,
+        frames: Callable[[], Iterable[Image]],
+        truth: FloatArray,
+        spec: ModelSpec | None = None,
+    ) -> None:
+        self.name, self.frames, self.truth, self.spec = name, frames, truth, spec
 
     @staticmethod
-    def open(path: Path, name: str = "") -> ClipValidation:
+    def open(path: Path, name: str = "", spec: ModelSpec | None = None) -> ClipValidation:
         """A video with ``<name>.txt`` or ``<name>.csv`` beside it.
 
         Args:
             name: for the log, if not that of the file.
+            spec: as of the class.
 
         Raises:
             UserError: no video, a damaged one, or one that is shorter than its annotation; no
@@ -111,11 +120,12 @@ class ClipValidation:
         check_start(truth, str(found[0]))
         for _ in Video(path).read(range(len(truth))):
             pass  # one that breaks or ends too early is known now, not hours later
-        return ClipValidation(name or path.stem, lambda: Video(path).read(range(len(truth))), truth)
+        frames = range(len(truth))
+        return ClipValidation(name or path.stem, lambda: Video(path).read(frames), truth, spec)
 
     def __call__(self, network: nn.Module) -> dict[str, float]:
         """``auc <name>``: mean over 21 overlap thresholds of the share of frames above."""
-        tracker = SiameseTracker(TorchNetwork(network))  # type: ignore[arg-type]
+        tracker = SiameseTracker(TorchNetwork(network, self.spec))  # type: ignore[arg-type]
         boxes = []
         for index, image in enumerate(self.frames()):
             if index == 0:
