@@ -122,6 +122,9 @@ def test_clip_files(tmp_path: Path) -> None:
     path.with_suffix(".txt").write_text("nan,nan,nan,nan\n1,2,3,4\n")
     with pytest.raises(UserError, match="first line has no box"):
         ClipValidation.open(path)
+    path.with_suffix(".txt").write_text("900,500,20,20\n")
+    with pytest.raises(UserError, match=r"cannot start from its first line: the box 900,500,20,20"):
+        ClipValidation.open(path)
     path.with_suffix(".txt").write_text(lines)
     assert ClipValidation.open(path)(tiny_kestrel()).keys() == {"auc clip"}
     assert ClipValidation.open(path, "a/clip").name == "a/clip"

@@ -17,7 +17,7 @@ from tracker.errors import UserError
 from tracker.evaluation.metrics import one_pass
 from tracker.evaluation.verification import roc
 from tracker.frames import Video
-from tracker.geometry import FloatArray
+from tracker.geometry import FloatArray, check_box
 from tracker.network.losses import corner_iou
 from tracker.siamese_tracker import SiameseTracker
 from tracker.spec import ModelSpec
@@ -109,7 +109,7 @@ class ClipValidation:
 
         Raises:
             UserError: no video, a damaged one, or one that is shorter than its annotation; no
-                annotation, or no box in its first line.
+                annotation, or no box in its first line that a tracker could start from.
         """
         if not path.is_file():
             raise UserError(f"there is no clip {path}; --val-clip names a video file")
@@ -118,8 +118,10 @@ class ClipValidation:
             raise UserError(f"{path} has no annotation; put {path.stem}.txt beside it")
         truth = read_boxes(found[0])
         check_start(truth, str(found[0]))
-        for _ in Video(path).read(range(len(truth))):
-            pass  # one that breaks or ends too early is known now, not hours later
+        # one that breaks, ends too early or begins elsewhere is known now, not hours later
+        for number, image in enumerate(Video(path).read(range(len(truth)))):
+            if number == 0:
+                _check_first_box(truth[0], image, found[0])
         frames = range(len(truth))
         return ClipValidation(name or path.stem, lambda: Video(path).read(frames), truth, spec)
 
@@ -134,6 +136,13 @@ class ClipValidation:
             else:
                 boxes.append(tracker.update(image).box)
         return {f"auc {self.name}": one_pass(np.asarray(boxes), self.truth).auc}
+
+
+def _check_first_box(box: FloatArray, image: Image, path: Path) -> None:
+    try:
+        check_box(box.tolist(), image.shape[1], image.shape[0])
+    except ValueError as error:
+        raise UserError(f"{path}: the tracker cannot start from its first line: {error}") from None
 
 
 def clip_names(paths: Sequence[Path]) -> list[str]:
