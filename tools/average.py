@@ -20,7 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tracker.cli import run_main, some_path
+from tracker.cli import path_and_weight, run_main, some_path
 from tracker.errors import UserError
 from tracker.files import keep_apart, refuse_existing
 from tracker.training.requirements import require
@@ -33,7 +33,8 @@ def main() -> int:
 
     args = build_parser().parse_args()
     refuse_existing([args.out], args.overwrite)
-    parts = [(*split(text),) for text in args.checkpoint]
+    named = map(path_and_weight, args.checkpoint)
+    parts = [(Path(path), weight) for path, weight in named]
     keep_apart([("--out", args.out)], [path for path, _ in parts])
     contents = [(path, load_checkpoint(path), weight) for path, weight in parts]
     total = sum(weight for _, weight in parts)
@@ -43,24 +44,6 @@ def main() -> int:
     said = ", ".join(f"{weight / total:.2f} of {path}" for path, weight in parts)
     print(f"{args.out}: {said}")
     return 0
-
-
-def split(text: str) -> tuple[Path, float]:
-    """``PATH[@WEIGHT]``.
-
-    Raises:
-        UserError: a weight that is none.
-    """
-    name, at, weight = text.rpartition("@")
-    if not at or "/" in weight or Path(text).is_file():  # a path may have one, too
-        return Path(text), 1.0
-    try:
-        value = float(weight)
-    except ValueError:
-        value = -1.0
-    if not 0 < value < float("inf"):
-        raise UserError(f"a weight is a number above 0, found {weight!r} in {text!r}")
-    return Path(name), value
 
 
 def build_parser() -> argparse.ArgumentParser:

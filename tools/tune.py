@@ -50,7 +50,7 @@ def main() -> int:
     args = parse_arguments()
     if args.write:
         refuse_existing(graph_files(args.write), args.overwrite)
-    parameters = tuning_report.read_parameters(args.start) if args.start else {}
+    parameters = tuning_report.start_from(args.start) if args.start else {}
     if not args.search:
         return write(args, parameters, {"from": str(args.start)})
     results = [args.out / name for name in ("tuned.json", "report.json")]

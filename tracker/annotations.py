@@ -33,6 +33,12 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _ABSENT: Box = (math.nan, math.nan, math.nan, math.nan)
 
 
+def annotation_of(video: Path) -> Path | None:
+    """The annotation beside a video, which has its name; ``None`` if there is none."""
+    found = (video.with_suffix(suffix) for suffix in (".txt", ".csv"))
+    return next((path for path in found if path.is_file()), None)
+
+
 def read_boxes(path: str | Path, one_based: bool = False) -> FloatArray:
     """Read the boxes of a target from a text file.
 

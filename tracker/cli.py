@@ -114,15 +114,34 @@ def parse_box(text: str) -> Box:
     return x, y, w, h
 
 
-def positive(text: str) -> int:
-    """Argparse type: a whole number above 0."""
+def path_and_weight(text: str) -> tuple[str, float]:
+    """Parse ``PATH[@WEIGHT]``; without one the weight is 1.
+
+    Raises:
+        UserError: a weight that is none.
+    """
+    whole_path = str(at_home(text)) if text else text  # no shell sees the ~ of coco:~/stills
+    path, at, weight = whole_path.rpartition("@")
+    if not at or "/" in weight or Path(whole_path).exists():  # a name may have an @, too
+        return whole_path, 1.0
     try:
-        value = int(text)
+        value = float(weight)
     except ValueError:
-        value = 0
-    if value < 1:
+        value = -1.0
+    if not 0 < value < math.inf:
+        raise UserError(f"a weight is a number above 0, found {weight!r} in {text!r}")
+    return path, value
+
+
+def positive(text: str) -> int:
+    """Argparse type: a whole number above 0, also as ``1e5``."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 1 <= value < math.inf or value != int(value):
         raise argparse.ArgumentTypeError(f"a whole number above 0 is needed, found {text}")
-    return value
+    return int(value)
 
 
 def number(least: float, most: float, name: str = "number") -> Callable[[str], float]:

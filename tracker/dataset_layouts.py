@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker import attribute_files
-from tracker.annotations import check_start, read_boxes, read_text
+from tracker.annotations import annotation_of, check_start, read_boxes, read_text
 from tracker.attribute_files import AttributeFiles
 from tracker.errors import UserError
 from tracker.frames import (
@@ -376,11 +376,9 @@ def video_pairs(folder: Path) -> list[tuple[Path, Path]]:
     for video in sorted(folder.iterdir()):
         hidden = video.name.startswith(".")  # macOS leaves ._clip.mp4 beside clip.mp4
         if video.suffix.lower() in VIDEO_SUFFIXES and not hidden and video.is_file():
-            for suffix in (".txt", ".csv"):
-                annotation = video.with_suffix(suffix)
-                if annotation.is_file():
-                    pairs.append((video, annotation))
-                    break
+            annotation = annotation_of(video)
+            if annotation is not None:
+                pairs.append((video, annotation))
     return pairs
 
 

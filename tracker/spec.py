@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 from tracker.errors import UserError
@@ -121,7 +122,7 @@ class ModelSpec:
 
     Attributes:
         name: of the network, such as ``kestrel``.
-        kind: ``box`` (scores, sides, identity) or ``response`` (SiamFC's map).
+        kind: ``box`` (scores, boxes, identity) or ``response`` (SiamFC's map).
         pair: hash of the weights: both graphs of a model carry the same one.
         exemplar_size, search_size, stride: pixels.
         online: parameters of the decision.
@@ -161,6 +162,24 @@ class ModelSpec:
                 f"the metadata of {where} does not describe a model of this project ({error}); "
                 "export it again with tools/export.py"
             ) from None
+
+
+def read_parameters(path: Path) -> dict[str, Any]:
+    """A file of parameters: ``{"online": {...}, "presence": {...}, "scores": {...}}``.
+
+    Raises:
+        UserError: unreadable, or with other parts.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror})") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is not JSON ({error})") from None
+    allowed = {"online", "presence", "scores"}
+    if not isinstance(content, dict) or set(content) - allowed:
+        raise UserError(f"{path} may have the parts {', '.join(sorted(allowed))} and no others")
+    return content
 
 
 def with_parameters(spec: ModelSpec, parameters: dict[str, Any], where: str) -> ModelSpec:

@@ -105,6 +105,8 @@ def test_parameters_are_written_into_graphs_without_torch(tmp_path):
     for text, said in (
         ('{"online": {"typo": 1}}', "not parameters of a kestrel"),
         ('{"online": {"penalty": "0.2"}}', "is '0.2', not a number"),
+        ('{"onlin": {"window": 0.9}, "presence": {"doubt": 0.2}}', "online, presence, scores and"),
+        ('{"scores": {"auc": 1}}', "it needs the parts online and presence"),
     ):
         start.write_text(text)
         wrong = tune("--model", "kestrel", "--start", start, "--write", stem, "--overwrite")

@@ -17,6 +17,7 @@ pytest.importorskip("onnx")
 from tests.training.data import picture, tiny_sampler, write_clip, write_view  # noqa: E402
 from tracker.errors import UserError  # noqa: E402
 from tracker.runtime import OnnxNetwork, open_network  # noqa: E402
+from tracker.spec import read_parameters  # noqa: E402
 from tracker.training import export as export_module  # noqa: E402
 from tracker.training import export_cli  # noqa: E402
 from tracker.training.loop import RunOptions, Trainer  # noqa: E402
@@ -152,7 +153,7 @@ def test_tuned_parameters_are_carried(
     }  # fmt: skip
     path = tmp_path / "params.json"
     path.write_text(json.dumps(tuned))
-    spec = export_cli.tuned_spec(network, {"seed": 1}, export_cli.read_tuned(path), "x")
+    spec = export_cli.tuned_spec(network, {"seed": 1}, read_parameters(path), "x")
     assert spec.online.window == 0.31
     assert spec.presence.patience == 5
     assert spec.training == {"seed": 1, "scores": {"otb": 0.6}}

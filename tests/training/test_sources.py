@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import zlib
 from pathlib import Path
 
@@ -221,6 +223,13 @@ def test_names_of_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     assert split_name("coco:~/x@2") == ("coco", tmp_path / "x", 2.0)
+    assert split_name("a@b/c") == ("", Path("a@b/c"), 1.0)
+
+
+@pytest.mark.parametrize("weight", ["0", "-1", "nan", "inf", "much"])
+def test_a_weight_is_a_number_above_0(weight: str) -> None:
+    with pytest.raises(UserError, match=f"a weight is a number above 0, found '{weight}'"):
+        split_name(f"coco:somewhere@{weight}")
 
 
 @pytest.mark.parametrize(
@@ -228,7 +237,7 @@ def test_names_of_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     [
         ("{}/nowhere", "there is no training data at"),
         ("{}", "layout of .* was not recognised"),
-        ("{}@much", "weight of a source is a number, found 'much'"),
+        ("{}@much", "a weight is a number above 0, found 'much'"),
         ("got10k:{}", "there is no object with a box in"),
         ("voc:{}", "there is no object with a box in"),
         ("coco:{}", "cannot be read"),
@@ -239,11 +248,12 @@ def test_mistakes_are_told_in_a_sentence(tmp_path: Path, text: str, message: str
         open_source(text.format(tmp_path))
 
 
-@pytest.mark.parametrize("weight", ["0", "-1", "nan", "inf"])
-def test_weight_must_be_positive(tmp_path: Path, weight: str) -> None:
+@pytest.mark.parametrize("weight", [0.0, -1.0, math.nan, math.inf])
+def test_weight_must_be_positive(tmp_path: Path, weight: float) -> None:
     write_clip(tmp_path / "a")
+    source = open_source(str(tmp_path))
     with pytest.raises(UserError, match="positive weight"):
-        open_source(f"{tmp_path}@{weight}")
+        dataclasses.replace(source, weight=weight)
 
 
 def test_frames_in_memory() -> None:

@@ -117,7 +117,7 @@ def test_clip_files(tmp_path: Path) -> None:
         ClipValidation.open(path)
     lines = write_clip(path)
     path.with_suffix(".txt").unlink()
-    with pytest.raises(UserError, match=r"put clip\.txt beside it"):
+    with pytest.raises(UserError, match=r"put clip\.txt or clip\.csv beside it"):
         ClipValidation.open(path)
     path.with_suffix(".txt").write_text("nan,nan,nan,nan\n1,2,3,4\n")
     with pytest.raises(UserError, match="first line has no box"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import statistics
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,7 @@ from tracker.evaluation.bootstrap import Interval
 from tracker.evaluation.tuning import Found, Gain, Setting
 from tracker.evaluation.tuning_runs import Book, Figures, How, presence_rates
 from tracker.runtime import open_network
-from tracker.spec import ModelSpec
+from tracker.spec import ModelSpec, read_parameters
 from tracker.standard_streams import bar_interval
 
 PARTS = ("online", "presence")
@@ -58,19 +57,14 @@ class Outcome:
     text: str
 
 
-def read_parameters(path: Path) -> dict[str, dict[str, float]]:
-    """``{"online": {...}, "presence": {...}}`` of an earlier search; other parts are left out.
+def start_from(path: Path) -> dict[str, dict[str, float]]:
+    """``{"online": {...}, "presence": {...}}`` of an earlier search.
 
     Raises:
         UserError: unreadable, or nothing of the kind.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        found = {part: dict(content[part]) for part in PARTS if part in content}
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror})") from None
-    except (ValueError, TypeError, RecursionError):
-        found = {}
+    content = read_parameters(path)
+    found = {part: content[part] for part in PARTS if isinstance(content.get(part), dict)}
     if not found:
         raise UserError(f"{path} has no parameters; it needs the parts {' and '.join(PARTS)}")
     return found

@@ -22,7 +22,7 @@ from tracker.files import check_writable, refuse_existing
 from tracker.frames import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Video, read_picture
 from tracker.network.kestrel import Kestrel
 from tracker.network.siamfc import SiamFC
-from tracker.spec import ModelSpec, with_parameters
+from tracker.spec import ModelSpec, read_parameters, with_parameters
 from tracker.training.checkpoint import load_checkpoint, reading
 from tracker.training.export import export, make_spec
 from tracker.training.models import restore_network
@@ -67,7 +67,7 @@ def main() -> int:
         json.dumps(record)
         tuned = dict(content.get("record", {}).get("tuned") or {})
     if args.online:
-        tuned = read_tuned(args.online)
+        tuned = read_parameters(args.online)
     spec = tuned_spec(network, record, tuned, str(args.online or args.checkpoint))
     crops = comparison_crops(network, content, args.crops)
     check_writable(args.out.parent)
@@ -85,24 +85,6 @@ def main() -> int:
         print(f"{target}  {target.stat().st_size / 1e6:.2f} MB")
     print(f"compared with torch at batch 1 and 3 on {CROPS} crops; SHA256SUMS written")
     return 0
-
-
-def read_tuned(path: Path) -> dict[str, Any]:
-    """A file of parameters: ``{"online": {...}, "presence": {...}, "scores": {...}}``.
-
-    Raises:
-        UserError: unreadable, or with other parts.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror})") from None
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not JSON ({error})") from None
-    allowed = {"online", "presence", "scores"}
-    if not isinstance(content, dict) or set(content) - allowed:
-        raise UserError(f"{path} may have the parts {', '.join(sorted(allowed))} and no others")
-    return content
 
 
 def tuned_spec(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker import datasets
-from tracker.annotations import read_boxes, read_text
+from tracker.annotations import annotation_of, read_boxes, read_text
 from tracker.dataset_layouts import read_flags, subfolders, video_pairs
 from tracker.errors import UserError
 from tracker.frames import VIDEO_SUFFIXES, Pictures, Video, picture_paths
@@ -119,13 +119,18 @@ def read_video(path: Path) -> Read:
     Raises:
         UserError: no annotation beside it, or one that does not fit the video.
     """
-    for suffix in (".txt", ".csv"):
-        if path.with_suffix(suffix).is_file():
-            return [video_track(path, read_boxes(path.with_suffix(suffix)))], []
-    raise UserError(
-        f"{path} has no annotation; put {path.stem}.txt or {path.stem}.csv beside it, "
-        "with one box x,y,w,h a frame (nan where the object is absent)"
-    )
+    return [video_track(path, read_boxes(annotation_beside(path)))], []
+
+
+def annotation_beside(video: Path) -> Path:
+    """The annotation of a video; UserError if there is none."""
+    annotation = annotation_of(video)
+    if annotation is None:
+        raise UserError(
+            f"{video} has no annotation; put {video.stem}.txt or {video.stem}.csv beside it, "
+            "with one box x,y,w,h a frame (nan where the object is absent)"
+        )
+    return annotation
 
 
 def video_track(path: Path, boxes: FloatArray) -> Track:

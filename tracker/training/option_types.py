@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from tracker.cli import number
 from tracker.training.hiding import GONE
 
 
@@ -18,12 +19,8 @@ def amount(text: str) -> float:
     return value
 
 
-def share(text: str) -> float:
-    """A number of 0 to 1."""
-    value = amount(text)
-    if value > 1:
-        raise argparse.ArgumentTypeError(f"a share of 0 to 1 is needed, found {text}")
-    return value
+share = number(0, 1, "share")
+"""A number of 0 to 1."""
 
 
 def clear_share(text: str) -> float:
@@ -40,14 +37,6 @@ def whole_amount(text: str) -> int:
     if value != int(value):
         raise argparse.ArgumentTypeError(f"a whole number is needed, found {text}")
     return int(value)
-
-
-def positive(text: str) -> int:
-    """A whole number above 0."""
-    value = whole_amount(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"a whole number above 0 is needed, found {text}")
-    return value
 
 
 def factors(text: str) -> float | tuple[float, ...]:

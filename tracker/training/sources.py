@@ -6,8 +6,9 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from tracker.annotations import annotation_of
+from tracker.cli import path_and_weight
 from tracker.errors import UserError, files_told
-from tracker.files import at_home
 from tracker.training.layouts import (
     Read,
     is_video,
@@ -69,16 +70,10 @@ def split_name(text: str) -> tuple[str, Path, float]:
     layout, colon, rest = text.partition(":")
     if not colon or layout not in READERS:
         layout, rest = "", text
-    rest = str(at_home(rest)) if rest else rest  # no shell sees the ~ of coco:~/stills
-    path, at, weight = rest.rpartition("@")
-    if not at or Path(rest).exists():  # an @ in a folder's name
-        path, weight = rest, "1"
+    path, weight = path_and_weight(rest)
     if not path:  # it would be the current folder
         raise UserError(f"{text!r} names no training data; give a folder or file (. is this one)")
-    try:
-        return layout, Path(path), float(weight)
-    except ValueError:
-        raise UserError(f"the weight of a source is a number, found {weight!r} in {text}") from None
+    return layout, Path(path), weight
 
 
 def _guess_layout(path: Path) -> str:
@@ -103,13 +98,9 @@ def _guess_layout(path: Path) -> str:
         return "davis"
     elif any(any(path.glob(d + "groundtruth.txt")) for d in ("", "*/", "*/*/")):
         return "got10k"
-    elif any(is_video(p) and _annotated(p) for d in ("*", "*/*") for p in path.glob(d)):
+    elif any(is_video(p) and annotation_of(p) for d in ("*", "*/*") for p in path.glob(d)):
         return "videos"
     raise UserError(
         f"the layout of {path} was not recognised; put one of {', '.join(READERS)} before it, "
         f"as in coco:{path}"
     )
-
-
-def _annotated(video: Path) -> bool:
-    return any(video.with_suffix(s).is_file() for s in (".txt", ".csv"))

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from tracker.cli import number, some_path, some_text, whole
+from tracker.cli import number, positive, some_path, some_text, whole
 from tracker.network.correlation import SIMILARITIES
 from tracker.threads import MOST_ALLOWED
 from tracker.training.hiding import GONE
@@ -18,7 +18,6 @@ from tracker.training.option_types import (
     amount,
     clear_share,
     factors,
-    positive,
     share,
     unfreezing,
     whole_amount,

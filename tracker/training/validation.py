@@ -21,6 +21,7 @@ from tracker.geometry import FloatArray, check_box
 from tracker.network.losses import corner_iou
 from tracker.siamese_tracker import SiameseTracker
 from tracker.spec import ModelSpec
+from tracker.training.layouts import annotation_beside
 from tracker.training.loader import PairDataset
 from tracker.training.objective import Batch, KestrelObjective, LossOptions, make_objective
 from tracker.training.pairs import PairSampler
@@ -113,15 +114,13 @@ class ClipValidation:
         """
         if not path.is_file():
             raise UserError(f"there is no clip {path}; --val-clip names a video file")
-        found = [f for f in map(path.with_suffix, (".txt", ".csv")) if f.is_file()]
-        if not found:
-            raise UserError(f"{path} has no annotation; put {path.stem}.txt beside it")
-        truth = read_boxes(found[0])
-        check_start(truth, str(found[0]))
+        annotation = annotation_beside(path)
+        truth = read_boxes(annotation)
+        check_start(truth, str(annotation))
         # one that breaks, ends too early or begins elsewhere is known now, not hours later
         for number, image in enumerate(Video(path).read(range(len(truth)))):
             if number == 0:
-                _check_first_box(truth[0], image, found[0])
+                _check_first_box(truth[0], image, annotation)
         frames = range(len(truth))
         return ClipValidation(name or path.stem, lambda: Video(path).read(frames), truth, spec)
 
