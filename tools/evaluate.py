@@ -342,12 +342,12 @@ def verify(sequences: list[datasets.Sequence], args: argparse.Namespace) -> int:
         print(*([f"\n{condition}"] if condition else []), embedders.text_table(scores), sep="\n")
     print(f"\nresults: {root / 'summary.json'}")
     if not args.no_report:
-        rocs = {
-            f"{name} {condition}".strip(): score.roc
+        shown = {
+            f"{name} {condition}".strip(): score
             for condition, scores in judged.items()
             for name, score in scores.items()
         }
-        write_atomic(root / "roc.svg", plots.roc_curves(rocs))
+        write_atomic(root / "roc.svg", plots.roc_curves(shown))
         print(f"curves:  {root / 'roc.svg'}")
     for problem in problems:
         print(f"not scored: {problem}", file=sys.stderr)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tracker.evaluation import verification
+from tracker.evaluation import plots, verification
 from tracker.geometry import iou
 
 
@@ -139,3 +139,11 @@ def test_summary_of_a_perfect_and_a_blind_model():
     assert curve[0] == (0, 0) and curve[-1] == (1, 1) and 150 < len(curve) <= 200
     blind = verification.summarise(np.zeros(len(pairs)), pairs, np.zeros_like(exact), target)
     assert (blind.auc, blind.recall1) == (0.5, 0)
+
+
+def test_the_legend_of_the_curves_has_the_area_that_the_table_has():
+    """The curve that is drawn is thinned: its own area is another."""
+    pytest.importorskip("matplotlib")
+    thin = verification.VerificationScore(0.912, 0.1, 0.9, 1, 1, 9, ((0, 0), (0.2, 0.7), (1, 1)))
+    drawn = plots.roc_curves({"thumbnail": thin})
+    assert "thumbnail" in drawn and "0.912" in drawn

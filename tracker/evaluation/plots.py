@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from tracker.evaluation.verification import VerificationScore
+
 # Okabe and Ito's palette, told apart also by the colour-blind, and a purple and a brown
 COLOURS = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#000000",
@@ -80,19 +82,18 @@ def curves(rows: Mapping[str, DatasetScore], order: list[str]) -> str:
     return to_svg(figure)
 
 
-def roc_curves(curves: Mapping[str, tuple[tuple[float, float], ...]]) -> str:
-    """Receiver operating characteristic of each model, from (false, true accept) points."""
+def roc_curves(scores: Mapping[str, VerificationScore]) -> str:
+    """Receiver operating characteristic of each model, and the area that its table has."""
     figure = make_figure(5.4, 5.0)
     axes = figure.add_subplot()
-    for index, (name, points) in enumerate(curves.items()):
-        false_accept, true_accept = np.array(points).T
-        area = float((np.diff(false_accept) * (true_accept[1:] + true_accept[:-1]) / 2).sum())
+    for index, (name, score) in enumerate(scores.items()):
+        false_accept, true_accept = np.array(score.roc).T
         axes.plot(
             false_accept,
             true_accept,
             color=colour(index),
             linewidth=2.6 if index == 0 else 1.6,
-            label=f"{name}  {area:.3f}",
+            label=f"{name}  {score.auc:.3f}",
         )
     axes.plot([0, 1], [1, 0], color="#bbbbbb", linewidth=1, zorder=0)  # errors are equal here
     axes.set(title="Same object or not", xlim=(0, 1), ylim=(0, 1.02), aspect="equal")
