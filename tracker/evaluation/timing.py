@@ -24,7 +24,9 @@ from tracker.evaluation import opponents
 from tracker.frames import Image, Video
 from tracker.results import Box, State, TrackResult
 
-STAGES = ("decode", "crop", "network", "decide", "other", "draw")
+PARTS = ("crop", "network", "decide")
+"""Of an update, as our own trackers tell them."""
+STAGES = ("decode", *PARTS, "other", "draw")
 WARM_UP = 10
 """Updates left out of the figures: first runs allocate and plan."""
 MEMORY_EVERY = 100
@@ -93,7 +95,7 @@ def measure_frames(tracker: opponents.Tracker, clip: Video, box: Box, count: int
         if index < WARM_UP:
             continue
         parts: dict[str, float] = getattr(tracker, "timings", None) or {}
-        for name in ("crop", "network", "decide"):
+        for name in PARTS:
             stages[name].append(parts.get(name, 0.0))
         stages["decode"].append(decoded - start)
         stages["update"].append(updated - decoded)
@@ -101,7 +103,7 @@ def measure_frames(tracker: opponents.Tracker, clip: Video, box: Box, count: int
         stages["draw"].append(drawn - updated)
         stages["total"].append(drawn - start)
     has_parts = bool(getattr(tracker, "timings", None))
-    dropped = () if has_parts else ("crop", "network", "decide", "other")
+    dropped = () if has_parts else (*PARTS, "other")
     return {"stages": {name: v for name, v in stages.items() if name not in dropped}}
 
 

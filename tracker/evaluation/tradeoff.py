@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from tracker.errors import UserError
 from tracker.evaluation import plots
 from tracker.evaluation.speed import Speed
+from tracker.evaluation.timing import PARTS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-STAGES = ("crop", "network", "decide")
 MARKS = "osD^v"
 
 
@@ -59,7 +59,7 @@ def read_accuracy(path: Path) -> dict[str, dict[str, float]]:
 def markdown_table(points: list[Point]) -> str:
     """One row a tracker and number of threads; times are p50 / p95 in milliseconds."""
     datasets = list(dict.fromkeys(name for p in points for name in p.auc))
-    head = ["tracker", "precision", "threads", *(f"AUC {name}" for name in datasets), *STAGES,
+    head = ["tracker", "precision", "threads", *(f"AUC {name}" for name in datasets), *PARTS,
             "whole update", "frames/s", "outside network", "first box, s"]  # fmt: skip
     rows = [_row(point, datasets) for point in points]
     lines = [head, ["---", "---", *["--:"] * (len(head) - 2)], *rows]
@@ -74,7 +74,7 @@ def _row(point: Point, datasets: list[str]) -> list[str]:
         speed.told.get("precision", "-"),
         str(point.threads or speed.told.get("threads", "own")),
         *(f"{point.auc[name]:.3f}" if name in point.auc else "-" for name in datasets),
-        *(_times(speed, stage) for stage in (*STAGES, "update")),
+        *(_times(speed, stage) for stage in (*PARTS, "update")),
         f"{speed.update_fps:.0f}",
         "-" if math.isnan(share) else f"{100 * share:.0f} %",
         f"{speed.startup:.2f}",
