@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import subprocess
 import sys
+import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType, SimpleNamespace
 
 import cv2
 import numpy as np
@@ -72,6 +76,17 @@ def test_a_failing_tracker_is_left_out_and_the_others_go_on():
     assert runs["bad"].error == "bad: by design" and len(runs["good"].answers) == 2
 
 
+def test_figures_of_the_rounds_are_pooled_or_their_median():
+    rounds = [answer([0.002] * 3) | {"startup": s, "told": {"device": "cpu"}} for s in (9, 1, 2)]
+    rounds[0] |= {"memory": [2**20 * m for m in (10, 20, 40)], "drift": 1.5}  # watched once
+    figures = speed.summarise(rounds)
+    assert (figures.startup, figures.memory, figures.drift) == (2, (10, 40), 1.5)
+    assert figures.told == {"device": "cpu"}
+    made = speed.to_json(figures)
+    assert (made["startup_seconds"], made["memory_mib"]) == (2, [10, 40])
+    assert (made["latency_drift"], made["device"]) == (1.5, "cpu")
+
+
 def test_paired_ratio_is_taken_round_by_round():
     fast = speed.summarise([answer([0.0005] * 4, 0.0), answer([0.0015] * 4, 0.0)])
     slow = speed.summarise([answer([0.0015] * 4, 0.0), answer([0.0035] * 4, 0.0)])
@@ -131,6 +146,72 @@ def test_a_clip_that_is_over_begins_with_a_new_start(tmp_path):
     assert {len(values) for values in made["stages"].values()} == {14}
     timing.watch_memory(tracker, clip, (1.0, 2.0, 3.0, 4.0), 12)
     assert tracker.seen[3:] == [8, 4]
+
+
+class Played:
+    """A tracker and a clip of four frames that take what they are told to, by its clock."""
+
+    timings = MappingProxyType({"crop": 0.002, "network": 0.03, "decide": 0.001})
+
+    def __init__(self, monkeypatch) -> None:
+        self.now, self.updates, self.update_takes = 100.0, 0, lambda number: 0.04
+        clock = SimpleNamespace(perf_counter=lambda: self.now, time=lambda: self.now)
+        monkeypatch.setattr(timing, "time", clock)
+        monkeypatch.setattr(timing, "Drawing", lambda: lambda image, result: self.spend(0.003))
+
+    def spend(self, seconds: float) -> None:
+        self.now += seconds
+
+    def read(self, span):
+        for _ in range(4)[: span.stop]:
+            self.spend(0.01)
+            yield np.zeros((8, 8, 3), np.uint8)
+
+    def init(self, image, box) -> None:
+        self.spend(5)
+
+    def update(self, image):
+        self.spend(self.update_takes(self.updates))
+        self.updates += 1
+        return 1.0, 2.0, 3.0, 4.0
+
+
+FIRST = (1.0, 2.0, 3.0, 4.0)
+
+
+def test_each_stage_has_the_time_that_it_took_and_a_new_start_has_none(monkeypatch):
+    played = Played(monkeypatch)
+    stages = timing.measure_frames(played, played, FIRST, 12)["stages"]
+    assert played.updates == 12 + timing.WARM_UP
+    longest = {name: max(values) for name, values in stages.items()}
+    assert longest == pytest.approx(
+        {"decode": 0.01, "crop": 0.002, "network": 0.03, "decide": 0.001, "other": 0.007,
+         "draw": 0.003, "update": 0.04, "total": 0.053}
+    )  # fmt: skip
+    for name in ("crop", "network", "decide", "other", "draw", "update"):
+        assert min(stages[name]) == pytest.approx(longest[name])
+
+
+def test_the_first_box_is_counted_from_the_start_of_the_process(monkeypatch):
+    played = Played(monkeypatch)
+    monkeypatch.setattr(timing, "Video", lambda path: played)
+    monkeypatch.setattr(opponents, "build", lambda name, options: played.spend(1) or played)
+    made = timing.run(replace(job("any"), started=98.0))
+    assert made["startup"] == pytest.approx(2 + 0.01 + 1 + 5 + 0.04) and "memory" not in made
+
+
+def test_memory_and_drift_from_the_start_of_the_long_loop_to_its_end(monkeypatch):
+    played, memory = Played(monkeypatch), iter([10, 20, 40])
+    monkeypatch.setattr(timing, "resident_bytes", lambda: next(memory))
+    played.update_takes = lambda number: 0.01 if number < 100 else 0.03
+    found = timing.watch_memory(played, played, FIRST, 200)
+    assert found == {"memory": [10, 20, 40], "drift": pytest.approx(3)}
+
+
+def test_our_trackers_say_what_they_run_on():
+    made = opponents.build("kestrel-int8", opponents.Options("cpu", threads=1))
+    told = {"model": "kestrel", "precision": "int8", "device": "cpu", "threads": "1"}
+    assert timing.describe(made) == told and timing.describe(Counting()) == {}
 
 
 BENCHMARK = Path(__file__).resolve().parents[2] / "tools" / "benchmark.py"
@@ -206,3 +287,29 @@ def test_a_box_that_is_no_target_is_refused_before_anything_is_measured(tmp_path
     )  # fmt: skip
     assert done.returncode == 2 and words in done.stderr and done.stderr.count("\n") == 1
     assert not done.stdout
+
+
+def test_a_comparison_from_the_command_to_its_files(tmp_path):
+    pytest.importorskip("matplotlib")
+    clip = square_clip(tmp_path / "square.avi")
+    rows = {"otb": {"identity": {"auc": {"mean": 0.25}}}}
+    (tmp_path / "summary.json").write_text(json.dumps({"datasets": rows}))
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARK), "--video", clip, "--init-box", "10,20,20,20",
+         "--trackers", "identity", "--frames", "3", "--rounds", "1", "--memory-frames", "100",
+         "--accuracy", "summary.json", "--json", "speed.json", "--table", "speed.md",
+         "--plot", "speed.svg"],
+        capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0 and "round 1 of 1: identity" in done.stderr, done.stderr
+    made = json.loads((tmp_path / "speed.json").read_text())
+    figures = made["trackers"]["identity"]
+    assert made["problems"] == [] and "square.avi, 96 x 72" in made["header"]["clip"]
+    assert set(figures["stages_ms"]) == {"decode", "update", "draw", "total"}
+    assert figures["fps"] == figures["fps_by_round"][0] < figures["update_fps"]
+    assert f"{figures['startup_seconds']:.2f}" in done.stdout and min(figures["memory_mib"]) > 10
+    table = (tmp_path / "speed.md").read_text()
+    assert "| identity | - | own | 0.250 | - | - | - | " in table
+    assert f"| {figures['update_fps']:.0f} | - | {figures['startup_seconds']:.2f} |" in table
+    assert "- clip: square.avi" in table
+    assert "identity" in "".join(ElementTree.parse(tmp_path / "speed.svg").getroot().itertext())

@@ -8,6 +8,7 @@ import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tracker.errors import UserError
@@ -17,7 +18,7 @@ from tracker.evaluation.tradeoff import Point, markdown_table, plot, read_accura
 
 def figures(milliseconds: float, **told: str) -> speed.Speed:
     times = [milliseconds / 1000] * 4
-    stages = {"update": times, "total": times, "crop": [t * 0.1 for t in times],
+    stages = {"update": times, "total": [2 * t for t in times], "crop": [t * 0.1 for t in times],
               "network": [t * 0.8 for t in times], "decide": [t * 0.1 for t in times]}  # fmt: skip
     return speed.summarise([{"startup": 0.5, "stages": stages, "told": told}])
 
@@ -37,7 +38,16 @@ def test_the_table_has_what_is_known_and_dashes_for_the_rest() -> None:
     assert {line.count("|") for line in (head, rule, *rows)} == {head.count("|")}
     first = [cell.strip() for cell in rows[0].split("|")]
     assert first[1:6] == ["kestrel", "fp32", "1", "0.612", "0.500"]
-    assert "4.00 / 4.00" in first and "250" in first and "20 %" in first
+    names = (cell.strip() for cell in head.split("|"))
+    assert dict(list(zip(names, first, strict=True))[6:-1]) == {
+        "crop": "0.40 / 0.40",
+        "network": "3.20 / 3.20",
+        "decide": "0.40 / 0.40",
+        "whole update": "4.00 / 4.00",
+        "frames/s": "250",
+        "outside network": "20 %",
+        "first box, s": "0.50",
+    }
     last = [cell.strip() for cell in rows[2].split("|")]
     assert last[1:6] == ["csrt", "-", "own", "0.530", "-"]
 
@@ -73,6 +83,21 @@ def test_the_plot_names_every_tracker_in_a_panel_for_each_data_set() -> None:
         assert word in text
     with pytest.raises(UserError, match="--accuracy"):
         plot([Point("kestrel", 1, figures(4), {})])
+
+
+def test_marks_stand_at_the_rate_of_the_tracker_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("matplotlib")
+    shown = []
+    monkeypatch.setattr(plots, "to_svg", lambda figure: shown.append(figure) or "")
+    plot(points())
+    marks = [
+        [(float(line.get_xdata()[0]), float(line.get_ydata()[0])) for line in axes.lines
+         if line.get_marker() != "None"]
+        for axes in shown[0].axes
+    ]  # fmt: skip
+    otb, uav = (sorted(found) for found in marks)
+    np.testing.assert_allclose(otb, [(1000 / 30, 0.53), (250, 0.6123), (500, 0.6123)])
+    np.testing.assert_allclose(uav, [(250, 0.5), (500, 0.5)])
 
 
 def test_a_library_that_ctrl_c_kept_from_loading_is_not_called_missing(
