@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -76,6 +77,39 @@ def test_another_version_of_a_library_is_another_tracker(monkeypatch, library):
     assert before[0] != after[0] and before[1] != after[1]
 
 
+@pytest.mark.parametrize(
+    ("name", "files"),
+    [
+        ("nano", ["v2/nanotrack_backbone.onnx", "v2/nanotrack_head.onnx"]),
+        ("nanotrack-v2", ["nanotrackv2/nanotrack_backbone.onnx",
+                          "nanotrackv2/nanotrack_head.onnx"]),
+        ("nanotrack-v3", ["v3/nanotrack_backbone.onnx", "v3/nanotrack_head.onnx"]),
+        ("vit", ["object_tracking_vittrack.onnx"]),
+        ("dasiamrpn", ["dasiamrpn_model.onnx", "dasiamrpn_kernel_cls1.onnx",
+                       "dasiamrpn_kernel_r1.onnx"]),
+    ],
+)  # fmt: skip
+def test_an_opponent_with_other_bytes_in_any_of_its_files_is_another(tmp_path, name, files):
+    options = opponents.Options(nanotrack_dir=str(tmp_path), opencv_models=str(tmp_path))
+    for file in files:
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_bytes(b"a graph")
+    seen = {opponents.identity_of(name, options)}
+    for number, file in enumerate(files, start=2):
+        (tmp_path / file).write_bytes(b"another")
+        seen.add(opponents.identity_of(name, options))
+        assert len(seen) == number, file
+    assert opponents.identity_of(name, options) in seen
+
+
+def test_our_tracker_on_another_device_is_another_tracker(monkeypatch):
+    def identity_on(device):
+        monkeypatch.setattr("tracker.devices.choose_device", lambda _: SimpleNamespace(name=device))
+        return opponents.identity_of("kestrel", opponents.Options("auto"))
+
+    assert identity_on("cpu") == identity_on("cpu") != identity_on("cuda:0")
+
+
 def test_names_that_cannot_be_had():
     with pytest.raises(
         UserError, match="no tracker is called 'nothing'; known: kestrel, kestrel-fp16"
@@ -103,6 +137,32 @@ def test_opencv_tracker_follows_and_starts_again():
         result = tracker.update(first)
         assert isinstance(result, TrackResult)
         assert abs(result.box[0] - start) < 12
+
+
+def test_opencv_tracker_is_made_anew_for_each_target_and_gets_whole_pixels():
+    made = []
+
+    class Stand:
+        def __init__(self):
+            self.boxes = []
+            made.append(self)
+
+        def init(self, image, box):
+            self.boxes.append(box)
+
+    tracker = opponents.OpenCVTracker(Stand)
+    for box in ((9.6, 20.4, 30.7, 0.2), (1.0, 2.0, 3.0, 4.0)):
+        tracker.init(np.zeros((8, 8, 3), np.uint8), box)
+    assert [stand.boxes for stand in made] == [[(10, 20, 31, 1)], [(1, 2, 3, 4)]]
+    assert {type(value) for value in made[0].boxes[0]} == {int}  # OpenCV takes nothing else
+
+
+def test_opencv_is_given_the_number_of_threads_that_was_asked_for(monkeypatch):
+    asked = []
+    monkeypatch.setattr(cv2, "setNumThreads", asked.append)
+    for threads in (3, None):
+        opponents.build("mil", opponents.Options(threads=threads))
+    assert asked == [3]
 
 
 def test_what_cannot_be_made_is_left_out_with_a_sentence(tmp_path):
