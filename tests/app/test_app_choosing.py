@@ -4,6 +4,8 @@ import app_scene
 import pytest
 from app_stage import Stage, drag, key
 
+from tracker.app.follow import Follower
+from tracker.app.frame_source import Frame
 from tracker.app.results_writer import ResultsWriter
 from tracker.app.window import Key, KeyPress, Mouse, MouseKind
 from tracker.geometry import iou
@@ -50,6 +52,19 @@ def test_a_live_picture_moves_until_the_press_and_freezes_while_drawing(tmp_path
     )
     assert at[0] > 10 and at[1] - at[0] <= 1 and at[2] == at[1] and at[3] > at[2] + 10
     assert stage.ids == [1]
+
+
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)])
+def test_a_click_chooses_the_smallest_target_under_it(order):
+    boxes = {1: (0.0, 0.0, 200.0, 150.0), 2: (40.0, 50.0, 20.0, 30.0)}
+    follower = Follower(app_scene.ColourSession())
+    frame = Frame(app_scene.picture(0), 0, 0.0, 0.0)
+    added = {follower.add(frame, boxes[name]): name for name in order}
+    chosen = []
+    for point in ((50, 60), (100, 60), (59.9, 79.9), (60, 60), (300, 200)):
+        hit = follower.choose_at(*point)
+        chosen.append(added[follower.chosen] if hit else None)
+    assert chosen == [2, 1, 2, 1, None]
 
 
 def test_add_choose_drop_and_clear(tmp_path):

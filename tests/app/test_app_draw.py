@@ -200,6 +200,19 @@ def test_so_is_the_title_of_a_window(monkeypatch):
     assert shown == ["cl?p"] * 3
 
 
+def test_the_mouse_is_in_the_middle_of_the_pixel_that_it_points_at(monkeypatch):
+    """In a window of twice the size, pixel 100 covers 50.0 to 50.5 of the frame."""
+    callbacks = []
+    for name in ("namedWindow", "resizeWindow", "getWindowProperty"):
+        monkeypatch.setattr(window.cv2, name, lambda *_: 1)
+    monkeypatch.setattr(window.cv2, "setMouseCallback", lambda title, call: callbacks.append(call))
+    monkeypatch.setattr(window.cv2, "waitKeyEx", lambda milliseconds: -1)
+    shown = window.Window("clip", (320, 240))
+    callbacks[0](window.cv2.EVENT_LBUTTONDOWN, 100, 41, 0, None)
+    (press,) = shown.poll(0.02)
+    assert Fit.of((320, 240), (640, 480)).to_frame(press.x, press.y) == (50.25, 20.75)
+
+
 def texts(monkeypatch):
     """What is written on a canvas, with the place of its right end."""
     written, text = [], Canvas.text

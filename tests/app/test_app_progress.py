@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 
 import pytest
 
@@ -24,6 +25,21 @@ def test_the_line_has_part_rate_and_time_left(monkeypatch):
         now[0] += 0.1
     assert bar.line() == "clip  [#####...............]  25 %  25/100  10 fps  0:08 left"
     assert Progress("pipe", None).line() == "pipe  0 frames  0 fps"
+
+
+@pytest.mark.parametrize(
+    "kind, at", [(io.StringIO, [10, 20, 30, 40]), (Terminal, [1 + 0.25 * i for i in range(157)])]
+)
+def test_a_log_gets_a_line_every_ten_seconds_and_a_terminal_several_a_second(monkeypatch, kind, at):
+    now, stream = [0.0], kind()
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    bar = Progress("pipe", None, stream=stream)
+    for _ in range(320):
+        now[0] += 0.125
+        bar.tick()
+    written = re.findall(r"pipe  (\d+) frames", stream.getvalue())
+    assert [0.125 * int(frames) for frames in written] == at
+    assert stream.getvalue().count("\n") == (0 if stream.isatty() else len(at))
 
 
 def test_quiet_writes_nothing_and_a_terminal_is_left_clean():
