@@ -57,25 +57,25 @@ def test_a_slow_consumer_never_builds_up_delay():
 
 
 def test_a_dropped_stream_is_opened_again_with_growing_pauses():
-    cameras = [None, None, FakeCamera(frames=3)]
-    attempts, notes = [], []
+    away = [None, None]
+    pauses, notes, ready = [], [], threading.Event()
+
+    class Gone(FakeCamera):
+        def grab(self):
+            return not ready.wait(60)
 
     def reopen():
-        attempts.append(time.monotonic())
-        return cameras.pop(0)
+        return away.pop() if away else FakeCamera(frames=3)
 
-    source = LiveSource(
-        "rtsp://x", notes.append, FakeCamera(frames=3), reopen, patience=3.0, first_pause=0.05
-    )
-    frames = 0
-    while len(attempts) < 3 or frames < 4:
-        frame = source.read(timeout=5.0)
-        frames += frame is not None
-        assert not source.ended
-    pauses = np.diff(attempts)
-    assert pauses[1 - 1] < 2.5 and pauses[1] > 1.5 * pauses[0] * 0.8
+    source = LiveSource("rtsp://x", notes.append, Gone(), reopen, patience=60, first_pause=0.05)
+    source._stop.wait = pauses.append  # nobody waits
+    ready.set()
+    while len(pauses) < 4:
+        source.read(timeout=60)
+    assert source.read(timeout=60) is not None and not source.ended
     source.close()
-    assert any("dropped" in n for n in notes) and any("is back" in n for n in notes)
+    assert pauses[:4] == [0.05, 0.1, 0.2, 0.05]  # it was back, and dropped again
+    assert notes[:2] == ["stream dropped; trying to reach it again", "stream is back"]
 
 
 def test_a_camera_that_stays_away_ends_the_source():
