@@ -206,8 +206,15 @@ def test_disc_labels_by_hand() -> None:
 
 
 def test_false_peak_is_the_best_cell_that_misses_the_object() -> None:
-    boxes = torch.tensor([[0.0, 0, 10, 10], [1, 1, 11, 11], [40, 40, 50, 50], [60, 0, 70, 10]])
-    boxes = boxes.T.reshape(1, 4, 2, 2)
-    score = torch.tensor([[[9.0, 8.0], [1.0, 2.0]]])
+    cells = [  # score, box, its overlap with the object
+        (9.0, (0.0, 0.0, 10.0, 10.0), 1.0),
+        (8.0, (1.0, 1.0, 11.0, 11.0), 0.68),
+        (7.0, (0.0, 0.0, 10.0, 3.0), 0.3),
+        (2.0, (9.0, 0.0, 19.0, 10.0), 0.05),
+        (1.0, (40.0, 40.0, 50.0, 50.0), 0.0),
+        (0.0, (60.0, 0.0, 70.0, 10.0), 0.0),
+    ]
+    score = torch.tensor([cell[0] for cell in cells]).reshape(1, 2, 3)
+    boxes = torch.tensor([cell[1] for cell in cells]).T.reshape(1, 4, 2, 3)
     truth = torch.tensor([[0.0, 0, 10, 10]])
-    assert false_peak(score, boxes, truth).tolist() == [[60.0, 0.0, 70.0, 10.0]]
+    assert false_peak(score, boxes, truth).tolist() == [list(cells[3][1])]
