@@ -97,6 +97,30 @@ def test_the_program_can_be_ended_while_the_mouse_moves(monkeypatch, number):
         signal.signal(number, before)
 
 
+@pytest.mark.parametrize("framework, opened", [("QT", 2), ("QT6", 2), ("GTK3", 1), ("COCOA", 1)])
+def test_a_window_that_the_wheel_zooms_is_opened_again(monkeypatch, framework, opened):
+    """Qt moves a zoomed picture with the pointer that draws a box."""
+    calls, callbacks = [], []
+    for name in ("namedWindow", "resizeWindow", "moveWindow", "imshow", "destroyWindow"):
+        monkeypatch.setattr(cv2, name, lambda *rest, name=name: calls.append((name, *rest[1:])))
+    monkeypatch.setattr(cv2, "setMouseCallback", lambda title, call: callbacks.append(call))
+    monkeypatch.setattr(cv2, "getWindowProperty", lambda *_: 1)
+    monkeypatch.setattr(cv2, "getWindowImageRect", lambda title: (30, 70, 500, 400))
+    monkeypatch.setattr(cv2, "waitKeyEx", lambda milliseconds: -1)
+    monkeypatch.setattr(cv2, "currentUIFramework", lambda: framework, raising=False)
+    window, picture = Window("clip", (320, 240)), app_scene.picture(0)
+    window.show(picture)
+    for _ in range(3):
+        callbacks[-1](cv2.EVENT_MOUSEWHEEL, 5, 5, 120, None)
+        assert window.poll(0.02) == []
+    assert len(callbacks) == 1  # it waits until the wheel stands still
+    assert [window.poll(0.02) for _ in range(20)] == [[]] * 20
+    assert len(callbacks) == opened
+    if opened == 2:
+        assert ("destroyWindow",) in calls and ("resizeWindow", 500, 400) in calls
+        assert calls[-2:] == [("moveWindow", 30, 70), ("imshow", picture)]
+
+
 def test_no_display_is_said_in_one_line_and_the_run_goes_on(tmp_path, clip):
     status, _, err = finish(
         start(

@@ -110,11 +110,15 @@ class Desk:
             stderr=subprocess.PIPE,
             text=True,
         )
-        self.window = until(lambda: self.do("search", "--onlyvisible", "--name", "^clip$"), process)
-        self.window = self.window.splitlines()[-1]
+        self.find_window(process)
+        return process
+
+    def find_window(self, process):
+        found = until(lambda: self.do("search", "--onlyvisible", "--name", "^clip$"), process)
+        self.window = found.splitlines()[-1]
         self.do("windowfocus", self.window)
         time.sleep(0.5)
-        return process
+        return self.window
 
     def size(self):
         found = re.search(r"Geometry: (\d+)x(\d+)", self.do("getwindowgeometry", self.window))
@@ -294,6 +298,20 @@ def test_cancel_too_small_and_escape(desk, clip, tmp_path):
     desk.keys("Right")
     until(lambda: last_frame(results) > 25, process)
     desk.keys("Escape")
+    finish(process)
+
+
+def test_a_box_is_drawn_where_it_was_meant_after_the_wheel_was_turned(desk, clip, tmp_path):
+    process = desk.start("--video", clip, "--results", "o.csv")
+    desk.do("mousemove", 300, 200)
+    desk.do("click", 4)
+    if cv2.currentUIFramework().startswith("QT"):  # where the wheel zooms
+        before = desk.window
+        until(lambda: desk.find_window(process) != before, process)
+    desk.drag(app_scene.red_box(0))
+    until(lambda: rows_of(tmp_path / "o.csv"), process)
+    assert iou(rows_of(tmp_path / "o.csv")[0][2], app_scene.red_box(0)) > 0.9
+    desk.close_window()
     finish(process)
 
 

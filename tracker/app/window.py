@@ -21,6 +21,8 @@ from tracker.native_path import native_text
 
 BACKGROUND = 18
 START_WIDTH, START_HEIGHT, SMALLEST = 1280, 720, 640
+STILL = 5  # polls without the wheel until a window that it zoomed is opened again
+TITLE_BAR = 60  # pixels by which a window may come to lie beside where it was asked to
 
 
 class Key(enum.Enum):
@@ -154,13 +156,33 @@ class Window:
     """
 
     def __init__(self, title: str, frame_size: tuple[int, int]) -> None:
-        title = self._name = native_text(title)
+        self._name = native_text(title)
         self._events: list[Event] = []
         self._size = start_size(*frame_size)
-        cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_GUI_NORMAL | cv2.WINDOW_FREERATIO)
-        cv2.resizeWindow(title, *self._size)
-        cv2.setMouseCallback(title, self._on_mouse)
-        self._shown: tuple[int, int] | None = None
+        self._shown: Image | None = None
+        self._zoomed = 0  # polls until the window is opened again
+        self._corner: tuple[int, int] | None = None
+        self._open()
+
+    def _open(self) -> None:
+        flags = cv2.WINDOW_NORMAL | cv2.WINDOW_GUI_NORMAL | cv2.WINDOW_FREERATIO
+        cv2.namedWindow(self._name, flags)
+        cv2.resizeWindow(self._name, *self._size)
+        cv2.setMouseCallback(self._name, self._on_mouse)
+
+    def _open_again(self) -> None:
+        """Undo Qt's zoom, under which the picture moves with the pointer that draws a box."""
+        self.size()
+        x, y, _, _ = cv2.getWindowImageRect(self._name)
+        was = self._corner
+        if was is None or max(abs(x - was[0]), abs(y - was[1])) > TITLE_BAR:
+            was = x, y
+        self._corner = was  # asked for again, it does not creep on by a title bar each time
+        cv2.destroyWindow(self._name)
+        self._open()
+        cv2.moveWindow(self._name, *was)
+        if self._shown is not None:
+            cv2.imshow(self._name, self._shown)
 
     def size(self) -> tuple[int, int]:
         """(width, height) of the area to draw on."""
@@ -173,7 +195,7 @@ class Window:
         return self._size
 
     def show(self, canvas: Image) -> None:
-        self._shown = canvas.shape[1], canvas.shape[0]
+        self._shown = canvas
         cv2.imshow(self._name, canvas)
 
     def poll(self, seconds: float) -> list[Event]:
@@ -185,6 +207,10 @@ class Window:
             self._events.append(key)
         if self._gone():
             self._events.append(Closed())
+        elif self._zoomed:
+            self._zoomed -= 1
+            if not self._zoomed:
+                self._open_again()
         events, self._events = self._events, []
         return events
 
@@ -202,6 +228,8 @@ class Window:
             cv2.EVENT_LBUTTONUP: MouseKind.RELEASE,
             cv2.EVENT_RBUTTONDOWN: MouseKind.RIGHT_PRESS,
         }.get(event)
+        if event in (cv2.EVENT_MOUSEWHEEL, cv2.EVENT_MOUSEHWHEEL):
+            self._zoomed = STILL if cv2.currentUIFramework().startswith("QT") else 0
         if kind is not None:
             # Positions name the pixel under the pointer; its middle is half a pixel on.
             self._events.append(Mouse(kind, x + 0.5, y + 0.5))
