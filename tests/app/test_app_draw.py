@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from tracker.app import draw, window
 from tracker.app.canvas import Canvas
 from tracker.app.follow import Followed
+from tracker.app.help import HELP
 from tracker.app.meter import RateMeter
-from tracker.app.player import HELP
 from tracker.app.window import Fit, start_size
 from tracker.results import State, TrackResult
 

@@ -9,6 +9,7 @@ from tracker.app import draw
 from tracker.app.canvas import Canvas
 from tracker.app.follow import Follower
 from tracker.app.frame_source import Frame, Source
+from tracker.app.help import HELP
 from tracker.app.interfaces import Image
 from tracker.app.meter import RateMeter
 from tracker.app.pace import Pace
@@ -28,21 +29,6 @@ from tracker.app.window import (
 from tracker.errors import UserError
 from tracker.results import Box
 
-HELP = (
-    ("mouse", "draw a target, click to choose one"),
-    ("space", "pause and go on"),
-    ("n", "one frame"),
-    ("left, right", "seek 1 s (up, down: 10 s)"),
-    ("+  -", "faster, slower"),
-    ("r", "select again"),
-    ("a", "add a target"),
-    ("tab", "choose the next target"),
-    ("d  c", "drop the chosen one, clear all"),
-    ("s", "snapshot"),
-    ("v", "record on and off"),
-    ("h", "this help"),
-    ("q, Esc", "quit (Esc first cancels a selection)"),
-)
 MESSAGE_SECONDS = 2.5
 IDLE_REDRAW = 0.2
 PATIENCE = 0.02  # seconds that are waited for an event or a frame at once
