@@ -114,6 +114,43 @@ def test_selecting_again_keeps_id_and_gives_the_session_a_new_target(tmp_path):
     assert iou(target.result.box, app_scene.blue_box(stage.player.frame.index)) > 0.8
 
 
+def prompts(monkeypatch):
+    shown = []
+    monkeypatch.setattr("tracker.app.draw.draw_message", lambda canvas, text: shown.append(text))
+    return shown
+
+
+def test_tab_chooses_another_target_to_select_again(tmp_path, monkeypatch):
+    stage, shown = Stage(tmp_path), prompts(monkeypatch)
+    first = stage.follower.add(stage.player.frame, app_scene.red_box(0))
+    second = stage.follower.add(stage.player.frame, app_scene.blue_box(0))
+    stage.run(
+        key("r"), KeyPress(Key.TAB), *stage.idle(1), *drag(app_scene.blue_box(0)),
+    )  # fmt: skip
+    assert "again" in shown[-1] and stage.ids == [first, second]
+    assert stage.follower.chosen == first
+    boxes = [stage.follower.targets[i].result.box for i in (first, second)]
+    assert min(iou(box, app_scene.blue_box(0)) for box in boxes) > 0.9
+
+
+def test_tab_while_a_target_is_added_replaces_none(tmp_path):
+    stage = Stage(tmp_path)
+    stage.follower.add(stage.player.frame, app_scene.red_box(0))
+    stage.run(key("a"), KeyPress(Key.TAB), *drag(app_scene.blue_box(0)))
+    assert stage.ids == [1, 2]
+
+
+def test_who_drops_the_target_to_select_again_selects_a_new_one(tmp_path, monkeypatch):
+    stage, shown = Stage(tmp_path), prompts(monkeypatch)
+    for box in (app_scene.red_box(0), app_scene.blue_box(0)):
+        stage.follower.add(stage.player.frame, box)
+    stage.run(
+        key("r"), *stage.idle(1), key("d"), *stage.idle(1), *drag(app_scene.blue_box(0)),
+    )  # fmt: skip
+    assert "again" in shown[0] and "again" not in shown[-1]
+    assert stage.ids == [1, 3]
+
+
 def test_escape_and_right_click_cancel_a_selection_but_not_the_program(tmp_path):
     stage = Stage(tmp_path)
     press, move, _ = drag((100, 100, 60, 60))

@@ -175,6 +175,8 @@ class Player:
             self._escape()
         elif key is Key.TAB:
             self._follower.choose_next()
+            if self._replaces is not None:
+                self._replaces = self._follower.chosen
         else:
             self._seek(seconds[key])
 
@@ -243,8 +245,11 @@ class Player:
         self.say(f"speed x{self.pace.speed:g}")
 
     def _drop(self) -> None:
-        if self._follower.chosen is not None:
-            self._follower.remove(self._follower.chosen)
+        dropped = self._follower.chosen
+        if dropped is not None:
+            self._follower.remove(dropped)
+        if dropped == self._replaces:
+            self._replaces = None
 
     def _clear(self) -> None:
         self._follower.clear()
