@@ -128,6 +128,28 @@ def test_damage_closes_no_window_that_stands_still_and_is_told_at_the_end(tmp_pa
     assert seen == [(39, "the scene is cut off"), 9]
 
 
+def test_a_jump_into_damage_closes_no_window(tmp_path):
+    stage = Stage(tmp_path, count=40)
+    stage.follower.add(stage.player.frame, app_scene.red_box(0))
+    read, at = stage.source.read, []
+    stage.source.frame_count = 400
+    stage.source.seek = lambda index: vars(stage.source).update(_next=index, ended=False)
+
+    def cut_off(timeout=1.0):
+        frame = read(timeout)
+        if frame is None:
+            raise UserError("the scene is cut off")
+        return frame
+
+    stage.source.read = cut_off
+    with pytest.raises(UserError, match="cut off"):
+        stage.run(
+            *stage.idle(10), KeyPress(Key.UP), *stage.idle(10),
+            lambda: at.append((stage.player.playing, stage.player._message)), key("q"),
+        )  # fmt: skip
+    assert at == [(False, "the scene is cut off")]
+
+
 def test_damage_ends_a_player_that_plays(tmp_path):
     stage = Stage(tmp_path, count=1)
     stage.follower.add(stage.player.frame, app_scene.red_box(0))
@@ -166,6 +188,25 @@ def test_a_paused_player_stays_at_the_end(tmp_path):
         KeyPress(Key.LEFT), lambda: ends.append(stage.player.frame.index),
     )  # fmt: skip
     assert ends == [False, 9]
+
+
+@pytest.mark.parametrize("estimate", [40, 400])
+def test_a_jump_to_the_end_stops_there(tmp_path, monkeypatch, estimate):
+    """Who looks for the end wants to see it; lengths are estimates where frames come unevenly."""
+    shown = []
+    monkeypatch.setattr("tracker.app.draw.draw_message", lambda canvas, text: shown.append(text))
+    stage = Stage(tmp_path, count=40)
+    stage.follower.add(stage.player.frame, app_scene.red_box(0))
+    stage.source.frame_count, at = estimate, []
+    stage.source.seek = lambda index: vars(stage.source).update(_next=index, ended=False)
+    stage.run(
+        *stage.idle(10), KeyPress(Key.UP), KeyPress(Key.UP), *stage.idle(100),
+        lambda: at.append((stage.player.frame.index, stage.player.playing)),
+        KeyPress(Key.DOWN), key(" "), *stage.idle(20), lambda: at.append(stage.player.playing),
+    )  # fmt: skip
+    assert at[0][1] is False and at[1] is True
+    assert at[0][0] == 39 if estimate == 40 else at[0][0] < 39
+    assert "this is the end" in shown
 
 
 def test_arrows_move_where_frames_are_seconds_apart(tmp_path):

@@ -138,6 +138,8 @@ class Player:
         self._keep_frame()
 
     def _at_end(self) -> None:
+        if self._sought is not None:
+            self.playing = False  # a jump ends no program, though it leads behind the end
         self._sought = None
         if self.running:
             self.quit = True
@@ -148,7 +150,7 @@ class Player:
         try:
             return self._source.read(timeout=PATIENCE)
         except UserError as error:
-            if self.running:
+            if self.running and self._sought is None:
                 raise
             self._damage = error  # who stands still at the last good frame may go back from there
             return None
@@ -224,7 +226,11 @@ class Player:
         step = max(round(abs(seconds) * self._source.fps), 1)
         # a key that is held comes again before a slow decoder has given the frame
         at = self.frame.index if self._sought is None else self._sought
-        self._sought = min(max(at + (step if seconds > 0 else -step), 0), last)
+        at += step if seconds > 0 else -step
+        if at >= last and was_running:
+            self.playing = was_running = False
+            self.say("this is the end")
+        self._sought = min(max(at, 0), last)
         self._source.seek(self._sought)
         self.pace.restart()
         if not was_running:
