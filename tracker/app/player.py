@@ -20,6 +20,7 @@ from tracker.app.window import (
     Closed,
     Event,
     Fit,
+    Foreign,
     Key,
     KeyPress,
     Mouse,
@@ -170,6 +171,8 @@ class Player:
             self._on_key(event.key)
         elif isinstance(event, Char):
             self._on_char(event.char)
+        elif isinstance(event, Foreign):
+            self.say("switch the keyboard to Latin letters")
 
     def _on_key(self, key: Key) -> None:
         seconds = {Key.LEFT: -1, Key.RIGHT: 1, Key.UP: 10, Key.DOWN: -10}
