@@ -173,6 +173,26 @@ def test_the_first_size_of_the_window(frame, window):
     assert start_size(*frame) == window
 
 
+@pytest.mark.parametrize(
+    "frame, opened",
+    [
+        ((1280, 720), (922, 519)),
+        ((3840, 2160), (922, 519)),
+        ((320, 240), (640, 480)),
+        ((1080, 1920), (304, 540)),
+    ],
+)
+def test_a_window_is_no_larger_than_the_screen(monkeypatch, frame, opened):
+    """Else the line that says what to do lies below its edge."""
+    asked = []
+    for name in ("namedWindow", "setMouseCallback"):
+        monkeypatch.setattr(window.cv2, name, lambda *_: None)
+    monkeypatch.setattr(window.cv2, "resizeWindow", lambda title, *size: asked.append(size))
+    monkeypatch.setattr(window, "screen_size", lambda: (1024, 600))
+    window.Window("clip", frame)
+    assert asked == [opened]
+
+
 def test_the_rate_is_frames_over_time_and_not_a_mean_of_rates():
     now = [0.0]
     meter = RateMeter(clock=lambda: now[0])

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import pytest
 
+from tracker.app.display import screen_size
 from tracker.app.window import Fit
 from tracker.geometry import iou
 
@@ -299,6 +300,15 @@ def test_cancel_too_small_and_escape(desk, clip, tmp_path):
     until(lambda: last_frame(results) > 25, process)
     desk.keys("Escape")
     finish(process)
+
+
+def test_the_size_of_the_screen_is_known(desk, monkeypatch):
+    monkeypatch.setenv("DISPLAY", desk.display)
+    assert screen_size() == (1600, 1000)
+    monkeypatch.setenv("DISPLAY", ":9876")
+    assert screen_size() is None
+    monkeypatch.delenv("DISPLAY")
+    assert screen_size() is None
 
 
 def test_a_box_is_drawn_where_it_was_meant_after_the_wheel_was_turned(desk, clip, tmp_path):

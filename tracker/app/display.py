@@ -1,12 +1,14 @@
-"""Is there a screen that OpenCV can open a window on?"""
+"""Is there a screen that OpenCV can open a window on, and how large is it?"""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import re
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -40,19 +42,52 @@ def why_no_display() -> str | None:
     return None
 
 
+def screen_size() -> tuple[int, int] | None:
+    """(width, height) of the X screen in pixels; None where that is not known."""
+    display, xlib = os.environ.get("DISPLAY"), _xlib()
+    if not display or xlib is None:
+        return None
+    with _connected(xlib, display) as handle:
+        if not handle:
+            return None
+        number = xlib.XDefaultScreen(handle)
+        return xlib.XDisplayWidth(handle, number), xlib.XDisplayHeight(handle, number)
+
+
 def _x_answers(display: str) -> bool:
     """Whether the X server accepts us, asked with Xlib; without Xlib, whether one listens."""
+    xlib = _xlib()
+    if xlib is None:
+        return _x_listens(display)
+    with _connected(xlib, display) as handle:
+        return bool(handle)
+
+
+def _xlib() -> ctypes.CDLL | None:
+    if not sys.platform.startswith("linux"):
+        return None
     try:
         xlib = ctypes.CDLL("libX11.so.6")
     except OSError:
-        return _x_listens(display)
+        return None
     xlib.XOpenDisplay.restype = ctypes.c_void_p
     xlib.XOpenDisplay.argtypes = [ctypes.c_char_p]
-    xlib.XCloseDisplay.argtypes = [ctypes.c_void_p]
-    handle = xlib.XOpenDisplay(display.encode())
-    if handle:
-        xlib.XCloseDisplay(handle)
-    return bool(handle)
+    for call in (xlib.XCloseDisplay, xlib.XDefaultScreen):
+        call.argtypes = [ctypes.c_void_p]
+    for call in (xlib.XDisplayWidth, xlib.XDisplayHeight):
+        call.argtypes = [ctypes.c_void_p, ctypes.c_int]
+    return xlib
+
+
+@contextlib.contextmanager
+def _connected(xlib: ctypes.CDLL, display: str) -> Iterator[int | None]:
+    """A connection to an X server, None where it refuses."""
+    handle: int | None = xlib.XOpenDisplay(display.encode())
+    try:
+        yield handle
+    finally:
+        if handle:
+            xlib.XCloseDisplay(handle)
 
 
 def _x_listens(display: str) -> bool:

@@ -16,11 +16,13 @@ from typing import Protocol
 import cv2
 import numpy as np
 
+from tracker.app.display import screen_size
 from tracker.app.interfaces import Image
 from tracker.native_path import native_text
 
 BACKGROUND = 18
 START_WIDTH, START_HEIGHT, SMALLEST = 1280, 720, 640
+ROOM = 0.9  # of the screen
 STILL = 5  # polls without the wheel until a window that it zoomed is opened again
 TITLE_BAR = 60  # pixels by which a window may come to lie beside where it was asked to
 
@@ -183,7 +185,7 @@ class Window:
     def __init__(self, title: str, frame_size: tuple[int, int]) -> None:
         self._name = native_text(title)
         self._events: list[Event] = []
-        self._size = start_size(*frame_size)
+        self._size = start_size(*frame_size, screen_size())
         self._shown: Image | None = None
         self._zoomed = 0  # polls until the window is opened again
         self._corner: tuple[int, int] | None = None
@@ -282,9 +284,15 @@ def _signals_wait() -> Iterator[None]:
         signal.raise_signal(signum)
 
 
-def start_size(width: int, height: int) -> tuple[int, int]:
-    """First size of the window: small frames enlarged to 640, large ones fitted to 1280 x 720."""
-    scale = min(START_WIDTH / width, START_HEIGHT / height, max(1.0, SMALLEST / max(width, height)))
+def start_size(width: int, height: int, screen: tuple[int, int] | None = None) -> tuple[int, int]:
+    """First size of the window: small frames enlarged to 640, large ones fitted to 1280 x 720.
+
+    On a smaller screen it leaves room for a title bar and what else lies at the edges.
+    """
+    most = START_WIDTH, START_HEIGHT
+    if screen:
+        most = min(most[0], round(ROOM * screen[0])), min(most[1], round(ROOM * screen[1]))
+    scale = min(most[0] / width, most[1] / height, max(1.0, SMALLEST / max(width, height)))
     return max(160, round(width * scale)), max(120, round(height * scale))
 
 
