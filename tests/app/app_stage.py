@@ -3,11 +3,12 @@
 import app_scene
 import numpy as np
 
+from tracker.app.events import Char, Closed, Mouse, MouseKind
 from tracker.app.follow import Follower
 from tracker.app.frame_source import Frame
 from tracker.app.player import Player
 from tracker.app.recorder import Recorder
-from tracker.app.window import Char, Closed, Fit, Mouse, MouseKind
+from tracker.app.window import Fit
 
 
 class Clock:

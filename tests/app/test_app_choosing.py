@@ -4,10 +4,10 @@ import app_scene
 import pytest
 from app_stage import Stage, drag, key
 
+from tracker.app.events import Key, KeyPress, Mouse, MouseKind
 from tracker.app.follow import Follower
 from tracker.app.frame_source import Frame
 from tracker.app.results_writer import ResultsWriter
-from tracker.app.window import Key, KeyPress, Mouse, MouseKind
 from tracker.geometry import iou
 
 

@@ -12,7 +12,8 @@ import cv2
 import pytest
 from app_calls import BOX, boxes_in, finish, start
 
-from tracker.app.window import Closed, Window
+from tracker.app.events import Closed
+from tracker.app.window import Window
 
 HEADLESS = re.search(r"GUI:\s+NONE", cv2.getBuildInformation()) is not None
 

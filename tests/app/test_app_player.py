@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from app_stage import Stage, drag, key
 
+from tracker.app.events import Char, Closed, Key, KeyPress, event_of
 from tracker.app.results_writer import ResultsWriter
-from tracker.app.window import Char, Closed, Key, KeyPress, _event_of
 from tracker.errors import UserError
 from tracker.geometry import iou
 
@@ -279,23 +279,23 @@ def test_results_of_a_rewind_replace_the_old_ones(tmp_path):
 
 @pytest.mark.parametrize("lock", [0, 0x100000, 0x20000], ids=["none", "num", "caps"])
 def test_keys_are_known_under_any_lock(lock):
-    assert _event_of(0xFF51 | lock) == KeyPress(Key.LEFT)
-    assert _event_of(27 | lock) == KeyPress(Key.ESCAPE)
-    assert _event_of(ord("q") | lock) == Char("q")
-    assert _event_of(-1) is None
+    assert event_of(0xFF51 | lock) == KeyPress(Key.LEFT)
+    assert event_of(27 | lock) == KeyPress(Key.ESCAPE)
+    assert event_of(ord("q") | lock) == Char("q")
+    assert event_of(-1) is None
 
 
 @pytest.mark.parametrize("lock", [0, 0x100000, 0x20000], ids=["none", "num", "caps"])
 def test_the_arrows_of_the_keypad_are_arrows(lock):
-    found = [_event_of(code | lock) for code in (0xFF96, 0xFF97, 0xFF98, 0xFF99)]
+    found = [event_of(code | lock) for code in (0xFF96, 0xFF97, 0xFF98, 0xFF99)]
     assert found == [KeyPress(key) for key in (Key.LEFT, Key.UP, Key.RIGHT, Key.DOWN)]
 
 
 def test_keys_mean_the_same_where_the_keyboard_writes_cyrillic():
     """OpenCV hands over X key symbols: those of a Russian keyboard, and the Ukrainian s."""
     codes = 0x6CA, 0x6D4, 0x6CB, 0x6C6, 0x6D7, 0x6D3, 0x6D9, 0x6CD, 0x6D2, 0x6A6
-    assert [_event_of(code) for code in codes] == [Char(char) for char in "qnradcsvhs"]
-    capitals = [_event_of(code + 0x20) for code in codes[:-1]]
+    assert [event_of(code) for code in codes] == [Char(char) for char in "qnradcsvhs"]
+    capitals = [event_of(code + 0x20) for code in codes[:-1]]
     assert capitals == [Char(char) for char in "qnradcsvh"]
 
 
@@ -304,14 +304,14 @@ def test_keys_mean_the_same_where_the_keyboard_writes_cyrillic():
 )
 def test_of_letters_that_are_no_keys_it_is_said_what_to_do(tmp_path, code):
     stage = Stage(tmp_path)
-    stage.run(_event_of(code), *stage.idle(1))
+    stage.run(event_of(code), *stage.idle(1))
     assert stage.player._message == "switch the keyboard to Latin letters"
 
 
 @pytest.mark.parametrize("code", [0, 0xE9, 0x1B6, 0xFE51, 0xFFE1, 63236, 0x700000])
 def test_other_keys_are_none(code):
     """Latin letters with marks, dead keys, shift, function keys of macOS and Windows."""
-    assert _event_of(code) is None
+    assert event_of(code) is None
 
 
 @pytest.mark.parametrize("debug", [False, True])

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from tracker.app import draw
 from tracker.app.canvas import Canvas
+from tracker.app.events import Char, Closed, Event, Foreign, Key, KeyPress, Mouse, MouseKind
 from tracker.app.follow import Follower
 from tracker.app.frame_source import Frame, Source
 from tracker.app.help import HELP
@@ -15,18 +16,7 @@ from tracker.app.meter import RateMeter
 from tracker.app.pace import Pace
 from tracker.app.recorder import Recorder
 from tracker.app.selection import Selection, Step
-from tracker.app.window import (
-    Char,
-    Closed,
-    Event,
-    Fit,
-    Foreign,
-    Key,
-    KeyPress,
-    Mouse,
-    MouseKind,
-    Screen,
-)
+from tracker.app.window import Fit, Screen
 from tracker.errors import UserError
 from tracker.results import Box
 

@@ -7,7 +7,6 @@ aspect ratio is kept, and positions of the mouse map back exactly however it is 
 from __future__ import annotations
 
 import contextlib
-import enum
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import cv2
 import numpy as np
 
 from tracker.app.display import screen_size
+from tracker.app.events import Closed, Event, Mouse, MouseKind, event_of
 from tracker.app.interfaces import Image
 from tracker.native_path import native_text
 
@@ -25,101 +25,6 @@ START_WIDTH, START_HEIGHT, SMALLEST = 1280, 720, 640
 ROOM = 0.9  # of the screen
 STILL = 5  # polls without the wheel until a window that it zoomed is opened again
 TITLE_BAR = 60  # pixels by which a window may come to lie beside where it was asked to
-
-
-class Key(enum.Enum):
-    """Keys that mean something; printable ones come as ``Char``."""
-
-    ESCAPE = enum.auto()
-    TAB = enum.auto()
-    LEFT = enum.auto()
-    RIGHT = enum.auto()
-    UP = enum.auto()
-    DOWN = enum.auto()
-
-
-# Arrow keys of waitKeyEx: X11 key symbols (Qt, GTK), Windows, macOS.
-_KEYS = {
-    27: Key.ESCAPE,
-    9: Key.TAB,
-    0xFF51: Key.LEFT,
-    0xFF52: Key.UP,
-    0xFF53: Key.RIGHT,
-    0xFF54: Key.DOWN,
-    0xFF96: Key.LEFT,  # those of the keypad, without Num Lock
-    0xFF97: Key.UP,
-    0xFF98: Key.RIGHT,
-    0xFF99: Key.DOWN,
-    0x250000: Key.LEFT,
-    0x260000: Key.UP,
-    0x270000: Key.RIGHT,
-    0x280000: Key.DOWN,
-    63234: Key.LEFT,
-    63232: Key.UP,
-    63235: Key.RIGHT,
-    63233: Key.DOWN,
-}
-
-# X11 key symbols of a Russian keyboard (and the Ukrainian one's s) by the Latin letters there.
-_CYRILLIC = {
-    0x6CA: "q",
-    0x6D4: "n",
-    0x6CB: "r",
-    0x6C6: "a",
-    0x6D7: "d",
-    0x6D3: "c",
-    0x6D9: "s",
-    0x6A6: "s",
-    0x6CD: "v",
-    0x6D2: "h",
-}
-_UNICODE = 0x1000000  # in key symbols that are code points
-_OTHER_ALPHABETS = range(0x400, 0xE000)  # of key symbols and of code points
-
-
-@dataclass(frozen=True)
-class KeyPress:
-    """A key that is not a character."""
-
-    key: Key
-
-
-@dataclass(frozen=True)
-class Char:
-    """A character that was typed."""
-
-    char: str
-
-
-@dataclass(frozen=True)
-class Foreign:
-    """A character of an alphabet in which no key has a meaning."""
-
-
-class MouseKind(enum.Enum):
-    """What the mouse did."""
-
-    PRESS = enum.auto()
-    MOVE = enum.auto()
-    RELEASE = enum.auto()
-    RIGHT_PRESS = enum.auto()
-
-
-@dataclass(frozen=True)
-class Mouse:
-    """A movement of the mouse at (x, y) in canvas pixels."""
-
-    kind: MouseKind
-    x: float
-    y: float
-
-
-@dataclass(frozen=True)
-class Closed:
-    """The person closed the window."""
-
-
-Event = KeyPress | Char | Foreign | Mouse | Closed
 
 
 @dataclass(frozen=True)
@@ -229,7 +134,7 @@ class Window:
         """Let the window work for ``seconds`` (at least 1 ms); what happened in that time."""
         with _signals_wait():
             code = cv2.waitKeyEx(max(1, round(1000 * seconds)))
-        key = _event_of(code)
+        key = event_of(code)
         if key is not None:
             self._events.append(key)
         if self._gone():
@@ -294,19 +199,3 @@ def start_size(width: int, height: int, screen: tuple[int, int] | None = None) -
         most = min(most[0], round(ROOM * screen[0])), min(most[1], round(ROOM * screen[1]))
     scale = min(most[0] / width, most[1] / height, max(1.0, SMALLEST / max(width, height)))
     return max(160, round(width * scale)), max(120, round(height * scale))
-
-
-def _event_of(code: int) -> Event | None:
-    if code == -1:
-        return None
-    low = code & 0xFFFF  # modifiers sit above, and so do Num Lock and Caps Lock
-    key = _KEYS.get(code) or _KEYS.get(low)
-    if key is not None:
-        return KeyPress(key)
-    if low in _OTHER_ALPHABETS:
-        small = low & ~0x20 if low >= 0x6C0 else low  # capitals are 32 on
-        char = None if code & _UNICODE else _CYRILLIC.get(small)
-        return Char(char) if char else Foreign()
-    if low < 128 and chr(low).isprintable():
-        return Char(chr(low))
-    return None
