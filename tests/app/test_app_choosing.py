@@ -175,6 +175,68 @@ def test_escape_and_right_click_cancel_a_selection_but_not_the_program(tmp_path)
     assert seen == [([], True, False), ([], True, False), ([1], False, False)]
 
 
+CANCEL = [KeyPress(Key.ESCAPE), Mouse(MouseKind.RIGHT_PRESS, 5, 5)]
+
+
+@pytest.mark.parametrize("cancel", CANCEL, ids=["Esc", "right"])
+@pytest.mark.parametrize("begin", ["a", "drag", "c", "d"])
+def test_a_selection_that_stopped_a_film_is_cancelled_and_it_goes_on(tmp_path, cancel, begin):
+    """Also without a target, as it was let go with space at first."""
+    stage = Stage(tmp_path)
+    press, move, _ = drag((100, 100, 60, 60))
+    start = {"a": [key("a")], "drag": [press, move], "c": [key("c")], "d": [key("r"), key("d")]}
+    if begin in "cd":
+        stage.follower.add(stage.player.frame, app_scene.red_box(0))
+    at = []
+    note = lambda: at.append((stage.player.selecting, stage.player.frame.index))  # noqa: E731
+    let_go = [] if begin in "cd" else [key(" ")]
+    stage.run(
+        *let_go, *stage.idle(20), *start[begin], note, *stage.idle(20), note,
+        cancel, *stage.idle(20), note,
+    )  # fmt: skip
+    assert stage.ids == [] and [selecting for selecting, _ in at] == [True, True, False]
+    assert at[0][1] == at[1][1] < at[2][1]
+
+
+def test_a_plain_click_stops_no_film(tmp_path):
+    stage = Stage(tmp_path)
+    at = []
+    stage.run(
+        key(" "), *stage.idle(20), *drag((100, 100, 2, 2)),
+        lambda: at.append((stage.player._message, stage.player.frame.index)), *stage.idle(20),
+    )  # fmt: skip
+    assert "too small" in at[0][0] and not stage.player.selecting
+    assert stage.player.frame.index > at[0][1]
+
+
+def test_a_click_while_a_target_is_added_leaves_that_as_it_is(tmp_path):
+    stage = Stage(tmp_path)
+    stage.follower.add(stage.player.frame, app_scene.red_box(0))
+    stage.run(key("a"), *drag((100, 100, 2, 2)), *drag(app_scene.blue_box(0)))
+    assert stage.ids == [1, 2]
+
+
+def test_who_steps_to_a_place_to_select_at_selects_there(tmp_path):
+    stage = Stage(tmp_path)
+    stage.follower.add(stage.player.frame, app_scene.red_box(0))
+    press, move, _ = drag((100, 100, 60, 60))
+    stage.run(key("a"), key("n"), press, move, key("n"), *drag(app_scene.blue_box(2)))
+    assert stage.ids == [1, 2] and stage.player.frame.index == 2
+    assert not stage.player.playing
+
+
+@pytest.mark.parametrize("pauses", [1, 2])
+def test_who_freezes_a_live_picture_to_select_in_it_selects_there(tmp_path, pauses):
+    stage = Stage(tmp_path, live=True)
+    stage.follower.add(stage.player.frame, app_scene.red_box(0))
+    at = []
+    stage.run(
+        key("a"), *stage.idle(5), *[key(" ")] * pauses, *stage.idle(5),
+        lambda: at.append(stage.player.playing), *drag((200, 195, 50, 40)),
+    )  # fmt: skip
+    assert stage.ids == [1, 2] and at == [pauses == 2]
+
+
 def test_a_right_click_with_nothing_to_cancel_does_not_let_the_file_go(tmp_path):
     stage = Stage(tmp_path)
     stage.run(Mouse(MouseKind.RIGHT_PRESS, 5, 5), *stage.idle(100))

@@ -63,6 +63,8 @@ class Player:
         self._left = None if max_frames is None else max_frames - 1
         self._meter = RateMeter(clock=clock)
         self._replaces: int | None = None  # the target that the selection stands in for
+        self._optional = False  # a person began the selection and may cancel it
+        self._by_press = False  # the press did, perhaps as a mere click
         self._selection = self._new_selection()
         self._age: float | None = None
         self._shown: Frame | None = None
@@ -78,8 +80,7 @@ class Player:
         Raises:
             UserError: the source is damaged, or results cannot be written.
         """
-        if not self._follower.targets:
-            self._begin_selection(None)
+        self.selecting = not self._follower.targets
         self._keep_frame()
         while not self.quit:
             self._show()
@@ -200,12 +201,15 @@ class Player:
 
     def _pause(self) -> None:
         was_running = self.running
-        self._cancel_selection()
+        if self._source.live:  # it was frozen to select in
+            self._selection.cancel()
+        else:
+            self._cancel_selection()
         self.playing = not was_running
         self.pace.restart()
 
     def _step(self) -> None:
-        self._cancel_selection()
+        self._selection.cancel()
         self.playing = False
         self.advance()
 
@@ -269,7 +273,7 @@ class Player:
     def _escape(self) -> None:
         if self.help:
             self.help = False
-        elif self.selecting and (self._follower.targets or self._selection.dragging):
+        elif self._cancellable:
             self._cancel_selection()
         else:
             self.quit = True
@@ -281,18 +285,23 @@ class Player:
 
     def _begin_selection(self, replaces: int | None) -> None:
         self._selection, self._replaces = self._new_selection(), replaces
+        self._optional = self._optional or not self.selecting
         self.selecting = True
+
+    @property
+    def _cancellable(self) -> bool:
+        return self._selection.dragging or (self.selecting and self._optional)
 
     def _cancel_selection(self) -> None:
         dragging = self._selection.cancel() is Step.CANCELLED
-        # Without targets, selecting is all there is to do: a cancelled drag starts afresh.
-        if self._follower.targets or not dragging:
+        # At first selecting is all there is to do: a cancelled drag starts afresh.
+        if self._optional or not dragging:
             self.selecting = False
 
     def _on_mouse(self, event: Mouse) -> None:
         x, y = self._fit.to_frame(event.x, event.y)
         if event.kind is MouseKind.RIGHT_PRESS:
-            if self._selection.dragging or self._follower.targets:
+            if self._cancellable:
                 self._cancel_selection()
         elif event.kind is MouseKind.PRESS:
             self._press(x, y)
@@ -305,12 +314,14 @@ class Player:
             elif step is Step.TOO_SMALL:
                 side = self._selection.min_side
                 self.say(f"too small: draw at least {side:g} x {side:g} pixels")
+                self.selecting = not self._by_press
 
     def _press(self, x: float, y: float) -> None:
         if not self.selecting and self._follower.choose_at(x, y):
             return
         if self.selecting or not self._follower.targets:
-            if not self.selecting:
+            self._by_press = not self.selecting
+            if self._by_press:
                 self._begin_selection(None)
             self._selection.press(x, y)
         else:
