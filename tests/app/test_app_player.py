@@ -1,5 +1,6 @@
 """The player driven by scripted events: no display, a clock of its own."""
 
+import json
 from pathlib import Path
 
 import app_scene
@@ -264,6 +265,24 @@ def test_the_recording_light_is_in_the_window_and_not_in_the_file(tmp_path):
     corner = np.s_[5:20, 260:310]
     assert np.abs(frame[corner].astype(int) - plain[corner]).mean() < 8
     assert np.abs(stage.screen.canvases[-1][corner].astype(int) - plain[corner]).mean() > 30
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.json", "a.txt"])
+def test_who_looks_back_keeps_the_results_from_there_on(tmp_path, name):
+    with ResultsWriter(tmp_path / name) as results:
+        stage = Stage(tmp_path, results=results)
+        stage.follower.add(stage.player.frame, app_scene.red_box(0))
+        followed = []
+        stage.run(
+            *stage.idle(200), key(" "), lambda: followed.append(stage.player.frame.index),
+            KeyPress(Key.DOWN), key("n"), key("n"), key("q"),
+        )  # fmt: skip
+        assert stage.player.frame.index == 2 < followed[0]
+    text = (tmp_path / name).read_text()
+    if name == "a.json":
+        assert [row["frame"] for row in json.loads(text)] == list(range(followed[0] + 1))
+    else:
+        assert len(text.splitlines()) == followed[0] + 1 + (name == "a.csv")
 
 
 def test_results_of_a_rewind_replace_the_old_ones(tmp_path):

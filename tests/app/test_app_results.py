@@ -1,5 +1,6 @@
 """Result files are complete after every frame, in every format, also after rewinds."""
 
+import contextlib
 import csv
 import json
 import math
@@ -153,7 +154,6 @@ def test_any_order_of_frames_leaves_what_was_seen_last_and_is_readable_all_along
         for number, (frame, ids, lost) in enumerate(frames):
             state = State.LOST if lost else State.TRACKING
             writer.write(frame, 0.0, {i: row(number, state) for i in ids})
-            expected = {k: v for k, v in expected.items() if k < frame}
             expected[frame] = {i: None if lost else float(number) for i in ids}
             seen = parse(path, form)
             if form == "mot":
@@ -164,6 +164,41 @@ def test_any_order_of_frames_leaves_what_was_seen_last_and_is_readable_all_along
                 wanted = expected
             drop = (lambda d: {f: r for f, r in d.items() if r}) if form in ("csv", "mot") else dict
             assert drop(seen) == drop(wanted)
+            assert list(seen) == sorted(seen)
+
+
+@pytest.mark.parametrize("form", ["otb", "got10k"])
+def test_a_line_stays_a_frame_where_frames_are_seen_again_and_targets_are_added(tmp_path, form):
+    lost = row(0, State.LOST)
+    with ResultsWriter(tmp_path / "a.txt", form) as writer:
+        for frame in range(6):
+            writer.write(frame, 0.0, {1: row(frame)})
+        writer.write(2, 0.0, {1: row(20)})
+        writer.write(2, 0.0, {1: row(20), 2: row(50)})  # added to the frame on screen
+        for path in (tmp_path / "a.txt", tmp_path / "a_2.txt"):
+            assert len(path.read_text().splitlines()) == 6
+        writer.write(3, 0.0, {1: lost, 2: row(51)})
+        writer.write(7, 0.0, {1: row(7), 2: row(57)})
+    absent = "nan" if form == "otb" else "0"
+    firsts = [
+        [line.split(",")[0] for line in (tmp_path / name).read_text().splitlines()]
+        for name in ("a.txt", "a_2.txt")
+    ]
+    assert firsts == [
+        ["0.000", "1.000", "20.000", absent, "4.000", "5.000", absent, "7.000"],
+        [absent, absent, "50.000", "51.000", absent, absent, absent, "57.000"],
+    ]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/fd"), reason="this system has no /dev/fd")
+def test_a_pipe_is_given_what_is_seen_again_once_more(tmp_path):
+    reading, writing = os.pipe()
+    with ResultsWriter(Path(f"/dev/fd/{writing}"), "json") as pipe:
+        for frame in (0, 1, 2, 0, 1):
+            pipe.write(frame, 0, {1: row(frame)})
+    os.close(writing)
+    with open(reading) as reader:
+        assert [r["frame"] for r in json.loads(reader.read())] == [0, 1, 2, 0, 1]
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -246,6 +281,50 @@ def test_a_disk_that_fills_up_leaves_whole_rows(tmp_path, capfd):
         signal.signal(signal.SIGXFSZ, old)
     rows = json.loads((tmp_path / "a.json").read_text())
     assert [r["frame"] for r in rows] == list(range(len(rows))) and len(rows) > 20
+
+
+def test_a_disk_that_fills_up_while_frames_are_seen_again_keeps_the_old_rows(tmp_path):
+    resource = pytest.importorskip("resource")
+    signal = pytest.importorskip("signal")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    old = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    path = tmp_path / "a.json"
+    try:
+        with ResultsWriter(path) as writer:
+            for frame in range(40):
+                writer.write(frame, 0.0, {1: row(frame)})
+            resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size, before[1]))
+            for _ in range(2):
+                with pytest.raises(UserError, match="cannot be written"):
+                    writer.write(5, 0.0, {1: row(5), 2: row(6)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, old)
+    rows = json.loads(path.read_text())
+    assert [(r["frame"], len(r["targets"])) for r in rows] == [(f, 1) for f in range(40)]
+
+
+def test_ctrl_c_while_frames_are_seen_again_leaves_whole_rows(tmp_path):
+    class Interrupted:
+        """A file in whose writing ctrl-c comes between any two steps."""
+
+        def __init__(self, file, steps):
+            self.file, self.steps = file, steps
+
+        def __getattr__(self, name):
+            self.steps -= 1
+            if self.steps == 0:
+                raise KeyboardInterrupt
+            return getattr(self.file, name)
+
+    for steps in range(1, 6):
+        path = tmp_path / f"{steps}.json"
+        with contextlib.suppress(KeyboardInterrupt), ResultsWriter(path) as writer:
+            for frame in range(10):
+                writer.write(frame, 0.0, {1: row(frame), 2: row(100)})
+            writer._shared._file = Interrupted(writer._shared._file, steps)
+            writer.write(3, 0.0, {1: row(3)})
+        assert [r["frame"] for r in json.loads(path.read_text())] == list(range(10))
 
 
 def test_a_live_source_needs_no_memory_a_frame(tmp_path):

@@ -59,7 +59,7 @@ Rows = Mapping[int, Row]
 
 
 class RowFile:
-    """A text file that is complete after every ``put`` and can be cut back to a frame.
+    """A text file of rows in the order of their frames, complete after every ``put``.
 
     Args:
         path: the file; it is created (or emptied) by the first ``put``.
@@ -84,28 +84,67 @@ class RowFile:
         self._is_file = True
         self._end = len(self._header)
         self._rewinds, self._overwrite = rewinds, overwrite
-        # Frame numbers and the offsets of their first bytes.
+        # Frame numbers and the offsets of their first bytes; then those of the frames behind the
+        # one written last, nearest last, whose rows are so many bytes from the end of all rows.
         self._frames, self._starts = array("q"), array("q")
+        self._later, self._backs = array("q"), array("q")
 
     def put(self, frame: int, text: str) -> None:
-        """Append the rows of ``frame``; rows of this and later frames are dropped first."""
-        while self._frames and self._frames[-1] >= frame:
-            self._frames.pop()
-            self._end = self._starts.pop()
-        data = (self._separator if self._end > len(self._header) else b"") + text.encode()
-        try:
-            self._write_at(self._end, data + self._footer)
-        except OSError as error:
-            # Cut off half a row, so that what is there stays readable.
-            self._restore()
-            raise UserError(
-                f"{self._path} cannot be written ({error.strerror}); the rows so far are kept"
-            ) from None
+        """Write the rows of ``frame``, in the place of older ones; other frames keep theirs."""
+        self._go_to(frame)
+        again = bool(self._later) and self._later[-1] == frame
+        start, behind = self._later_start(1), self._later_start(2 if again else 1)
+        old = self._read(start)
+        data = (self._separator if start > len(self._header) else b"") + text.encode()
+        # what stood first has no separator yet
+        gap = self._separator if len(self._header) == behind < self._end else b""
+        tail = gap + old[behind - start :]
+        self._exchange(start, old, data + tail)
+        if again:
+            self._later.pop()
+            self._backs.pop()
+        if gap:
+            self._backs[-1] += len(gap)
         if not self._rewinds:
             del self._frames[:], self._starts[:]
         self._frames.append(frame)
-        self._starts.append(self._end)
-        self._end += len(data)
+        self._starts.append(start)
+        self._end = start + len(data) + len(tail)
+
+    def _exchange(self, start: int, old: bytes, new: bytes) -> None:
+        """Make ``new`` the rows from an offset on, or leave the old ones there."""
+        try:
+            self._write_at(start, new + self._footer)
+        except BaseException as error:
+            # Cut off half a row, so that what is there stays readable.
+            self._restore(start, old)
+            if not isinstance(error, OSError):  # ctrl-c
+                raise
+            raise UserError(
+                f"{self._path} cannot be written ({error.strerror}); the rows so far are kept"
+            ) from None
+
+    def _go_to(self, frame: int) -> None:
+        """Divide the frames written into those before this one and the later ones."""
+        while self._frames and self._frames[-1] >= frame:
+            self._later.append(self._frames.pop())
+            self._backs.append(self._end - self._starts.pop())
+        while self._later and self._later[-1] < frame:
+            self._frames.append(self._later.pop())
+            self._starts.append(self._end - self._backs.pop())
+        if not self._is_file:  # what was given away is not taken back
+            del self._later[:], self._backs[:]
+
+    def _later_start(self, number: int) -> int:
+        """Where the rows of the first, second, ... of the later frames begin."""
+        return self._end - (self._backs[-number] if number <= len(self._backs) else 0)
+
+    def _read(self, start: int) -> bytes:
+        """The rows from an offset on."""
+        if self._file is None or start == self._end:
+            return b""
+        self._file.seek(start)
+        return self._file.read(self._end - start)
 
     def _write_at(self, offset: int, data: bytes) -> None:
         """Make ``data`` the end of the file, from ``offset`` on."""
@@ -127,17 +166,18 @@ class RowFile:
         if self._is_file:
             self._file.truncate()
 
-    def _restore(self) -> None:
+    def _restore(self, start: int, rows: bytes) -> None:
         if self._file is None or not self._is_file:
             return
         with contextlib.suppress(OSError):
-            self._file.truncate(self._end)
-            self._write_at(self._end, self._footer)
+            self._file.truncate(start)
+            self._write_at(start, rows + self._footer)
 
     @property
     def next_frame(self) -> int:
         """One more than the last frame written."""
-        return self._frames[-1] + 1 if self._frames else 0
+        last = self._later[:1] or self._frames[-1:]
+        return last[0] + 1 if last else 0
 
     def close(self) -> None:
         if self._file is None:
@@ -155,7 +195,7 @@ _AROUND = {"csv": (_CSV_HEADER, "", ""), "json": ("[\n", ",\n", "\n]\n")}
 class ResultsWriter:
     """Writes the results of each frame as it comes.
 
-    A frame that is seen again (after a rewind) replaces what was written from there on.
+    What is written of a frame that is seen again (after a rewind) replaces what was.
 
     Args:
         path: output file. In the one-target formats further targets go to ``name_2.txt``, ...
@@ -207,8 +247,9 @@ class ResultsWriter:
         for target in sorted(rows):
             self.make_room(target)
         files = dict(self._files.items()) or {0: self._shared}
+        end = max([frame, *(file.next_frame for file in files.values())])
         for target, file in files.items():
-            for skipped in range(file.next_frame, frame):
+            for skipped in range(file.next_frame, end):
                 file.put(skipped, absent)
             box = rows[target].result.claimed_box if target in rows else None
             file.put(frame, absent if box is None else ",".join(map(_number, box)) + "\n")
