@@ -102,9 +102,9 @@ def test_jobs_travel_as_one_argument():
     assert timing.from_argument(timing.to_argument(given)) == given
 
 
-def square_clip(path: Path) -> str:
+def square_clip(path: Path, count: int = 8) -> str:
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (96, 72))
-    for i in range(8):
+    for i in range(count):
         writer.write(moving_square(i)[0])
     writer.release()
     return str(path)
@@ -142,10 +142,16 @@ class Counting:
 def test_a_clip_that_is_over_begins_with_a_new_start(tmp_path):
     clip, tracker = Video(Path(square_clip(tmp_path / "square.avi"))), Counting()
     made = timing.measure_frames(tracker, clip, (1.0, 2.0, 3.0, 4.0), 14)
-    assert tracker.seen == [8, 8, 8] and timing.WARM_UP == 10
+    assert tracker.seen == [7, 7, 7, 3] and timing.WARM_UP == 10
     assert {len(values) for values in made["stages"].values()} == {14}
     timing.watch_memory(tracker, clip, (1.0, 2.0, 3.0, 4.0), 12)
-    assert tracker.seen[3:] == [8, 4]
+    assert tracker.seen[4:] == [7, 5]
+
+
+def test_a_clip_of_one_frame_is_refused(tmp_path):
+    clip = Video(Path(square_clip(tmp_path / "square.avi", 1)))
+    with pytest.raises(UserError, match="has one frame"):
+        timing.measure_frames(Counting(), clip, (1.0, 2.0, 3.0, 4.0), 3)
 
 
 class Played:

@@ -129,12 +129,15 @@ def watch_memory(tracker: opponents.Tracker, clip: Video, box: Box, count: int) 
 
 
 def played(clip: Video, tracker: opponents.Tracker, box: Box) -> Iterator[Any]:
-    """The frames of a clip again and again; before each first one ``None``, and a new start.
+    """The frames of a clip again and again; in the place of each first one a start and ``None``.
 
     A jump back to the first frame would be timed as a target that is lost.
 
     Args:
         box: the target in the first frame.
+
+    Raises:
+        UserError: a clip that cannot be read, or of one frame.
     """
     from tracker.errors import UserError
 
@@ -142,14 +145,17 @@ def played(clip: Video, tracker: opponents.Tracker, box: Box) -> Iterator[Any]:
         count = 0
         try:
             for image in clip.read(range(sys.maxsize)):
-                if count == 0:
+                count += 1
+                if count > 1:
+                    yield image
+                else:
                     tracker.init(image, box)
                     yield None
-                count += 1
-                yield image
         except UserError:
             if not count:  # not the end of the clip: it cannot be read at all
                 raise
+        if count == 1:
+            raise UserError(f"{clip.path} has one frame; a clip to be timed has more")
 
 
 def resident_bytes() -> int:
