@@ -12,7 +12,7 @@ import cv2
 import pytest
 from app_calls import BOX, boxes_in, finish, start
 
-from tracker.app.events import Closed
+from tracker.app.events import Closed, MouseKind
 from tracker.app.window import Window
 
 HEADLESS = re.search(r"GUI:\s+NONE", cv2.getBuildInformation()) is not None
@@ -114,7 +114,13 @@ def test_a_window_that_the_wheel_zooms_is_opened_again(monkeypatch, framework, o
     for _ in range(3):
         callbacks[-1](cv2.EVENT_MOUSEWHEEL, 5, 5, 120, None)
         assert window.poll(0.02) == []
-    assert len(callbacks) == 1  # it waits until the wheel stands still
+    assert len(callbacks) == 1  # it waits until the wheel stands still, and a box is drawn
+    callbacks[-1](cv2.EVENT_LBUTTONDOWN, 5, 5, 0, None)
+    polled = [event for _ in range(20) for event in window.poll(0.02)]
+    callbacks[-1](cv2.EVENT_LBUTTONUP, 9, 9, 0, None)
+    polled += window.poll(0.02)
+    assert [event.kind for event in polled] == [MouseKind.PRESS, MouseKind.RELEASE]
+    assert len(callbacks) == 1
     assert [window.poll(0.02) for _ in range(20)] == [[]] * 20
     assert len(callbacks) == opened
     if opened == 2:

@@ -93,6 +93,7 @@ class Window:
         self._size = start_size(*frame_size, screen_size())
         self._shown: Image | None = None
         self._zoomed = 0  # polls until the window is opened again
+        self._held = False  # the left button, whose release a window opened then is not told
         self._corner: tuple[int, int] | None = None
         self._open()
 
@@ -139,7 +140,7 @@ class Window:
             self._events.append(key)
         if self._gone():
             self._events.append(Closed())
-        elif self._zoomed:
+        elif self._zoomed and not self._held:
             self._zoomed -= 1
             if not self._zoomed:
                 self._open_again()
@@ -162,6 +163,8 @@ class Window:
         }.get(event)
         if event in (cv2.EVENT_MOUSEWHEEL, cv2.EVENT_MOUSEHWHEEL):
             self._zoomed = STILL if cv2.currentUIFramework().startswith("QT") else 0
+        if kind in (MouseKind.PRESS, MouseKind.RELEASE):
+            self._held = kind is MouseKind.PRESS
         if kind is not None:
             # Positions name the pixel under the pointer; its middle is half a pixel on.
             self._events.append(Mouse(kind, x + 0.5, y + 0.5))
