@@ -140,24 +140,20 @@ def test_a_server_that_falls_silent_in_the_middle_of_a_file_is_named(server, tmp
     source.close()
 
 
-def test_a_file_whose_length_nobody_says_is_followed_at_its_pace(server, tmp_path):
+def test_of_a_file_whose_length_nobody_says_it_is_told_how_much_was_followed(server, tmp_path):
     """As one that is written to a pipe; it comes as fast as the network is."""
     content = app_scene.write_clip(tmp_path / "clip.mkv", 40, fps=20).read_bytes()
     server.clip = content.replace(b"\x44\x89\x88", b"\xec\x89\x00")  # no duration any more
-    notes, times = [], {}
+    notes, followed = [], 0
     source = open_source(f"{server.url}/piped", notes.append)
     assert isinstance(source, LiveSource)
     deadline = time.monotonic() + 60
     while not source.ended:
-        frame = source.read(timeout=0.5)
-        if frame is not None:
-            times[app_scene.number_of(frame.image)] = frame.timestamp
+        followed += source.read(timeout=0.5) is not None
         assert time.monotonic() < deadline
     source.close()
-    first, last = min(times), max(times)
-    assert len(times) > 15 and times[last] - times[first] > 0.8 * (last - first) / 20
     assert "it is a file, and ends here" in notes[-1]
-    assert "of its 40 frames were followed" in notes[-1]
+    assert f"{followed} of its 40 frames were followed" in notes[-1]
 
 
 def test_a_live_stream_stays_fresh_behind_a_slow_consumer_and_survives_a_drop(server):

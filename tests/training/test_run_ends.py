@@ -150,7 +150,7 @@ def test_a_loader_process_that_is_killed_is_one_sentence(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (torch.OutOfMemoryError("CUDA out of memory."), True),
+        (torch.cuda.OutOfMemoryError("CUDA out of memory."), True),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to"), True),
         (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
     ],

@@ -1,6 +1,6 @@
 """Cameras and streams: a thread keeps the newest frame and reconnects when the stream drops.
 
-What comes over HTTP in bursts is first given the pace of life (``tracker/app/stream_pace.py``).
+What comes in segments (HLS) is first given the pace of life (``tracker/app/stream_pace.py``).
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
@@ -48,15 +49,14 @@ def open_camera(number: int) -> cv2.VideoCapture | None:
     return capture
 
 
-def paced(where: int | str, capture: Capture) -> StreamPace | None:
-    """How a stream is held to its stated times; None where they are no guide.
+def paced(where: int | str) -> StreamPace | None:
+    """How a stream is held to its stated times; None where its frames come as they are seen.
 
-    Cameras, rtsp, udp and others deliver as they see. MJPEG states no times: FFmpeg counts 25
-    frames a second, whatever comes, and a faster camera would fall behind for ever.
+    HLS alone comes in segments. Of what else is sent over HTTP as it is seen, FFmpeg queues up
+    seconds to know the stream: held to their times, they would be a delay that stays.
     """
-    http = isinstance(where, str) and where.lower().startswith(("http://", "https://"))
-    motion_jpeg = round(capture.get(cv2.CAP_PROP_FOURCC)) == cv2.VideoWriter.fourcc(*"MJPG")
-    return StreamPace() if http and not motion_jpeg else None
+    segmented = isinstance(where, str) and urlsplit(where).path.lower().endswith(".m3u8")
+    return StreamPace() if segmented else None
 
 
 class _Opening:
@@ -99,10 +99,10 @@ class LiveSource:
     """The newest frame of a camera (a number) or stream (a URL).
 
     A reader thread takes frames as they come; ``read`` hands out the newest once, so a slow
-    consumer loses frames and never builds up delay. What an HTTP server sends faster than life is
-    held to the times that it states. A stream that drops is opened again
-    after a pause that doubles up to 30 s; a camera after 5 s, a stream after 5 minutes
-    without a frame counts as ended.
+    consumer loses frames and never builds up delay. The frames of a segment (HLS), which come
+    at once, are held to the times that they state. A stream that drops is opened again after a
+    pause that doubles up to 30 s; a camera after 5 s, a stream after 5 minutes without a frame
+    counts as ended.
 
     Args:
         where: camera number or URL.
@@ -147,7 +147,7 @@ class LiveSource:
             raise UserError(not_opened(where))
         self.fps = usable_fps(self._capture.get(cv2.CAP_PROP_FPS))
         self._pixels, self._steady = PixelReader(), SteadySize(self.name, say)
-        self._pace = paced(where, self._capture)
+        self._pace = paced(where)
         self._newest: tuple[Image, float] | None = None
         self._taken = self._handed_out = 0
         may_repeat = isinstance(where, str) and where.lower().startswith("http")
@@ -229,7 +229,7 @@ class LiveSource:
             self._opening.again()
             if frame_count_of(capture):  # an HLS broadcast is kept as a list of all its segments
                 return False
-        self._pace = paced(self._where, capture)
+        self._pace = paced(self._where)
         return True
 
     def _take(self) -> bool:

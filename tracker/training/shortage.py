@@ -21,7 +21,7 @@ def shortages_told(batch: int) -> Iterator[None]:
     """
     try:
         yield
-    except RuntimeError as error:  # torch.OutOfMemoryError is one
+    except RuntimeError as error:  # that of CUDA is one
         sentence = _shortage(error, batch)
         if sentence is None:
             raise
@@ -38,6 +38,6 @@ def _shortage(error: RuntimeError, batch: int) -> str | None:
             "small?); the last checkpoint is kept: go on with --resume and fewer --workers, or "
             "--workers 0"
         )
-    if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in text:
+    if isinstance(error, torch.cuda.OutOfMemoryError) or "can't allocate memory" in text:
         return f"there is not enough memory for {batch} pairs a step; give a smaller --batch"
     return None
