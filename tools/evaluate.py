@@ -322,9 +322,14 @@ def verify(sequences: list[datasets.Sequence], args: argparse.Namespace) -> int:
             problems.append(str(reason))
     if not found:
         raise UserError("none of the models can be judged on pairs: " + "; ".join(problems))
-    # each condition by itself: its pairs are of the same objects as those of the clean clips
+    # each condition by itself, under the clean names: pairs are drawn by these, and so the same
     asked = {"": sequences}
-    asked |= {name: [conditions.under(s, name) for s in sequences] for name in args.conditions}
+    asked |= {
+        name: [
+            dataclasses.replace(s, source=conditions.InCondition(s.source, name)) for s in sequences
+        ]
+        for name in args.conditions
+    }
     judged = {name: embedders.judge(found, clips, seed=args.seed) for name, clips in asked.items()}
     tables = {
         condition: {name: dataclasses.asdict(score) for name, score in scores.items()}

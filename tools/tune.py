@@ -43,18 +43,21 @@ with plain_errors():
     from tracker.evaluation.lockstep import Grid
     from tracker.evaluation.tuning_runs import How
     from tracker.files import refuse_existing, write_atomic
+    from tracker.training.requirements import require
     from tracker.weights import graph_files, read_model, write_model
 
 
 def main() -> int:
     args = parse_arguments()
     if args.write:
+        require("onnx")
         refuse_existing(graph_files(args.write), args.overwrite)
     parameters = tuning_report.start_from(args.start) if args.start else {}
     if not args.search:
         return write(args, parameters, {"from": str(args.start)})
     results = [args.out / name for name in ("tuned.json", "report.json")]
     refuse_existing(results, args.overwrite)
+    places = [args.out, *([args.write.parent] if args.write else [])]
     sequences = [s for s in datasets.load(args.data, args.kind, args.only) if s.judged]
     how = How(
         args.model, args.device, args.threads, tuning_report.flat(parameters),
@@ -64,7 +67,7 @@ def main() -> int:
         tuple(args.search), args.steps, args.method, args.rounds, args.folds, args.seed,
         args.presence_weight, args.jobs, args.quiet,
     )  # fmt: skip
-    outcome = tuning_report.tune(how, plan, sequences, args.out / "scores.jsonl")
+    outcome = tuning_report.tune(how, plan, sequences, args.out / "scores.jsonl", places)
     write_atomic(results[0], json.dumps(outcome.kept, indent=1))
     write_atomic(results[1], json.dumps(outcome.record, indent=1))
     print(outcome.text)
@@ -80,9 +83,6 @@ def write(
     args: argparse.Namespace, parameters: dict[str, dict[str, Any]], notes: dict[str, Any]
 ) -> int:
     """Write the model with other parameters; its graphs stay as they are."""
-    from tracker.training.requirements import require
-
-    require("onnx")
     from tracker.training.stamp import stamp
 
     write_model(stamp(read_model(args.model), parameters, notes), args.write)

@@ -32,10 +32,20 @@ def test_a_grouped_interval_is_near_the_normal_one():
         np.concatenate([*groups.values()]), [g for g in groups for _ in groups[g]]
     )
     means = [v.mean() for v in groups.values()]
-    half = 1.96 * math.sqrt(sum(v.var() / len(v) for v in groups.values())) / 3
+    half = 1.96 * math.sqrt(sum(v.var(ddof=1) / len(v) for v in groups.values())) / 3
     assert found.mean == pytest.approx(sum(means) / 3)
     assert found.low == pytest.approx(found.mean - half, abs=0.001)
     assert found.high == pytest.approx(found.mean + half, abs=0.001)
+
+
+@pytest.mark.parametrize("sizes", [(13, 12, 2), (13, 12, 1)])
+def test_a_grouped_interval_holds_the_truth_about_as_often_as_it_says(sizes):
+    rng, groups = np.random.default_rng(0), [n for n, size in enumerate(sizes) for _ in range(size)]
+    found = [
+        grouped_interval(rng.normal(0, 0.03, len(groups)), [str(g) for g in groups])
+        for _ in range(100)
+    ]
+    assert np.mean([i.low <= 0 <= i.high for i in found]) > 0.88
 
 
 def test_equal_values_have_no_width_and_one_has_no_interval():

@@ -167,6 +167,14 @@ def test_same_object_or_not_is_asked_in_each_condition_by_itself(data, tmp_path)
     assert alone["conditions"]["dim"] == both["conditions"]["dim"]
 
 
+def test_each_condition_asks_the_questions_of_the_clean_clips(data, tmp_path):
+    common = ("--data", data, "--out", tmp_path, "--protocol", "verification", "--no-report")
+    done = evaluate(*common, "--trackers", "trackers_under_test:ByPlace", "--conditions", "fog")
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((tmp_path / "verification" / "summary.json").read_text())
+    assert figures["models"] and figures["conditions"]["fog"] == figures["models"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -159,3 +159,10 @@ def test_crops_in_another_light_are_other_questions():
         target.light.levels = levels
         searcher.search(scene(box), requests)
     assert (cache.asked, cache.computed) == (4, 3)
+
+
+def test_another_exemplar_is_another_question(tmp_path):
+    searcher = CachedSearcher(ScriptedNetwork(see_green), OutputCache(tmp_path / "c", 16))
+    one, other = np.zeros((1, 66, 4), np.float32), np.ones((1, 66, 4), np.float32)
+    first = searcher._digest_of(one)
+    assert searcher._digest_of(other) != first == searcher._digest_of(one.copy())

@@ -113,6 +113,16 @@ def test_parameters_are_written_into_graphs_without_torch(tmp_path):
         assert wrong.returncode == 2 and said in wrong.stderr and "metadata" not in wrong.stderr
 
 
+def test_a_place_that_takes_no_files_is_said_before_the_search(data, tmp_path):
+    (tmp_path / "file").write_text("")
+    search = ("--model", "kestrel", "--data", data, "--search", "window=.3")
+    out = ("--out", tmp_path / "out")
+    for more in (("--out", tmp_path / "file"), (*out, "--write", tmp_path / "file" / "x")):
+        done = tune(*search, *more)
+        assert done.returncode == 2 and "no results can be written here" in done.stderr
+    assert not (tmp_path / "out" / "scores.jsonl").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

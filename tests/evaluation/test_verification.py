@@ -101,8 +101,8 @@ def test_a_name_with_an_underscore_is_not_another_target_of_one_clip():
     renamed = {f"my_clips/{'abcd'[i]}": truth for i, truth in enumerate(truths.values())}
     pairs = verification.cut_pairs(renamed, dict.fromkeys(renamed, (400, 400)), per_sequence=3)
     assert sum(p.kind == "other clip" for p in pairs) == 12
-    assert verification._same_clip("OTB/Jogging.1", "OTB/Jogging.2")
-    assert not verification._same_clip("val/GOT-10k_Val_000001", "val/GOT-10k_Val_000002")
+    assert verification.clip_of("OTB/Jogging.1") == verification.clip_of("OTB/Jogging.2")
+    assert verification.clip_of("val/GOT-10k_Val_000001") == "val/GOT-10k_Val_000001"
 
 
 def test_kinds_that_cannot_be_cut_are_left_out():

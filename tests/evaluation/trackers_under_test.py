@@ -37,6 +37,14 @@ class Perfect:
         return TrackResult(self.box, 1.0, State.TRACKING)
 
 
+class ByPlace(Perfect):
+    """Tells patches apart by where they are cut, whatever the picture shows."""
+
+    def embed(self, image, box) -> np.ndarray:
+        place = np.array([*box, 1.0], dtype=np.float32)
+        return place / np.linalg.norm(place)
+
+
 class BareBox(Perfect):
     """Returns a plain list."""
 

@@ -72,8 +72,9 @@ def verdict(difference: Interval, sequences: int) -> str:
 def grouped_interval(values: ArrayLike, groups: Sequence[str], seed: int = 0) -> Interval:
     """Interval of the mean over groups of the means within them.
 
-    Sequences are drawn within their group, since the groups are not a sample of anything. Where
-    each group has one alone, nothing is known of how much others would differ: NaN limits.
+    Sequences are drawn within their group, since the groups are not a sample of anything, and
+    around its mean; a group of fewer than five draws from what those of all groups differ by.
+    Where each group has one alone, nothing is known of how much others would differ: NaN limits.
 
     Raises:
         ValueError: no values, or another number of groups.
@@ -82,13 +83,21 @@ def grouped_interval(values: ArrayLike, groups: Sequence[str], seed: int = 0) ->
     if not len(v) or len(v) != len(groups):
         raise ValueError(f"{len(v)} values in {len(groups)} groups")
     rng = np.random.default_rng(seed)
-    means, draws = [], np.zeros(RESAMPLES)
     names = sorted(set(groups))
-    for name in names:
-        own = v[[g == name for g in groups]]
-        means.append(float(own.mean()))
-        draws += own[rng.integers(0, len(own), size=(RESAMPLES, len(own)))].mean(axis=1)
-    low, high = np.quantile(draws / len(names), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    if len(names) == len(v):
-        low = high = math.nan
-    return Interval(math.fsum(means) / len(means), float(low), float(high))
+    parts = [v[[g == name for g in groups]] for name in names]
+    means = [float(own.mean()) for own in parts]
+    rests = [
+        (own - mean) * math.sqrt(len(own) / max(len(own) - 1, 1))
+        for own, mean in zip(parts, means, strict=True)
+    ]
+    # of a few sequences nobody can tell how much others would differ: as much as all do
+    of_all = np.concatenate([rest for rest in rests if len(rest) > 1] or [np.zeros(0)])
+    mean = math.fsum(means) / len(means)
+    if not len(of_all):
+        return Interval(mean, math.nan, math.nan)
+    draws = np.zeros(RESAMPLES)
+    for rest in rests:
+        pool = rest if len(rest) >= MIN_SEQUENCES else of_all
+        draws += pool[rng.integers(0, len(pool), size=(RESAMPLES, len(rest)))].mean(axis=1)
+    low, high = mean + np.quantile(draws / len(names), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Interval(mean, float(low), float(high))

@@ -20,6 +20,7 @@ import numpy as np
 
 from tracker.errors import UserError
 from tracker.evaluation.bootstrap import MIN_SEQUENCES, Interval, grouped_interval
+from tracker.evaluation.verification import clip_of
 from tracker.spec import ModelSpec, with_parameters
 
 Setting = tuple[tuple[str, float], ...]
@@ -110,6 +111,8 @@ def setting_of(changes: Mapping[str, float], start: Mapping[str, float]) -> Sett
 def make_folds(groups: Mapping[str, str], count: int, seed: int = 0) -> list[tuple[str, ...]]:
     """Parts of the sequences, each with its share of every folder, by chance.
 
+    Targets of one clip stay together: they are no clips that a choice has not seen.
+
     Args:
         groups: sequence key -> folder.
         count: at most as many as there are sequences.
@@ -123,13 +126,18 @@ def make_folds(groups: Mapping[str, str], count: int, seed: int = 0) -> list[tup
             f"sequences and {count} folds"
         )
     rng = random.Random(seed)
-    order: list[str] = []
+    order: list[list[str]] = []
     for group in sorted(set(groups.values())):
-        keys = sorted(k for k, g in groups.items() if g == group)
-        rng.shuffle(keys)
-        order += keys
+        clips: dict[str, list[str]] = {}
+        for key in sorted(k for k, g in groups.items() if g == group):
+            clips.setdefault(clip_of(key), []).append(key)
+        targets = list(clips.values())
+        rng.shuffle(targets)
+        order += targets
     count = min(count, len(order))
-    return [tuple(sorted(order[i::count])) for i in range(count)]
+    if count < 2:
+        raise UserError("cross-validation needs two clips at least, found targets of one")
+    return [tuple(sorted(itertools.chain(*order[i::count]))) for i in range(count)]
 
 
 def folder_mean(values: Mapping[str, float], groups: Mapping[str, str]) -> float:
@@ -258,6 +266,8 @@ def verdict(held_out: Gain, on_all: Gain) -> str:
     """
     if len(held_out.by_sequence) < MIN_SEQUENCES:
         return f"no gain shown: fewer than {MIN_SEQUENCES} sequences tell nothing"
+    if math.isnan(held_out.interval.low):
+        return "no gain shown: folders of one sequence each say nothing of how much others differ"
     if not held_out.interval.low > 0:
         return "no gain shown: the interval on sequences that were held out has zero in it"
     if not on_all.interval.mean > 0:

@@ -16,6 +16,7 @@ from tracker.evaluation import tuning
 from tracker.evaluation.bootstrap import Interval
 from tracker.evaluation.tuning import Found, Gain, Setting
 from tracker.evaluation.tuning_runs import Book, Figures, How, presence_rates
+from tracker.files import check_writable
 from tracker.runtime import open_network
 from tracker.spec import ModelSpec, read_parameters
 from tracker.standard_streams import bar_interval
@@ -64,7 +65,10 @@ def start_from(path: Path) -> dict[str, dict[str, float]]:
         UserError: unreadable, or nothing of the kind.
     """
     content = read_parameters(path)
-    found = {part: content[part] for part in PARTS if isinstance(content.get(part), dict)}
+    found = {part: content[part] for part in PARTS if part in content}
+    for part, values in found.items():
+        if not isinstance(values, dict):
+            raise UserError(f"{path}: {part} is no object of parameters by their names")
     if not found:
         raise UserError(f"{path} has no parameters; it needs the parts {' and '.join(PARTS)}")
     return found
@@ -80,15 +84,23 @@ def nested(spec: ModelSpec) -> dict[str, Any]:
     return {part: dataclasses.asdict(getattr(spec, part)) for part in PARTS}
 
 
-def tune(how: How, plan: Plan, sequences: Sequence[datasets.Sequence], scores: Path) -> Outcome:
+def tune(
+    how: How,
+    plan: Plan,
+    sequences: Sequence[datasets.Sequence],
+    scores: Path,
+    places: Sequence[Path] = (),
+) -> Outcome:
     """Search, validate, and run the winner as it would ship.
 
     Args:
         how: with a grid.
         scores: file that keeps what was run.
+        places: folders that are written to afterwards.
 
     Raises:
-        UserError: unknown parameters, too few sequences, or a sequence that cannot be run.
+        UserError: unknown parameters, too few sequences, a sequence that cannot be run, or a
+            place that takes no files.
     """
     from tqdm import tqdm
 
@@ -99,6 +111,8 @@ def tune(how: How, plan: Plan, sequences: Sequence[datasets.Sequence], scores: P
         raise UserError("--search names a parameter twice; give all of its values at once")
     groups = {s.key: s.dataset for s in sequences}
     folds = tuning.make_folds(groups, plan.folds, plan.seed)
+    for place in places:
+        check_writable(place)
     with tqdm(
         total=0, unit=" frames", unit_scale=True, disable=plan.quiet, smoothing=0.05,
         mininterval=bar_interval(),

@@ -137,7 +137,7 @@ def cut_pairs(
         later = np.flatnonzero(present_frames(truths[name]))[1:]
         if not len(later):
             continue
-        others = [n for n in names if n != name and not _same_clip(n, name)]
+        others = [n for n in names if n != name and clip_of(n) != clip_of(name)]
         for _ in range(per_sequence):
             frame = int(rng.choice(later))
             positive = _patch(name, frame, truths[name])
@@ -219,10 +219,9 @@ def _patch(name: str, frame: int, truth: FloatArray) -> Patch:
     return Patch(name, frame, (x, y, w, h))
 
 
-def _same_clip(a: str, b: str) -> bool:
-    """Targets of one clip, as in group3_2 and Jogging.1, may show in each other's frames."""
-    clips = [re.fullmatch(r"(.+)[_.]\d", name) for name in (a, b)]
-    return all(clips) and len({clip[1] for clip in clips if clip}) == 1
+def clip_of(name: str) -> str:
+    """The clip of a sequence: group3_2 and Jogging.1 are targets of group3 and Jogging."""
+    return re.sub(r"(?<=.)[_.]\d$", "", name)
 
 
 def _beside(box: Box, size: tuple[int, int], rng: np.random.Generator) -> Box | None:
