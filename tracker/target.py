@@ -33,8 +33,8 @@ MISS_DECAY = 0.9  # how fast a target that was not where it was expected is trus
 LONG_LOST = 100  # frames; then the usual size may be a mistake, and colours in another light
 ASK_EVERY = 2  # sure frames: who it is changes slowly, and asking is a fifth of the decision
 CAMERA_TELLS = 0.25  # of the context's side: nearer guesses of a step are as good as one
-SAME_FORM = 1.02  # times another width for its height: sizes of one stream are rounded
 LEARN_EVERY = 2 * ASK_EVERY  # sure frames: the next ones look alike
+SAME_FORM = 1.02  # times another width for its height: sizes of one stream are rounded
 
 
 @dataclass

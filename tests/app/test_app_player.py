@@ -108,18 +108,24 @@ def test_a_step_back_from_behind_the_end_begins_at_the_frame_on_screen(tmp_path)
     assert at == [0]
 
 
-def test_damage_closes_no_window_that_stands_still_and_is_told_at_the_end(tmp_path):
-    stage = Stage(tmp_path, count=40)
-    stage.follower.add(stage.player.frame, app_scene.red_box(0))
-    read, seen = stage.source.read, []
+def cut_off(stage):
+    """Let the source end in damage."""
+    read = stage.source.read
 
-    def cut_off(timeout=1.0):
+    def damaged(timeout=1.0):
         frame = read(timeout)
         if frame is None:
             raise UserError("the scene is cut off")
         return frame
 
-    stage.source.read = cut_off
+    stage.source.read = damaged
+
+
+def test_damage_closes_no_window_that_stands_still_and_is_told_at_the_end(tmp_path):
+    stage = Stage(tmp_path, count=40)
+    stage.follower.add(stage.player.frame, app_scene.red_box(0))
+    seen = []
+    cut_off(stage)
     with pytest.raises(UserError, match="cut off"):
         stage.run(
             key(" "), KeyPress(Key.UP), key("n"), key("n"), *stage.idle(2),
@@ -132,17 +138,11 @@ def test_damage_closes_no_window_that_stands_still_and_is_told_at_the_end(tmp_pa
 def test_a_jump_into_damage_closes_no_window(tmp_path):
     stage = Stage(tmp_path, count=40)
     stage.follower.add(stage.player.frame, app_scene.red_box(0))
-    read, at = stage.source.read, []
+    at = []
     stage.source.frame_count = 400
     stage.source.seek = lambda index: vars(stage.source).update(_next=index, ended=False)
 
-    def cut_off(timeout=1.0):
-        frame = read(timeout)
-        if frame is None:
-            raise UserError("the scene is cut off")
-        return frame
-
-    stage.source.read = cut_off
+    cut_off(stage)
     with pytest.raises(UserError, match="cut off"):
         stage.run(
             *stage.idle(10), KeyPress(Key.UP), *stage.idle(10),

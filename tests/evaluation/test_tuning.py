@@ -30,7 +30,7 @@ AXES = [Axis("window", (0.2, 0.3, 0.4)), Axis("penalty", (0.02, 0.08, 0.2))]
 
 def noise(setting, key) -> float:
     """A made-up objective without any order in it, the same in every run."""
-    return hashlib.sha256(f"o {setting} {key}".encode()).digest()[0] / 255
+    return hashlib.sha256(f"fb {setting} {key}".encode()).digest()[0] / 255
 
 
 def run(value, method="coordinate", axes=AXES, folds=None, groups=GROUPS):
@@ -75,7 +75,7 @@ def test_noise_is_no_gain_though_the_winner_looks_like_one():
     seen = tuning.gain_of(lambda key: found.winner, GROUPS, noise)
     unseen = tuning.held_out_gain(found, GROUPS, noise)
     # the best of nine draws: on the sequences that it was chosen on it looks sure
-    assert seen.interval.mean > 0.2 and seen.interval.low > 0
+    assert seen.interval.mean > 0.25 and seen.interval.low > 0
     assert unseen.interval.mean < 0.1 and unseen.interval.low < 0
     assert tuning.verdict(unseen, seen).startswith("no gain shown")
 

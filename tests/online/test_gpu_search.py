@@ -197,8 +197,8 @@ def test_tensorrt_is_told_the_batches_and_where_to_keep_its_engines(
     assert options["trt_profile_max_shapes"] == "embedding:8x66x4,image:8x512x512x3"
     for cache in ("engine", "timing"):
         assert options[f"trt_{cache}_cache_enable"]
-        place = Path(options[f"trt_{cache}_cache_path"])
-        assert tmp_path / "cache" / "tensorrt" in (place, place.parent)
+    assert Path(options["trt_timing_cache_path"]) == tmp_path / "cache" / "tensorrt"
+    assert Path(options["trt_engine_cache_path"]).parent == tmp_path / "cache" / "tensorrt"
     assert [p if isinstance(p, str) else p[0] for p in session.providers] == [TRT, CUDA, CPU]
 
 
