@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -36,6 +37,21 @@ def test_a_grouped_interval_is_near_the_normal_one():
     assert found.mean == pytest.approx(sum(means) / 3)
     assert found.low == pytest.approx(found.mean - half, abs=0.001)
     assert found.high == pytest.approx(found.mean + half, abs=0.001)
+
+
+@pytest.mark.parametrize(("count", "t"), [(5, 2.776), (8, 2.365), (13, 2.179), (67, 1.997)])
+def test_an_interval_is_as_wide_as_students_where_values_are_normal(count, t):
+    values = [NormalDist().inv_cdf((i + 0.5) / count) for i in range(count)]
+    found = mean_interval(values)
+    half = t * np.std(values, ddof=1) / math.sqrt(count)
+    assert found.low == pytest.approx(-half, rel=0.08)
+    assert found.high == pytest.approx(half, rel=0.08)
+
+
+def test_an_interval_of_few_skewed_values_holds_the_truth_nearly_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    found = [mean_interval(rng.beta(2.5, 1.1, 8)) for _ in range(200)]
+    assert np.mean([i.low <= 2.5 / 3.6 <= i.high for i in found]) > 0.9
 
 
 @pytest.mark.parametrize("sizes", [(13, 12, 2), (13, 12, 1)])
