@@ -152,10 +152,11 @@ def test_a_loader_process_that_is_killed_is_one_sentence(tmp_path: Path) -> None
     [
         (torch.cuda.OutOfMemoryError("CUDA out of memory."), True),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to"), True),
+        (MemoryError("Unable to allocate 768. KiB for an array"), True),  # of numpy, for a pair
         (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
     ],
 )
-def test_too_little_memory_for_a_step(tmp_path: Path, error: RuntimeError, said: bool) -> None:
+def test_too_little_memory_for_a_step(tmp_path: Path, error: Exception, said: bool) -> None:
     run = trainer(tmp_path)
 
     def fail(batch: dict[str, torch.Tensor]) -> None:

@@ -12,7 +12,7 @@ from tracker.errors import UserError
 
 @contextlib.contextmanager
 def shortages_told(batch: int) -> Iterator[None]:
-    """Turn errors of torch that tell of a shortage into UserError; all others pass.
+    """Turn errors of torch and numpy that tell of a shortage into UserError; all others pass.
 
     Around whole steps: torch tells of a loader process that ended wherever it learns of it.
 
@@ -21,14 +21,14 @@ def shortages_told(batch: int) -> Iterator[None]:
     """
     try:
         yield
-    except RuntimeError as error:  # that of CUDA is one
+    except (RuntimeError, MemoryError) as error:  # that of CUDA is a RuntimeError
         sentence = _shortage(error, batch)
         if sentence is None:
             raise
         raise UserError(sentence) from None
 
 
-def _shortage(error: RuntimeError, batch: int) -> str | None:
+def _shortage(error: Exception, batch: int) -> str | None:
     text = str(error)
     if text.startswith("DataLoader worker") and (
         "killed by signal" in text or "exited unexpectedly" in text
@@ -38,6 +38,7 @@ def _shortage(error: RuntimeError, batch: int) -> str | None:
             "small?); the last checkpoint is kept: go on with --resume and fewer --workers, or "
             "--workers 0"
         )
-    if isinstance(error, torch.cuda.OutOfMemoryError) or "can't allocate memory" in text:
+    shortage = isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError))
+    if shortage or "can't allocate memory" in text:
         return f"there is not enough memory for {batch} pairs a step; give a smaller --batch"
     return None
