@@ -14,8 +14,13 @@ from tracker.devices import Device  # noqa: E402
 from tracker.network.kestrel import Kestrel  # noqa: E402
 from tracker.network.siamfc import SiamFC  # noqa: E402
 from tracker.runtime import OnnxNetwork  # noqa: E402
+from tracker.training.branches import (  # noqa: E402
+    ExemplarGraph,
+    SearchGraph,
+    make_spec,
+)
 from tracker.training.deploy import deployed_graphs  # noqa: E402
-from tracker.training.export import ExemplarGraph, SearchGraph, export, make_spec  # noqa: E402
+from tracker.training.export import export  # noqa: E402
 from tracker.training.simplify import simplify  # noqa: E402
 
 

@@ -24,8 +24,9 @@ from tracker.network.kestrel import Kestrel  # noqa: E402
 from tracker.network.norm import FrozenNormConv2d  # noqa: E402
 from tracker.runtime import OnnxNetwork, SearchOutput, open_network  # noqa: E402
 from tracker.training import export_cli, loader, processes, train_cli  # noqa: E402
+from tracker.training.branches import make_spec  # noqa: E402
 from tracker.training.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
-from tracker.training.export import export, make_spec  # noqa: E402
+from tracker.training.export import export  # noqa: E402
 from tracker.training.loader import PairLoader  # noqa: E402
 from tracker.training.restore import (  # noqa: E402
     checkpoint_of_model,

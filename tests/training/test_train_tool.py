@@ -96,10 +96,32 @@ SMALL = (
 )  # fmt: skip
 
 
+def test_training_needs_no_onnx(data: Path, tmp_path: Path) -> None:
+    """``require`` asks for torch and tqdm alone; an export needs onnx, and a start from one."""
+    from tests.training.test_sources import write_boxes, write_video
+
+    clip = tmp_path / "clip.avi"
+    write_boxes(clip.with_suffix(".txt"), write_video(clip))
+    options = ("--data", data, "--out", tmp_path / "run", *SMALL, "--pairs", "2", "--val", data)
+    options += ("--val-pairs", "2", "--val-clip", clip, "--val-every", "1")
+    code = (
+        "import runpy, sys\n"
+        "sys.modules['onnx'] = None\n"
+        "sys.argv[0] = 'tools/train.py'\n"
+        "runpy.run_path('tools/train.py', run_name='__main__')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, options)], capture_output=True, text=True,
+        timeout=120, cwd=ROOT, env={**os.environ, "MALLOC_TOP_PAD_": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "complete" in done.stdout
+    assert (tmp_path / "run" / "validation.csv").is_file()
+
+
 def test_run_validate_stop_and_go_on(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("onnx")
     from tracker.training.checkpoint import load_checkpoint
     from tracker.training.log import read_table
     from tracker.training.record import training_record

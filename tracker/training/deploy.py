@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from tracker.network.kestrel import Kestrel
 from tracker.network.preprocess import PIXEL_MEAN, PIXEL_STD
 from tracker.network.siamfc import SiamFC
+from tracker.training.branches import ExemplarGraph, SearchGraph
 
 # ONNX Runtime's CPU adds up so many products at once however many threads share a matrix
 # product; of longer sums the number of threads decides where they are cut, and so the rounding.
@@ -31,28 +32,6 @@ class RawPixels(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         return image.permute(0, 3, 1, 2).to(torch.float32) - PIXEL_MEAN
-
-
-class SiamFCExemplar(nn.Module):
-    """uint8 exemplar crops (B, 127, 127, 3) -> embeddings (B, C, h, w)."""
-
-    def __init__(self, network: SiamFC) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, image: Tensor) -> Tensor:
-        return self.network.exemplar(image)
-
-
-class SiamFCSearch(nn.Module):
-    """An embedding (1, C, h, w) and search crops -> responses (B, H, W)."""
-
-    def __init__(self, network: SiamFC) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, embedding: Tensor, image: Tensor) -> Tensor:
-        return self.network.search(embedding, image)
 
 
 class KestrelExemplar(nn.Module):
@@ -148,7 +127,7 @@ def deployed_graphs(network: SiamFC | Kestrel) -> dict[str, nn.Module]:
     if isinstance(deployed, Kestrel):
         graphs = {"exemplar": KestrelExemplar(deployed), "search": KestrelSearch(deployed)}
     else:
-        graphs = {"exemplar": SiamFCExemplar(deployed), "search": SiamFCSearch(deployed)}
+        graphs = {"exemplar": ExemplarGraph(deployed), "search": SearchGraph(deployed)}
     # torch's exporter puts a module back into the mode that it found, and batch norm learns
     return {role: graph.eval() for role, graph in graphs.items()}
 

@@ -13,61 +13,18 @@ from torch import Tensor, nn
 
 from tracker.devices import Device
 from tracker.errors import UserError
-from tracker.network.head import sides_to_corners
 from tracker.network.kestrel import Kestrel
 from tracker.network.siamfc import SiamFC
 from tracker.runtime import OnnxNetwork
-from tracker.spec import BoxPolicy, ModelSpec, PresencePolicy, ScalePolicy
+from tracker.spec import ModelSpec
+from tracker.training.branches import ExemplarGraph, SearchGraph
 from tracker.training.deploy import deployed_graphs
-from tracker.training.models import weights_hash
 from tracker.training.simplify import simplify
 from tracker.training.stamp import with_record
 from tracker.weights import ROLES, ModelFiles
 
 OPSET = 17
 TOLERANCE = 2e-3  # of scores 0..1 and, in crop pixels over the stride, of boxes
-
-
-class ExemplarGraph(nn.Module):
-    """The exemplar branch as it was trained: what the export is compared with."""
-
-    def __init__(self, network: SiamFC | Kestrel) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, *inputs: Tensor) -> Any:
-        return self.network.exemplar(*inputs)
-
-
-class SearchGraph(nn.Module):
-    """The search branch as it was trained, with probabilities and corners instead of logits."""
-
-    def __init__(self, network: SiamFC | Kestrel) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, embedding: Tensor, image: Tensor) -> Any:
-        if isinstance(self.network, SiamFC):
-            return self.network.search(embedding, image)
-        output = self.network.search(embedding, image)
-        corners = sides_to_corners(output.sides, self.network.stride)
-        return torch.sigmoid(output.score), corners, output.identity
-
-
-def make_spec(network: SiamFC | Kestrel, training: dict[str, Any] | None = None) -> ModelSpec:
-    """The record for a network, with the default parameters and thresholds."""
-    box = isinstance(network, Kestrel)
-    return ModelSpec(
-        name=network.name,
-        kind="box" if box else "response",
-        pair=weights_hash(network),
-        exemplar_size=network.exemplar_size,
-        search_size=network.search_size,
-        stride=network.stride,
-        online=BoxPolicy() if box else ScalePolicy(),
-        presence=PresencePolicy(),
-        training=training or {},
-    )
 
 
 def export(network: SiamFC | Kestrel, spec: ModelSpec, crops: NDArray[np.uint8]) -> ModelFiles:

@@ -23,8 +23,9 @@ from tracker.frames import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Video, read_picture
 from tracker.network.kestrel import Kestrel
 from tracker.network.siamfc import SiamFC
 from tracker.spec import ModelSpec, read_parameters, with_parameters
+from tracker.training.branches import make_spec
 from tracker.training.checkpoint import load_checkpoint, reading
-from tracker.training.export import export, make_spec
+from tracker.training.export import export
 from tracker.training.models import restore_network
 from tracker.training.pair_options import PairOptions
 from tracker.training.pairs import PairSampler

@@ -10,6 +10,7 @@ from tracker.network.kestrel import Kestrel
 from tracker.network.siamfc import SiamFC
 from tracker.runtime import SearchOutput
 from tracker.spec import ModelSpec
+from tracker.training.branches import ExemplarGraph, SearchGraph, make_spec
 
 
 class TorchNetwork:
@@ -24,9 +25,6 @@ class TorchNetwork:
     """
 
     def __init__(self, network: SiamFC | Kestrel, spec: ModelSpec | None = None) -> None:
-        # late, because the export needs onnx and a tracked clip does not
-        from tracker.training.export import ExemplarGraph, SearchGraph, make_spec
-
         self.spec = spec or make_spec(network)
         self.device = next(network.parameters()).device
         network.eval()

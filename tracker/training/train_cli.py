@@ -19,6 +19,7 @@ from tracker.files import hold_folder
 from tracker.network.kestrel import Kestrel
 from tracker.network.siamfc import SiamFC
 from tracker.spec import with_parameters
+from tracker.training.branches import make_spec
 from tracker.training.checkpoint import beginning, load_checkpoint, reading, save_checkpoint
 from tracker.training.loader import PairDataset
 from tracker.training.log import plot_run
@@ -48,6 +49,12 @@ from tracker.training.toy import render_clip, toy_source
 from tracker.training.tracks import Source
 from tracker.training.train_options import build_parser, fill_defaults
 from tracker.training.train_settings import network_settings, pair_options, run_options
+from tracker.training.validation import (
+    ClipValidation,
+    PairValidation,
+    Validations,
+    clip_names,
+)
 from tracker.weights import available_models, read_model
 
 PATIENCE = 10.0
@@ -319,15 +326,6 @@ def validations(
     tuned: dict[str, Any],
 ) -> Validation | None:
     """What is measured while training: clips with the online parameters that an export gets."""
-    # they need onnx and the online tracker, which training alone does not
-    from tracker.training.export import make_spec
-    from tracker.training.validation import (
-        ClipValidation,
-        PairValidation,
-        Validations,
-        clip_names,
-    )
-
     parts: list[Validation] = []
     if args.val:
         sources = [open_source(text) for text in args.val]
