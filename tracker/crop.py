@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -50,7 +50,7 @@ class Region(NamedTuple):
         """
         if _is_small(self.side, size):
             return self._on_crop_pixels(size)
-        block = 2 ** _halvings(self.side, size)
+        block = 2 ** halvings(self.side, size)
         if self.side < SMALL * block:
             return self
         side = round(self.side / block) * block
@@ -102,9 +102,9 @@ def cut(image: Image, region: Region, size: int, fill: Colour, out: Image | None
         out: array (size, size, 3) uint8 to write into.
     """
     x0, y0, side, _ = region.box
-    halvings = _halvings(side, size)
-    if halvings:
-        image, x0, y0, side = _shrink(image, x0, y0, side, halvings)
+    times = halvings(side, size)
+    if times:
+        image, x0, y0, side = _shrink(image, x0, y0, side, times)
     square = _square(image, x0, y0, side, fill)
     if square is not None:
         result = cv2.resize(square, (size, size), out, interpolation=cv2.INTER_LINEAR)
@@ -123,7 +123,7 @@ def cut(image: Image, region: Region, size: int, fill: Colour, out: Image | None
     return np.asarray(result, dtype=np.uint8)
 
 
-def _halvings(side: float, size: int) -> int:
+def halvings(side: float, size: int) -> int:
     """How often a region is halved so that a step of the crop is less than ``MOST_STEP``."""
     return max(math.frexp(side / (MOST_STEP * size))[1], 0)
 
@@ -194,13 +194,10 @@ def _copied(crop: Image, out: Image | None) -> Image:
 
 
 def _shrink(
-    image: Image, x0: float, y0: float, side: float, halvings: int
+    image: Image, x0: float, y0: float, side: float, times: int
 ) -> tuple[Image, float, float, float]:
-    """The part of the frame under the region, ``halvings`` times half as large.
-
-    OpenCV averages 2 x 2 pixels several times as fast as any other number.
-    """
-    factor = 2**halvings
+    """The part of the frame under the region, ``times`` times half as large."""
+    factor = 2**times
     height, width = image.shape[:2]
     left, top = max(math.floor(x0) - factor, 0), max(math.floor(y0) - factor, 0)
     right = min(math.floor(x0 + side) + 2 * factor, width)
@@ -209,7 +206,20 @@ def _shrink(
     part = image[top : top + rows * factor, left : left + columns * factor]
     if part.size == 0:  # the region misses the frame: any picture far away will do
         return image[:1, :1], (x0 - width) / factor, (y0 - height) / factor, side / factor
-    for left_over in reversed(range(halvings)):
-        half = (columns << left_over, rows << left_over)
-        part = np.asarray(cv2.resize(part, half, interpolation=cv2.INTER_AREA), np.uint8)
-    return part, (x0 - left) / factor, (y0 - top) / factor, side / factor
+    return halved(part, times), (x0 - left) / factor, (y0 - top) / factor, side / factor
+
+
+def halved(picture: NDArray[Any], times: int) -> NDArray[Any]:
+    """A picture averaged over squares of ``2 ** times`` pixels, from its top left corner on.
+
+    OpenCV averages 2 x 2 pixels several times as fast as any other number.
+
+    Args:
+        picture: (H, W) or (H, W, C), uint8 or float32.
+    """
+    rows, columns = (max(n >> times, 1) for n in picture.shape[:2])
+    picture = picture[: rows << times, : columns << times]
+    for left_over in reversed(range(times)):
+        size = (columns << left_over, rows << left_over)
+        picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
+    return picture

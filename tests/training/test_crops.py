@@ -17,10 +17,11 @@ from tracker.training.crops import (
     square_fill,
     warp,
 )
+from tracker.training.cutout import paste
 
 
 def test_crop_without_jitter_is_the_online_trackers() -> None:
-    """Training and tracking must see the same pixels."""
+    """Training and tracking must see the same pixels, and boxes in the same place."""
     image = picture(1, 200, 160)
     for box in (BOX, np.array([60.0, 40, 90, 70], np.float32)):
         side = exemplar_side(box)
@@ -35,6 +36,38 @@ def test_crop_without_jitter_is_the_online_trackers() -> None:
         assert map_box(matrix, box).tolist() == pytest.approx(
             region.to_crop((x, y, w, h), 127).tolist(), abs=1e-3
         )
+
+
+@pytest.mark.parametrize("step", [0.7, 1.5, 2.2, 2.45, 3.0, 4.9, 6.0])
+def test_fine_detail_is_sampled_as_the_online_tracker_does_it(step: float) -> None:
+    """Of noise each way of averaging leaves something else."""
+    noise = rng().integers(0, 256, (900, 900, 3)).astype(np.uint8)
+    side = 127 * step
+    start, width = 40, side / 2  # a whole number of the blocks that are averaged
+    box = np.array([start + width / 2, start + width / 2, width, width], np.float32)
+    assert exemplar_side(box) == pytest.approx(side)
+    matrix = crop_matrix(box, 127, side, STILL, rng(), flip=False)
+    mine = warp(noise, matrix, 127, np.zeros((127, 127, 3), np.uint8))
+    region = Region(start + side / 2, start + side / 2, side)
+    theirs = cut(noise, region, 127, (0.0, 0.0, 0.0))
+    # 7 levels and more between two ways of averaging
+    assert np.abs(mine.astype(int) - theirs).mean() < 0.5
+
+
+def test_a_cut_out_is_averaged_as_its_mask_is() -> None:
+    """At any scale the object and its mask stay in one place."""
+    image, mask = np.zeros((401, 403, 3), np.uint8), np.zeros((401, 403), np.float32)
+    image[100:300, 80:320], mask[100:300, 80:320] = 200, 1
+    for scale in (0.6, 0.41, 0.3, 0.11, 0.03):
+        matrix = np.array([[scale, 0.0, 7.0], [0.0, scale, 5.0]])
+        pasted, alpha = paste(np.zeros((256, 256, 3), np.uint8), image, mask, matrix)
+        x1, y1, x2, y2 = (n * scale + o for n, o in ((80, 7), (100, 5), (320, 7), (300, 5)))
+        rows, columns = alpha.sum(1), alpha.sum(0)
+        assert (rows @ (np.arange(256) + 0.5)) / rows.sum() == pytest.approx((y1 + y2) / 2, abs=0.1)
+        middle = (columns @ (np.arange(256) + 0.5)) / columns.sum()
+        assert middle == pytest.approx((x1 + x2) / 2, abs=0.1)
+        assert alpha.sum() == pytest.approx((x2 - x1) * (y2 - y1), rel=0.1)
+        assert (pasted[alpha == 1] == 200).all()
 
 
 def test_a_crop_is_mirrored_turned_and_moved_to_all_sides() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from tracker.crop import halved, halvings
 from tracker.geometry import context_side
 from tracker.training.tracks import Image
 
@@ -88,21 +89,15 @@ def of_centres(matrix: Matrix) -> Matrix:
 
 
 def averaged(pictures: Sequence[NDArray[Any]], matrix: Matrix) -> tuple[list[NDArray[Any]], Matrix]:
-    """Pictures of one size, and a map that shrinks them at most to a half.
+    """Pictures of one size, and the map with which they are sampled, bilinear.
 
-    What would shrink more is averaged first, as the online tracker does it.
+    What the map shrinks much is halved first, as the online tracker does it (``crop.cut``), but
+    to no less than a pixel.
     """
-    scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
-    if scale >= 0.5:
-        return list(pictures), matrix
-    factor = max(scale, 1 / 16)
-    if min(pictures[0].shape[:2]) * factor < 1:
-        return list(pictures), matrix  # nothing is left to be averaged
-    small = [
-        np.asarray(cv2.resize(p, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA))
-        for p in pictures
-    ]
-    return averaged(small, matrix @ np.diag([1 / factor, 1 / factor, 1.0]))
+    step = float(abs(np.linalg.det(matrix[:, :2]))) ** -0.5
+    least = min(pictures[0].shape[:2])
+    times = min(halvings(step, 1), least.bit_length() - 1)
+    return [halved(p, times) for p in pictures], matrix @ np.diag([2.0**times, 2.0**times, 1.0])
 
 
 def square_fill(image: Image, size: int, rng: Generator) -> Image:
