@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -14,12 +15,11 @@ import pytest
 pytest.importorskip("torch")
 
 from tests.training.data import picture, write_clip
+from tracker import datasets
 from tracker.errors import UserError
 from tracker.training.layouts import crop_around, video_track
-from tracker.training.sources import open_source, split_name
+from tracker.training.sources import READERS, guess_layout, open_source, split_name
 from tracker.training.tracks import EncodedFrames, read_image, track_image
-
-pytest.importorskip("torch")
 
 
 def write_video(path: Path, count: int = 6, size: tuple[int, int] = (96, 80)) -> np.ndarray:
@@ -199,6 +199,64 @@ def test_vot_uav123_and_davis_are_recognised(tmp_path: Path) -> None:
         (track,) = open_source(str(folder)).tracks
         assert len(track.frames) == 4
         assert track.boxes[0, 0] == x
+
+
+def vot_of_tags(root: Path) -> None:
+    clip = write_clip(root / "ball")
+    (clip / "occlusion.tag").write_text("0\n0\n0\n1\n")
+
+
+def vot_of_a_file(root: Path) -> None:
+    clip = write_clip(root / "ball")
+    (clip / "sequence").write_text("[sequence]\nname=ball\n")
+
+
+def uavdt(root: Path) -> None:
+    clip = write_clip(root / "UAV-benchmark-S" / "S0101")
+    truth = root / "UAV-benchmark-SOT_v1.0" / "anno" / "S0101_gt.txt"
+    truth.parent.mkdir(parents=True)
+    (clip / "groundtruth.txt").rename(truth)
+
+
+def dtb70(root: Path) -> None:
+    clip = write_clip(root / "RcCar3" / "img")
+    (clip / "groundtruth.txt").rename(root / "RcCar3" / "groundtruth_rect.txt")
+
+
+def videos_beside_pictures(root: Path) -> None:
+    clip = write_clip(root / "cat" / "img")
+    (clip / "groundtruth.txt").rename(root / "cat" / "groundtruth.txt")
+    write_boxes(root / "clip.txt", write_video(root / "clip.avi"))
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "x"),
+    [
+        (vot_of_tags, "vot", 20),
+        (vot_of_a_file, "vot", 20),
+        (uavdt, "uavdt", 19),  # counted from 1
+        (dtb70, "dtb70", 19),
+        (videos_beside_pictures, "pairs", None),
+        (lambda root: write_clip(root / "a"), "got10k", 20),
+    ],
+    ids=["vot, tags", "vot, file", "uavdt", "dtb70", "videos", "got10k"],
+)
+def test_a_layout_is_what_the_evaluation_takes_it_for(
+    make: Callable[[Path], object], kind: str, x: int | None, tmp_path: Path
+) -> None:
+    make(tmp_path)
+    assert datasets.detect(tmp_path) == kind
+    layout = guess_layout(tmp_path)
+    assert layout == ("videos" if kind == "pairs" else kind)
+    (track,) = open_source(str(tmp_path)).tracks
+    (named,) = open_source(f"{layout}:{tmp_path}").tracks
+    np.testing.assert_array_equal(named.boxes, track.boxes)
+    if x is not None:
+        assert track.boxes[0].tolist() == [x, x - 4, 20, 24]
+
+
+def test_all_that_the_evaluation_reads_can_be_trained_on() -> None:
+    assert set(datasets.KINDS) - {"pairs"} < set(READERS)
 
 
 def test_a_picture_without_permission_is_told_by_any_worker(

@@ -100,7 +100,7 @@ def read_videos(folder: Path) -> Read:
 
 
 def read_public(folder: Path, kind: str) -> Read:
-    """A layout that the evaluation also reads: OTB, LaSOT, UAV123, VOT, DAVIS.
+    """A layout of pictures that the evaluation also reads, one of ``datasets.KINDS``.
 
     The category is the folder above the clip in LaSOT, which is sorted by class.
     """

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from tracker.annotations import annotation_of
+from tracker import datasets
 from tracker.cli import path_and_weight
 from tracker.errors import UserError, files_told
 from tracker.training.layouts import (
@@ -22,18 +23,15 @@ from tracker.training.stills import read_coco, read_voc
 from tracker.training.tracks import Source
 
 READERS: dict[str, Callable[[Path], Read]] = {
-    "got10k": read_got10k,
+    "video": read_video,
+    "videos": read_videos,
     "views": read_views,
     "coco": read_coco,
     "voc": read_voc,
-    "video": read_video,
-    "videos": read_videos,
-    "lasot": partial(read_public, kind="lasot"),
-    "otb": partial(read_public, kind="otb"),
-    "uav123": partial(read_public, kind="uav123"),
-    "vot": partial(read_public, kind="vot"),
-    "davis": partial(read_public, kind="davis"),
+    **{kind: partial(read_public, kind=kind) for kind in datasets.KINDS if kind != "pairs"},
+    "got10k": read_got10k,  # of more than one depth, and with boxes of others
 }
+"""Layout -> what reads it; ``pairs`` of the evaluation are ``videos`` here."""
 
 
 @files_told()
@@ -46,7 +44,7 @@ def open_source(text: str) -> Source:
     layout, path, weight = split_name(text)
     if not path.exists():
         raise UserError(f"there is no training data at {path}; give an existing folder or file")
-    tracks, notes = READERS[layout or _guess_layout(path)](path)
+    tracks, notes = READERS[layout or guess_layout(path)](path)
     usable = tuple(t for t in tracks if len(t.present))
     if len(usable) < len(tracks):
         notes = [
@@ -76,7 +74,12 @@ def split_name(text: str) -> tuple[str, Path, float]:
     return layout, Path(path), weight
 
 
-def _guess_layout(path: Path) -> str:
+def guess_layout(path: Path) -> str:
+    """Which of ``READERS`` a file or folder is for; folders of clips as the evaluation says.
+
+    Raises:
+        UserError: none of them.
+    """
     if path.is_file():
         if path.suffix == ".json":
             return "coco"
@@ -86,20 +89,12 @@ def _guess_layout(path: Path) -> str:
         return "coco"
     elif any(any(path.glob(p)) for p in ("Annotations/*.xml", "*/Annotations/*.xml", "*.xml")):
         return "voc"
-    elif any(path.glob("*/groundtruth_rect*.txt")):
-        return "otb"
-    elif any(path.glob("*/img")) or any(path.glob("*/*/img")):
-        return "lasot"
-    elif any(path.glob("*/color")) or any(path.glob("*/frames")):
-        return "vot"
-    elif all((path / d).is_dir() for d in ("anno", "data_seq")):
-        return "uav123"
-    elif all((path / d).is_dir() for d in ("Annotations", "JPEGImages")):
-        return "davis"
-    elif any(any(path.glob(d + "groundtruth.txt")) for d in ("", "*/", "*/*/")):
-        return "got10k"
-    elif any(is_video(p) and annotation_of(p) for d in ("*", "*/*") for p in path.glob(d)):
-        return "videos"
+    else:
+        with contextlib.suppress(UserError):
+            kind = datasets.detect(path)
+            return "videos" if kind == "pairs" else kind
+        if any(any(path.glob(d + "groundtruth.txt")) for d in ("", "*/", "*/*/")):
+            return "got10k"
     raise UserError(
         f"the layout of {path} was not recognised; put one of {', '.join(READERS)} before it, "
         f"as in coco:{path}"
