@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 
 from tests.training.data import tiny_kestrel, tiny_sampler  # noqa: E402
 from tests.training.test_train_tool import tool  # noqa: E402
-from tracker.network.kestrel import SearchOutput  # noqa: E402
+from tracker.network.kestrel import Response  # noqa: E402
 from tracker.training.checkpoint import save_checkpoint  # noqa: E402
 from tracker.training.imitation import (  # noqa: E402
     ImitationObjective,
@@ -84,7 +84,7 @@ def test_sides_count_where_the_teacher_sees_the_target() -> None:
     objective = ImitationObjective(teacher, teacher)
     respond = objective.network.respond
 
-    def wider(*args: torch.Tensor) -> SearchOutput:
+    def wider(*args: torch.Tensor) -> Response:
         output = respond(*args)
         return output._replace(sides=output.sides + 32)
 

@@ -26,13 +26,13 @@ from tracker.network.norm import SharedBatchNorm2d
 from tracker.network.preprocess import Preprocess
 
 
-class SearchOutput(NamedTuple):
-    """What one search pass gives.
+class Response(NamedTuple):
+    """What one search pass gives, a cell for each 16 pixels of its crops.
 
     Attributes:
-        score: logits (B, 14, 14) that the target's middle is at a cell.
-        sides: (B, 4, 14, 14) distances left, top, right, bottom, search-crop pixels.
-        identity: (B, D, 14, 14), averaged over a box and normalised: its identity vector.
+        score: logits (B, H / 16, W / 16) that the target's middle is at a cell.
+        sides: (B, 4, H / 16, W / 16) distances left, top, right, bottom, search-crop pixels.
+        identity: (B, D, H / 16, W / 16), averaged over a box and normalised: its identity vector.
     """
 
     score: Tensor
@@ -129,17 +129,17 @@ class Kestrel(nn.Module):
         embedding = torch.cat([gated, pooled, hint], 1)
         return embedding, pooled_identity(self.identity(features), mask)
 
-    def search(self, embedding: Tensor, image: Tensor) -> SearchOutput:
+    def search(self, embedding: Tensor, image: Tensor) -> Response:
         """Look for the target.
 
         Args:
             embedding: (1 or B, 66, C) of ``exemplar``.
-            image: uint8 BGR (B, 224, 224, 3).
+            image: uint8 BGR (B, H, W, 3); in training 224 x 224, online also smaller by strides.
         """
         return self.respond(embedding, self.features(image))
 
-    def respond(self, embedding: Tensor, features: Tensor) -> SearchOutput:
-        """What ``search`` gives, from the features (B, F, 14, 14) of its crops."""
+    def respond(self, embedding: Tensor, features: Tensor) -> Response:
+        """What ``search`` gives, from the features (B, F, H / 16, W / 16) of its crops."""
         embedded = self.neck(features)
         rows = embedding[:, :-1]
         pooled = rows[:, -1][:, :, None, None]
@@ -148,7 +148,7 @@ class Kestrel(nn.Module):
         fused = self.fuse(torch.cat([embedded, embedded * pooled, response], 1))
         fused = F.relu(self.fuse_norm(fused) + hint, inplace=True)
         score, sides = self.head(fused)
-        return SearchOutput(score, sides, self.identity(features))
+        return Response(score, sides, self.identity(features))
 
 
 class CellGate(nn.Module):

@@ -12,7 +12,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from tracker.network.kestrel import Kestrel, SearchOutput
+from tracker.network.kestrel import Kestrel, Response
 from tracker.training.spoil import spoiled
 
 
@@ -59,7 +59,7 @@ class ImitationObjective(nn.Module):
         return parts | {"loss": torch.stack(list(parts.values())).sum()}
 
 
-def hints(network: Kestrel, batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], SearchOutput]:
+def hints(network: Kestrel, batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], Response]:
     """What is compared of both branches, and the response that they make together.
 
     Features are those of all stages from stride 4 on, and what neck and identity make of them:

@@ -9,7 +9,7 @@ import torch.distributed.nn.functional as dist_nn
 from torch import Tensor, nn
 
 from tracker.network.head import box_coverage, cell_centres, sides_to_corners
-from tracker.network.kestrel import Kestrel, SearchOutput, pooled_identity
+from tracker.network.kestrel import Kestrel, Response, pooled_identity
 from tracker.network.losses import (
     balanced_logistic_loss,
     contrastive_values,
@@ -160,7 +160,7 @@ class KestrelObjective(nn.Module):
         """Losses by name; ``loss`` is their weighted sum."""
         net, options = self.network, self.options
         embedding, identity = self._embed(batch)
-        output = SearchOutput(*(t.float() for t in net.search(embedding, batch["search"])))
+        output = Response(*(t.float() for t in net.search(embedding, batch["search"])))
         boxes = sides_to_corners(output.sides, net.stride)
         labels = ellipse_labels(batch["search_box"], output.score.shape[-1], net.stride)
         labels = torch.where(to_be_found(batch)[:, None, None], labels, -torch.ones_like(labels))
@@ -203,7 +203,7 @@ class KestrelObjective(nn.Module):
         return hard_negative_bce(score, labels)
 
     def _identity_losses(
-        self, anchor: Tensor, output: SearchOutput, boxes: Tensor, batch: Batch
+        self, anchor: Tensor, output: Response, boxes: Tensor, batch: Batch
     ) -> dict[str, Tensor]:
         """The same object later, against other objects, like ones in the frame and false peaks."""
         net = self.network
