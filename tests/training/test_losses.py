@@ -130,9 +130,8 @@ def test_contrastive() -> None:
     np.testing.assert_allclose(found.numpy(), values)
 
 
-@pytest.mark.parametrize("mining", ["hard", "semi-hard"])
 @pytest.mark.parametrize("shared", [True, False])
-def test_triplet(mining: str, shared: bool) -> None:
+def test_triplet(shared: bool) -> None:
     anchor, positive = rand(6, 3) * 0.5, rand(6, 3, seed=1) * 0.5
     negatives = rand(*((4, 3) if shared else (6, 4, 3)), seed=2) * 0.7
     valid = torch.rand(6, 4, generator=torch.Generator().manual_seed(5)) > 0.4
@@ -145,11 +144,10 @@ def test_triplet(mining: str, shared: bool) -> None:
             math.dist(anchor[n].tolist(), rows[k].tolist()) for k in range(4) if valid[n, k]
         ]
         farther = [d for d in distances if d > to_positive]
-        if mining == "semi-hard" and farther:
-            distances = farther
-        value = to_positive - min(distances) + 0.3 if distances else 0.0
+        chosen = farther or distances
+        value = to_positive - min(chosen) + 0.3 if chosen else 0.0
         expected.append(max(0.0, value))
-    found = losses.triplet_values(anchor, positive, negatives, valid, 0.3, mining)
+    found = losses.triplet_values(anchor, positive, negatives, valid, 0.3)
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-12)
 
 
@@ -165,11 +163,6 @@ def test_info_nce() -> None:
         total = own + sum(o for o, v in zip(others, valid[n], strict=True) if v)
         assert float(found[n]) == pytest.approx(-math.log(own / total))
     assert found[2] == 0  # nobody to be taken for
-
-
-def test_triplet_refuses_unknown_mining() -> None:
-    with pytest.raises(ValueError, match="'soft'"):
-        losses.triplet_values(*(torch.zeros(1, 2),) * 3, torch.ones(1, 1).bool(), mining="soft")
 
 
 def boxes(seed: int) -> torch.Tensor:
@@ -195,12 +188,6 @@ GRADIENTS = {
     "triplet": lambda: (
         lambda v: losses.triplet_values(
             v, rand(5, 3, seed=1), rand(4, 3, seed=2), torch.ones(5, 4).bool(), 1.5
-        ),
-        rand(5, 3),
-    ),
-    "hard triplet": lambda: (
-        lambda v: losses.triplet_values(
-            v, rand(5, 3, seed=1), rand(4, 3, seed=2), torch.ones(5, 4).bool(), 1.5, "hard"
         ),
         rand(5, 3),
     ),

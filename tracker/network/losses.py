@@ -1,5 +1,8 @@
-"""Losses. Every one averages over the pairs of a batch first within, then over the pairs,
-so that two processes with half a batch each agree with one process on the whole batch.
+"""Losses of a batch, and values of its pairs.
+
+A loss averages within each pair first, then over the pairs, so that two processes with half a
+batch each agree with one process on the whole batch. What is called ``..._values`` is left to
+the caller to average.
 """
 
 from __future__ import annotations
@@ -119,35 +122,27 @@ def triplet_values(
     negatives: Tensor,
     valid: Tensor,
     margin: float = 0.3,
-    mining: str = "semi-hard",
 ) -> Tensor:
     """``max(0, d(a, p) - d(a, n) + m)`` with a mined negative an anchor; d is Euclidean.
 
-    Schroff et al. 2015, "FaceNet", equation 2 and section 3.2.
+    The negative is semi-hard, the nearest one that is farther than the positive; where there is
+    none, the nearest of all. Schroff et al. 2015, "FaceNet", equation 2 and section 3.2.
 
     Args:
         anchor, positive: (N, D).
         negatives: (N, K, D) candidates of each anchor, or (K, D) shared by all.
         valid: (N, K) bool: which candidates are another object.
-        mining: ``hard`` takes the nearest candidate; ``semi-hard`` the nearest one that is
-            farther than the positive, and the nearest of all where there is none.
 
     Returns:
         (N,), 0 for an anchor without a valid candidate.
-
-    Raises:
-        ValueError: unknown mining.
     """
-    if mining not in ("hard", "semi-hard"):
-        raise ValueError(f"mining is 'hard' or 'semi-hard', found {mining!r}")
     to_positive = _distance(anchor, positive)
     to_negative = _distance(anchor[:, None], negatives)
     far = torch.full_like(to_negative, 1e4)
-    chosen = torch.where(valid, to_negative, far).min(1).values
-    if mining == "semi-hard":
-        semi = valid & (to_negative > to_positive[:, None])
-        nearest_semi = torch.where(semi, to_negative, far).min(1).values
-        chosen = torch.where(semi.any(1), nearest_semi, chosen)
+    nearest = torch.where(valid, to_negative, far).min(1).values
+    semi = valid & (to_negative > to_positive[:, None])
+    nearest_semi = torch.where(semi, to_negative, far).min(1).values
+    chosen = torch.where(semi.any(1), nearest_semi, nearest)
     return (to_positive - chosen + margin).clamp_min(0)
 
 
