@@ -313,5 +313,6 @@ def test_freezing_stages() -> None:
         parts = [trunk.stem, *trunk.stages]
         learning = [all(p.requires_grad for p in part.parameters()) for part in parts]
         assert learning == [i >= count for i in range(6)]
-    with pytest.raises(ValueError, match="0 to 6"):
+    message = "0 to 6 parts of this trunk can be frozen, its stem and 5 stages; found 7"
+    with pytest.raises(ValueError, match=message):
         trunk.freeze_stages(7)

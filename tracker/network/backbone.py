@@ -144,7 +144,10 @@ class EfficientNetLiteTrunk(nn.Module):
         """Stop learning in the stem and the first ``count - 1`` stages (0: learn all)."""
         groups = [self.stem, *self.stages]
         if not 0 <= count <= len(groups):
-            raise ValueError(f"can freeze 0 to {len(groups)} stages of this trunk, found {count}")
+            raise ValueError(
+                f"0 to {len(groups)} parts of this trunk can be frozen, its stem and "
+                f"{len(self.stages)} stages; found {count}"
+            )
         for index, group in enumerate(groups):
             group.requires_grad_(index >= count)
 

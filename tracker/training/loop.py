@@ -56,7 +56,7 @@ class RunOptions:
         pairs: pairs in the whole run; the schedule is laid over them.
         batch: pairs a step, of all processes together.
         seed: of weights and pairs.
-        frozen: stages of Kestrel's trunk that do not learn.
+        frozen: parts of Kestrel's trunk that do not learn: 1 is the stem, 3 that and two stages.
         unfreeze_at: (share of the run, number frozen from then on), in order.
         workers: processes that make pairs.
         max_minutes: stop (resumable) after this time; 0 for no limit.
@@ -92,7 +92,7 @@ class RunOptions:
         return max(self.pairs // self.batch, 1)
 
     def frozen_at(self, step: int) -> int:
-        """Stages that do not learn in a step."""
+        """Parts of the trunk that do not learn in a step."""
         count = self.frozen
         for share, later in self.unfreeze_at:
             if step >= share * self.steps:
