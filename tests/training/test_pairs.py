@@ -100,6 +100,27 @@ def test_options_out_of_range(wrong: dict[str, float]) -> None:
         PairOptions(128, 256, **wrong)  # type: ignore[arg-type]
 
 
+SHARES = (
+    "negative", "hard", "paste", "part", "moving_part", "distractor", "crossing", "occluder",
+    "hidden", "grey", "far", "zoom", "stretch", "later", "flip", "appearance",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SHARES)
+def test_a_share_is_at_most_all_and_pairs_of_a_validation_have_none(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} is a share of 0..1, found 1.5"):
+        PairOptions(128, 256, **{name: 1.5})  # type: ignore[arg-type]
+    given = PairOptions(128, 256, **{name: 0.7})  # type: ignore[arg-type]
+    plain = {"negative": 0.5, "hard": given.hard}.get(name, 0)
+    assert getattr(given.plain(), name) == plain
+
+
+def test_what_is_no_share_may_be_more_than_1() -> None:
+    given = PairOptions(128, 256, max_gap=7, shift=9, scale=1.5, distort=2)
+    assert given.plain() == replace(PairOptions(128, 256).plain(), max_gap=7, shift=9)
+    assert (given.plain().scale, given.plain().distort) == (0, 0)
+
+
 def test_shift_stays_within_its_limit() -> None:
     sampler = PairSampler([tiny_source(1, 1)], PairOptions(64, 128, shift=20).plain(), 0)
     middles = []

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+MEASURES = ("exemplar_size", "search_size", "max_gap", "shift", "scale", "distort")
+"""Options that are sizes and ranges; all others are shares of 0..1."""
 
 
 @dataclass(frozen=True)
@@ -65,25 +69,7 @@ class PairOptions:
     appearance: float = 1.0
 
     def __post_init__(self) -> None:
-        odds = (
-            "negative",
-            "hard",
-            "paste",
-            "part",
-            "moving_part",
-            "distractor",
-            "crossing",
-            "occluder",
-            "hidden",
-            "grey",
-            "far",
-            "flip",
-            "appearance",
-            "zoom",
-            "stretch",
-            "later",
-        )
-        for name in odds:
+        for name in self._shares():
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is a share of 0..1, found {getattr(self, name)}")
         if not 0 <= self.shift < self.search_size / 2:
@@ -96,8 +82,10 @@ class PairOptions:
 
     def plain(self) -> PairOptions:
         """The same without anything that changes a picture: for validation."""
-        return replace(
-            self, negative=0.5, paste=0, part=0, moving_part=0, distractor=0, crossing=0,
-            occluder=0, hidden=0, grey=0, far=0, scale=0, zoom=0, stretch=0, later=0, flip=0,
-            distort=0, appearance=0,
-        )  # fmt: skip
+        still: dict[str, Any] = dict.fromkeys(self._shares(), 0)
+        still |= {"negative": 0.5, "hard": self.hard, "scale": 0, "distort": 0}
+        return replace(self, **still)
+
+    @classmethod
+    def _shares(cls) -> list[str]:
+        return [field.name for field in fields(cls) if field.name not in MEASURES]
