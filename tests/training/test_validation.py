@@ -20,7 +20,7 @@ from tracker.training.models import make_network  # noqa: E402
 from tracker.training.objective import LossOptions  # noqa: E402
 from tracker.training.pair_options import PairOptions  # noqa: E402
 from tracker.training.torch_network import TorchNetwork  # noqa: E402
-from tracker.training.toy import OBJECTS, render_clip, toy_source  # noqa: E402
+from tracker.training.toy import FRAMES, OBJECTS, render_clip, toy_source  # noqa: E402
 from tracker.training.tracks import read_image  # noqa: E402
 from tracker.training.train_options import build_parser  # noqa: E402
 from tracker.training.validation import (  # noqa: E402
@@ -34,8 +34,10 @@ from tracker.training.validation import (  # noqa: E402
 SMALL = {"channels": 8, "identity_channels": 6, "tower_depth": 1}
 
 
-def test_pairs_are_measured_and_stay_the_same() -> None:
-    measure = PairValidation(tiny_sampler(tracks=4), 6, LossOptions(), batch=4)
+def test_pairs_are_measured_and_stay_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(validation, "BATCH", 4)
+    measure = PairValidation(tiny_sampler(tracks=4), 6, LossOptions())
+    assert [len(batch["positive"]) for batch in measure.batches] == [4, 2]
     network = tiny_kestrel().eval()
     first = measure(network)
     assert first.keys() == {"loss", "iou", "identity_auc"}
@@ -174,8 +176,9 @@ def test_rendered_boxes_hold_their_shapes() -> None:
 
 
 def test_toy_source() -> None:
-    source = toy_source(clips=2, frames=3)
+    source = toy_source(clips=2)
     assert len(source.tracks) == 2 * OBJECTS
+    assert len(source.tracks[0].frames) == len(source.tracks[0].boxes) == FRAMES
     assert read_image(source.tracks[0].frames[1]).shape == (240, 320, 3)
     x, y, w, h = source.tracks[2].boxes[0]  # in front: its colours fill the middle of its box
     image = read_image(source.tracks[2].frames[0]).astype(int)

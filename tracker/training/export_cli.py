@@ -35,7 +35,7 @@ from tracker.training.toy import toy_source
 from tracker.training.tracks import Image
 from tracker.weights import graph_files, write_model
 
-CROPS = 6
+CROPS, EVERY = 6, 10  # to compare on, of a video one in so many frames
 SAMPLE, _ = sample_clip()
 Crops = NDArray[np.uint8]
 
@@ -143,11 +143,11 @@ def _pictures(path: Path) -> list[Image]:
     return pictures
 
 
-def _some_frames(path: Path, step: int = 10) -> Iterator[Image]:
-    """Every tenth frame from the first on, as far as the video goes."""
-    frames = Video(path).read(range(CROPS * step))
+def _some_frames(path: Path) -> Iterator[Image]:
+    """One in ``EVERY`` frames from the first on, as far as the video goes."""
+    frames = Video(path).read(range(CROPS * EVERY))
     try:
-        yield from islice(frames, 0, None, step)
+        yield from islice(frames, 0, None, EVERY)
     except UserError as error:
         if "ends after 0" in str(error) or "opened" in str(error):
             raise

@@ -13,7 +13,7 @@ from tracker.geometry import FloatArray
 from tracker.training.tracks import EncodedFrames, Image, Source, Track
 
 WIDTH, HEIGHT = 320, 240
-OBJECTS = 3
+OBJECTS, FRAMES = 3, 24  # of a clip that is trained on
 TEXTURE = 96
 
 
@@ -40,11 +40,11 @@ class Shape:
         return np.hstack([turn, (middle - turn @ [TEXTURE / 2, TEXTURE / 2])[:, None]])
 
 
-def toy_source(clips: int = 60, frames: int = 24, seed: int = 0) -> Source:
-    """``OBJECTS`` tracks from each of ``clips`` rendered clips."""
+def toy_source(clips: int = 60, seed: int = 0) -> Source:
+    """``OBJECTS`` tracks of ``FRAMES`` frames from each of ``clips`` rendered clips."""
     tracks = []
     for number in range(clips):
-        pictures, boxes = render_clip(frames, seed=(seed, number), step=3.0)
+        pictures, boxes = render_clip(FRAMES, seed=(seed, number), step=3.0)
         parts = [
             cv2.imencode(".jpg", p, [cv2.IMWRITE_JPEG_QUALITY, 92])[1].ravel() for p in pictures
         ]

@@ -28,6 +28,9 @@ from tracker.training.pairs import PairSampler
 from tracker.training.torch_network import TorchNetwork
 from tracker.training.tracks import Image
 
+BATCH = 16
+"""Pairs that are measured at a time."""
+
 
 class PairValidation:
     """Loss, overlap and verification on pairs that stay the same.
@@ -36,17 +39,14 @@ class PairValidation:
         sampler: of data that is not trained on, with ``PairOptions.plain``.
         count: pairs; kept in memory, about 0.25 MB each.
         options: of the losses.
-        batch: pairs at a time.
     """
 
-    def __init__(
-        self, sampler: PairSampler, count: int, options: LossOptions, batch: int = 16
-    ) -> None:
+    def __init__(self, sampler: PairSampler, count: int, options: LossOptions) -> None:
         dataset = PairDataset(sampler, count)
         self.options = options
         self.batches: list[Batch] = [
-            default_collate([dataset[i] for i in range(first, min(first + batch, count))])
-            for first in range(0, count, batch)
+            default_collate([dataset[i] for i in range(first, min(first + BATCH, count))])
+            for first in range(0, count, BATCH)
         ]
 
     @torch.inference_mode()
