@@ -57,6 +57,28 @@ def test_names_and_labels_may_hold_quotation_marks(tmp_path, comma, label):
     assert clip.boxes == (((1, 2, 3, 4), label),)
 
 
+@pytest.mark.parametrize("comma", [";", "\t"])
+@pytest.mark.parametrize("stated", [False, True])
+def test_what_a_spreadsheet_writes_where_decimals_have_commas_is_read(tmp_path, comma, stated):
+    rows = ["Video;x;y;w;h;Label", "a.mp4;69,0;50,25;107.5;87;red, small", ";;;;;", "", "; ;;;;"]
+    lines = [f"sep={comma}"] * stated + [row.replace(";", comma) for row in rows]
+    (clip,) = read_batch(table(tmp_path, "\r\n".join(lines), "utf-8-sig"))
+    assert clip.boxes == (((69, 50.25, 107.5, 87), "red, small"),)
+
+
+def test_a_first_line_that_states_the_separator_counts_as_a_line(tmp_path):
+    clips = read_batch(table(tmp_path, '"SEP=|"\nvideo|x|y|w|h\na,b;c.mp4|1|2|3|4\n'))
+    assert clips[0].where == str(tmp_path / "a,b;c.mp4")
+    with pytest.raises(UserError, match="line 3: x,y,w,h are four"):
+        read_batch(table(tmp_path, "sep=;\nvideo;x;y;w;h\na.mp4;1;2;3;four\n"))
+
+
+def test_columns_that_nobody_reads_may_have_any_names_and_fields_without_text_do_no_harm(tmp_path):
+    text = "video,x,y,w,h,note,note,,\na.mp4,1,2,3,4,5,6,7,8, ,\n"
+    (clip,) = read_batch(table(tmp_path, text))
+    assert clip.boxes == (((1, 2, 3, 4), None),)
+
+
 @pytest.mark.parametrize("name", ["0", "-"])
 def test_a_name_beside_the_table_is_no_camera_and_no_pipe(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
@@ -90,6 +112,25 @@ def test_only_what_stands_in_the_table_is_a_pattern(tmp_path):
         ("video,x,y,w,h\na.mp4,1,2,0,4\n", "positive"),
         ("video,x,y,w,h\na.mp4,nan,2,3,4\n", "finite"),
         ("video,x,y,w,h\n,1,2,3,4\n", "the column video is empty"),
+        ("video;x;y;w;h\n;;;;\n", "names no clip"),
+        ("sep=;\n", "found an empty file"),
+        ("sep=;\nvideo,x,y,w,h\n", "needs a first line with the columns"),
+        ("video,x,y,w,h,X\na.mp4,1,2,3,4,5\n", "has the column x twice"),
+        ("video,label,x,y,w,h,label\n", "has the column label twice"),
+        (
+            "video,x,y,w,h,label\na.mp4,69,5,50,3,107,5,87,2,fox\n",
+            "line 2 has 10 fields, the header 6: put names with commas into quotes, "
+            "write decimals with a point",
+        ),
+        (
+            "video;x;y;w;h\na;b.mp4;1;2;3;4\n",
+            "line 2 has 6 fields, the header 5: put names with semicolons into quotes",
+        ),
+        (
+            "video;x;y;w;h\na.mp4;1.069,5;2;3;4\n",
+            "found '1.069,5 2 3 4'; write decimals with a point",
+        ),
+        ('video,x,y,w,h\na.mp4,"69,5",2,3,4\n', "found '69,5 2 3 4'; write decimals"),
     ],
 )
 def test_a_wrong_table_is_one_sentence_with_its_line(tmp_path, text, said):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import glob
-import io
 import itertools
 import math
 import os
@@ -14,11 +12,12 @@ from pathlib import Path
 
 from tracker.app.inputs import files_read
 from tracker.app.outputs import claim
+from tracker.app.table import Row, read_table
 from tracker.errors import UserError
 from tracker.files import at_home, keep_apart
 from tracker.results import Box
 
-COLUMNS = "video,x,y,w,h"
+COLUMNS = ("video", "x", "y", "w", "h")
 
 
 @dataclass(frozen=True)
@@ -44,38 +43,12 @@ def read_batch(path: Path) -> list[Clip]:
     Raises:
         UserError: the file cannot be read, or a row is not as it should be (with its line).
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path} is no UTF-8 text; save the table as csv in UTF-8") from None
-    lines = io.StringIO(text, newline="").readlines()  # names may hold line ends of other kinds
-    head = lines[0].strip() if lines else ""
-    # told by the known columns: names and labels may hold any letter
-    comma = max(",;\t", key=head.count)
-    table = csv.DictReader(lines, delimiter=comma, skipinitialspace=True)
-    try:
-        names = {(n or "").strip().lower() for n in table.fieldnames or ()}
-        rows = [(table.line_num, row) for row in table]
-    except csv.Error as error:
-        raise UserError(f"{path}, line {table.line_num}: this is no csv ({error})") from None
-    if not set(COLUMNS.split(",")) <= names:
-        raise UserError(
-            f"{path} needs a first line with the columns {COLUMNS} "
-            f"(label may follow); found {head[:80] or 'an empty file'}"
-        )
     boxes: dict[str, list[tuple[Box, str | None]]] = {}
-    for line, row in rows:
-        fields = {
-            (k or "").strip().lower(): (v or "").strip() if isinstance(v, str) else ""
-            for k, v in row.items()
-        }
-        where = _place(fields["video"], path.parent, f"{path}, line {line}")
-        box = _box(fields, f"{path}, line {line}")
-        boxes.setdefault(where, []).append((box, fields.get("label") or None))
+    for row in read_table(path, COLUMNS, ("label",)):
+        where = _place(row.fields["video"], path.parent, row.place)
+        boxes.setdefault(where, []).append((_box(row), row.fields.get("label") or None))
     if not boxes:
-        raise UserError(f"{path} names no clip; add lines of {COLUMNS}")
+        raise UserError(f"{path} names no clip; add lines of {','.join(COLUMNS)}")
     return _named(boxes)
 
 
@@ -89,15 +62,18 @@ def _place(video: str, folder: Path, line: str) -> str:
     return os.path.join(".", folder / video)  # 0 is no camera here, and - no pipe
 
 
-def _box(fields: dict[str, str], line: str) -> Box:
+def _box(row: Row) -> Box:
     try:
-        x, y, w, h = (float(fields[name]) for name in "xywh")
+        x, y, w, h = (float(row.decimal(name)) for name in "xywh")
     except ValueError:
-        found = ",".join(fields[name] for name in "xywh")[:60]
-        raise UserError(f"{line}: x,y,w,h are four numbers in pixels, found {found!r}") from None
+        found = " ".join(row.fields[name] for name in "xywh")[:60]
+        raise UserError(
+            f"{row.place}: x,y,w,h are four numbers in pixels, found {found!r}; "
+            "write decimals with a point"
+        ) from None
     if not all(map(math.isfinite, (x, y, w, h))) or w <= 0 or h <= 0:
         raise UserError(
-            f"{line}: a box is finite with positive w and h, found {x:g},{y:g},{w:g},{h:g}"
+            f"{row.place}: a box is finite with positive w and h, found {x:g},{y:g},{w:g},{h:g}"
         )
     return x, y, w, h
 
