@@ -172,6 +172,32 @@ def test_failed_clips_stop_no_other_and_done_ones_are_skipped(tmp_path):
     assert any("b is damaged" in n for n in notes) and any("skipped" in n for n in notes)
 
 
+def test_a_clip_is_done_where_all_of_its_files_are(tmp_path):
+    clips = read_batch(table(tmp_path, "video,x,y,w,h\na.mp4,1,2,3,4\nb.mp4,1,2,3,4"))
+    results, both = (
+        [outputs_of(clip, tmp_path, ".csv", videos=videos) for clip in clips]
+        for videos in (False, True)
+    )
+    notes = []
+
+    def follow(clip, path):
+        for begun in path, path.with_suffix(".mp4"):
+            begun.write_text("new")
+        return 1
+
+    (tmp_path / "a.csv").write_text("old")
+    with pytest.raises(UserError, match="1 of 2 clips failed"):
+        run_batch(clips, both, follow, notes.append)
+    assert "a.mp4 is missing and" in notes[0] and "a.csv exists; add --overwrite" in notes[0]
+    assert (tmp_path / "a.csv").read_text() == "old" and not (tmp_path / "a.mp4").exists()
+    assert (tmp_path / "b.mp4").read_text() == "new"
+    run_batch(clips, results, lambda clip, path: pytest.fail("done already"), notes.append)
+    run_batch(clips, both, follow, notes.append, overwrite=True)
+    assert (tmp_path / "a.csv").read_text() == (tmp_path / "a.mp4").read_text() == "new"
+    run_batch(clips, both, lambda clip, path: pytest.fail("done already"), notes.append)
+    assert sum("skipped" in note for note in notes) == 4
+
+
 @pytest.mark.parametrize("order", ["a.mp4 a.mp4 a_2.mp4", "a_2.mp4 a.mp4 a.mp4"])
 def test_a_second_target_and_a_clip_of_the_same_name_are_refused_up_front(tmp_path, order):
     rows = "".join(f"\n{name},1,2,3,4" for name in order.split())

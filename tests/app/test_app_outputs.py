@@ -20,13 +20,26 @@ def test_a_batch_writes_one_file_a_clip(call, clip, tmp_path, capsys):
     assert "none.mp4" in capsys.readouterr().err
 
 
+def test_a_first_look_of_a_batch_stays_apart_from_whole_clips(call, clip, tmp_path, capsys):
+    (tmp_path / "boxes.csv").write_text(f"video,x,y,w,h\n{clip},{BOX}\n")
+    batch = "--batch", "boxes.csv", "--out", "out"
+    call(*batch, "--max-frames", 3)
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["first-3-frames"]
+    assert len(boxes_in(tmp_path / "out" / "first-3-frames" / "clip.csv")) == 3
+    call(*batch)
+    assert len(boxes_in(tmp_path / "out" / "clip.csv")) == 60
+    assert "skipped" not in capsys.readouterr().err
+    call(*batch, "--max-frames", 3)
+    assert "skipped" in capsys.readouterr().err
+
+
 def test_a_batch_into_the_folder_of_its_clips_keeps_them(call, clip, tmp_path):
     (tmp_path / "clip.mp4").write_bytes(clip.read_bytes())
     (tmp_path / "clip.csv").write_text("video,x,y,w,h\nclip.mp4,30,60,40,40\n")
     for more in ([], ["--overwrite"]):
         for rest in (["--save-videos", "--results-format", "json"], []):
             with pytest.raises(UserError, match=r"would be written over .*, which is read"):
-                call("--batch", "clip.csv", "--out", ".", "--max-frames", 3, *rest, *more)
+                call("--batch", "clip.csv", "--out", ".", *rest, *more)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["clip.csv", "clip.mp4"]
     assert (tmp_path / "clip.mp4").read_bytes() == clip.read_bytes()
 
@@ -38,7 +51,7 @@ def test_a_batch_replaces_no_file_of_others(call, clip, tmp_path, capsys, name):
     )
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / name).write_bytes(b"precious")
-    arguments = "--batch boxes.csv --out out --save-videos --results-format otb --max-frames 3"
+    arguments = "--batch boxes.csv --out out --save-videos --results-format otb"
     with pytest.raises(UserError, match="1 of 1 clips failed"):
         call(*arguments.split())
     assert f"{name} exists; add --overwrite" in capsys.readouterr().err

@@ -103,7 +103,7 @@ def outputs_of(
         videos: there is an annotated video as well.
 
     Returns:
-        Final name to the name while it is made; the first is the one that says "done".
+        Final name to the name while it is made; the first is that of the results.
     """
     outputs = {}
     for number in range(1, 1 + (len(clip.boxes) if own_files else 1)):
@@ -151,7 +151,7 @@ def run_batch(
     say: Callable[[str], None],
     overwrite: bool = False,
 ) -> None:
-    """Follow every clip; what is done already is skipped, a clip that fails stops no other.
+    """Follow every clip; one whose files are all there is skipped, one that fails stops no other.
 
     Args:
         plans: the files of each clip, of ``outputs_of``; they get their final names when
@@ -159,14 +159,14 @@ def run_batch(
         follow: follows a clip and writes its results to a path; returns the frames done.
 
     Raises:
-        UserError: clips failed (how many; each was named).
+        UserError: clips failed, or have a part of their files only (how many; each was named).
     """
     failed = 0
     for number, (clip, plan) in enumerate(zip(clips, plans, strict=True), 1):
         head = f"[{number}/{len(clips)}] {clip.name}"
         done = next(iter(plan))
         try:
-            if done.exists() and not overwrite:
+            if not overwrite and _is_done(plan):
                 say(f"{head}: {done} exists, skipped (--overwrite does it again)")
                 continue
             for path in plan:
@@ -184,6 +184,17 @@ def run_batch(
             say(f"{head}: {frames} frames -> {done}")
     if failed:
         raise UserError(f"{failed} of {len(clips)} clips failed; they are named above")
+
+
+def _is_done(plan: Mapping[Path, Path]) -> bool:
+    there = [path for path in plan if path.exists()]
+    missing = [path for path in plan if path not in there]
+    if there and missing:  # of another run: without videos, with fewer targets
+        raise UserError(
+            f"{missing[0]} is missing and {there[0]} exists; add --overwrite to do the clip again, "
+            "or give another --out"
+        )
+    return not missing
 
 
 def make_folder(folder: Path) -> None:

@@ -127,7 +127,8 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
         "--out",
         type=some_path,
         metavar="DIR",
-        help="folder for snapshots, recordings and the results of --batch",
+        help="folder for snapshots, recordings and the results of --batch (those of --max-frames N "
+        "in a folder first-N-frames in it)",
     )
     outputs.add_argument(
         "--save-videos",

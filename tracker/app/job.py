@@ -270,14 +270,16 @@ class Job:
             )
         if args.out is None:
             raise UserError("--batch needs --out DIR for the results")
-        form = args.results_format or "csv"
+        form, folder = args.results_format or "csv", args.out
+        if args.max_frames:  # a first look is not taken for the results of whole clips
+            folder /= f"first-{args.max_frames}-frames"
         clips = read_batch(args.batch)
         plans = [
-            outputs_of(clip, args.out, SUFFIX_OF[form], form in ONE_TARGET, args.save_videos)
+            outputs_of(clip, folder, SUFFIX_OF[form], form in ONE_TARGET, args.save_videos)
             for clip in clips
         ]
         check_batch(clips, plans, [args.batch, *files_of_model(args.model)])
-        make_folder(args.out)
+        make_folder(folder)
         run_batch(clips, plans, self._follow_clip, self.say, args.overwrite)
         return 0
 
