@@ -313,6 +313,24 @@ def test_a_session_knows_whether_frames_come_at_a_pace(
     assert opened == [paced]
 
 
+@pytest.mark.parametrize("batch", [False, True])
+def test_a_live_picture_is_taken_when_the_network_is_there(clip, tmp_path, monkeypatch, batch):
+    """One from before it was loaded is old, and the target is elsewhere in the second."""
+    order, read = [], video_file.VideoFile.read
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(video_file.VideoFile, "live", True)
+    monkeypatch.setattr(
+        video_file.VideoFile, "read", lambda *args, **named: order.append("read") or read(*args)
+    )
+    (tmp_path / "boxes.csv").write_text(f"video,x,y,w,h\n{clip},{BOX}\n")
+    one = ["--video", clip, "--init-box", BOX, "--no-display", "--results", "o.csv"]
+    cli.run(
+        [*map(str, ["--batch", "boxes.csv", "--out", "out"] if batch else one), "--max-frames=2"],
+        make_session=lambda paced: order.append("session") or app_scene.ColourSession(paced),
+    )
+    assert order[:3] == ["session", "read", "read"]
+
+
 def test_the_choice_of_device_is_said_once(clip, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     arguments = ["--video", str(clip), "--init-box", "30,60,40,40", "--no-display"]

@@ -25,7 +25,7 @@ from tracker.app.follow import Follower
 from tracker.app.frame_source import Frame, Source
 from tracker.app.headless import next_frame, run_headless
 from tracker.app.inputs import files_of_model, files_read
-from tracker.app.interfaces import MakeSession, Say
+from tracker.app.interfaces import MakeSession, Say, TargetSession
 from tracker.app.outputs import claim, unused
 from tracker.app.player import Player
 from tracker.app.prefetch import Prefetch
@@ -93,8 +93,10 @@ class Job:
         with ExitStack() as stack:
             source = self._open(where, stack)
             make_screen = self._screen_maker(bool(boxes), save)
-            first = self._first(source)
             self._say_what_does_nothing(source, drawn=bool(save or make_screen))
+            paced = source.live or make_screen is not None  # a window shows a file at its rate
+            session = self.make_session(paced)
+            first = self._first(source)
             if args.out:
                 make_folder(args.out)
             recorder = Recorder(
@@ -108,8 +110,7 @@ class Job:
             )
             stack.callback(recorder.close)
             results = self._results(source, args.results, stack)
-            paced = source.live or make_screen is not None  # a window shows a file at its rate
-            follower = self._follower(first, boxes, results, paced)
+            follower = self._follower(session, first, boxes, results)
             if make_screen:
                 self._play(make_screen, source, first, follower, recorder, stack)
             else:
@@ -183,6 +184,7 @@ class Job:
         return source
 
     def _first(self, source: Source) -> Frame:
+        """The first frame; the session is made before: a live picture would be old after that."""
         first = next_frame(source)
         if first is None:
             raise UserError(f"{source.name} gave no frame")
@@ -201,12 +203,12 @@ class Job:
 
     def _follower(
         self,
+        session: TargetSession,
         first: Frame,
         boxes: Sequence[tuple[Box, str | None]],
         results: ResultsWriter | None,
-        paced: bool,
     ) -> Follower:
-        follower = Follower(self.make_session(paced))
+        follower = Follower(session)
         for box, label in boxes:
             try:
                 follower.add(first, box, label)
@@ -290,13 +292,14 @@ class Job:
             save = results_path.with_suffix(".mp4")
         with ExitStack() as stack:
             source = self._open(clip.where, stack)
+            session = self.make_session(source.live)
             first = self._first(source)
             recorder = Recorder(
                 results_path.parent, clip.name, source.fps, save, source.live, True, self.say
             )
             stack.callback(recorder.close)
             results = self._results(source, results_path, stack, overwrite=True)
-            follower = self._follower(first, clip.boxes, results, source.live)
+            follower = self._follower(session, first, clip.boxes, results)
             frames, _ = self._follow(clip.name, source, first, follower, recorder)
             return frames
 
