@@ -329,6 +329,8 @@ class Player:
 
     def _take_selection(self, box: Box) -> None:
         self.selecting = False
+        if self.frame.index + 1 == self._source.frame_count:
+            self.playing = False  # nothing is left to play, and the end would close the window
         try:
             if self._replaces in self._follower.targets:
                 self._follower.reselect(self._replaces, self.frame, box)
