@@ -160,6 +160,23 @@ def test_what_an_option_cannot_do_is_said(call, clip, tmp_path, capsys, source):
     assert "--debug" not in capsys.readouterr().err
 
 
+def test_what_an_option_cannot_do_in_a_batch_is_said_once(call, clip, tmp_path, capsys):
+    (tmp_path / "frames").mkdir()
+    cv2.imwrite(str(tmp_path / "frames" / "0.png"), app_scene.picture(0))
+    (tmp_path / "boxes.csv").write_text(
+        "video,x,y,w,h\n"
+        + "".join(f"{where},{BOX}\n" for where in ("frames", clip, clip.parent / "*"))
+    )
+    options = ["--batch", "boxes.csv", "--max-frames", 3, "--fps", 12, "--debug"]
+    call(*options, "--out", "a")
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 5
+    assert said[0] == "--debug draws, and there is no --save-videos to draw on"
+    assert said[2] == "--fps 12 is for folders of images; videos have their own rates"
+    call(*options, "--out", "b", "--save-videos")
+    assert "--debug" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "arguments, said",
     [

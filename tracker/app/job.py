@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tracker.app.batch import (
@@ -59,6 +59,7 @@ class Job:
         make_screen: opens a window of a title and frame size; ``None``: where there is a display.
         log: what the decoder reports.
         show: takes notes too while a window is open: who looks at that does not see stderr.
+        said: the notes on options that do nothing, which are not repeated for each clip.
     """
 
     args: argparse.Namespace
@@ -66,6 +67,7 @@ class Job:
     make_screen: MakeScreen | None
     log: DecoderLog
     show: Say | None = None
+    said: set[str] = field(default_factory=set)
 
     def say(self, text: str) -> None:
         """A note to the person; goes to stderr, where errors go, and into the window."""
@@ -150,11 +152,17 @@ class Job:
         return where
 
     def _say_what_does_nothing(self, source: Source, drawn: bool) -> None:
-        rate = self.args.fps
+        rate, batch, notes = self.args.fps, self.args.batch, []
         if rate and source.fps != rate:
-            self.say(f"--fps {rate:g} is for folders of images; {source.name} has its own rate")
+            whose = "videos have their own rates" if batch else f"{source.name} has its own rate"
+            notes.append(f"--fps {rate:g} is for folders of images; {whose}")
         if self.args.debug and not drawn:
-            self.say("--debug draws, and there is no window and no --save to draw on")
+            missing = "no --save-videos" if batch else "no window and no --save"
+            notes.append(f"--debug draws, and there is {missing} to draw on")
+        for note in notes:
+            if note not in self.said:
+                self.say(note)
+        self.said.update(notes)
 
     def _screen_maker(self, has_boxes: bool, save: Path | None) -> MakeScreen | None:
         """How to open the window; None to go on without one."""
@@ -292,6 +300,7 @@ class Job:
             save = results_path.with_suffix(".mp4")
         with ExitStack() as stack:
             source = self._open(clip.where, stack)
+            self._say_what_does_nothing(source, drawn=save is not None)
             session = self.make_session(source.live)
             first = self._first(source)
             recorder = Recorder(
