@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -34,6 +35,9 @@ class Frames(Protocol):
     def fingerprint(self) -> str:
         """A text that changes when the frames do."""
 
+    def clip(self) -> str:
+        """A text that all targets and parts of one clip share, and no other clip has."""
+
 
 @dataclass(frozen=True)
 class Pictures:
@@ -61,6 +65,10 @@ class Pictures:
         for path in self.paths:
             digest.update(_pieces(path))
         return f"{len(self.paths)} pictures {digest.hexdigest()[:16]}"
+
+    def clip(self) -> str:
+        """The folder: each clip has one of its own, of which UAV123's parts are some frames."""
+        return os.path.realpath(self.paths[0].parent)
 
 
 @dataclass(frozen=True)
@@ -91,6 +99,10 @@ class Video:
     def fingerprint(self) -> str:
         """Changes when the file is replaced."""
         return f"video {hashlib.sha256(_pieces(self.path)).hexdigest()[:16]}"
+
+    def clip(self) -> str:
+        """What is in the file: a second target needs a copy or a link of another name."""
+        return self.fingerprint()
 
     def _forward(self, frames: range) -> Iterator[Image]:
         import cv2

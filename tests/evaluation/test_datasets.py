@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import cv2
@@ -11,6 +12,7 @@ import pytest
 from tracker import datasets
 from tracker.dataset_layouts import mask_labels
 from tracker.errors import UserError
+from tracker.evaluation import conditions, stillness
 from tracker.frames import Pictures, Video, picture_paths
 
 
@@ -78,6 +80,16 @@ def test_otb_counts_from_one_and_may_have_two_targets(tmp_path):
     first, second = datasets.load(tmp_path)
     assert (first.name, second.name) == ("Jogging.1", "Jogging.2")
     assert first.truth[0].tolist() == [0, 0, 5, 5] and second.truth[0].tolist() == [2, 3, 5, 5]
+    assert first.source.clip() == second.source.clip()
+
+
+def test_two_targets_of_a_video_are_two_names_of_what_is_in_it(tmp_path):
+    clip(tmp_path / "walk_1.avi")
+    shutil.copy(tmp_path / "walk_1.avi", tmp_path / "walk_2.avi")
+    clip(tmp_path / "walk_3.avi", 6)
+    one, two, other = (Video(tmp_path / f"walk_{i}.avi") for i in (1, 2, 3))
+    assert one.clip() == two.clip() != other.clip()
+    assert conditions.InCondition(stillness.Held(one), "dark").clip() == one.clip()
 
 
 @pytest.mark.parametrize(("count", "first"), [(301, 300), (2, 1)], ids=["all", "those with truth"])
@@ -103,6 +115,15 @@ def test_uav123_parts_of_clips(tmp_path):
     (part,) = datasets.load(tmp_path)
     assert [p.name for p in part.source.paths] == ["000005.png", "000006.png", "000007.png"]
     assert part.truth[0].tolist() == [1, 1, 4, 4]
+    write(tmp_path / "configSeqs.m", "")
+    for name in ("bird1", "bird2_1", "bird2_2"):
+        pictures(tmp_path / "data_seq" / "UAV123" / name, 9, "{:06d}.png")
+        write(tmp_path / "anno" / "UAV123" / f"{name}.txt", "2,2,4,4\n2,2,4,4")
+    (tmp_path / "anno" / "UAV123" / "bird1_2.txt").unlink()
+    whole, *others = datasets.load(tmp_path)
+    # a second target or part has the folder of the first, whatever the names
+    assert part.source.clip() == whole.source.clip()
+    assert len({s.source.clip() for s in (part, *others)}) == 3
 
 
 def test_attribute_files_in_the_order_of_their_toolkits(tmp_path):
@@ -305,6 +326,7 @@ def test_davis_masks_become_boxes(tmp_path):
     first, third = datasets.load(tmp_path)
     assert (first.name, third.name) == ("dog.1", "dog.3")
     assert first.truth.tolist() == [[3, 2, 5, 3], [4, 2, 5, 3]]
+    assert first.source.clip() == third.source.clip()
     assert third.truth[0].tolist() == [1, 10, 2, 2] and np.isnan(third.truth[1]).all()
 
 

@@ -19,6 +19,8 @@ HUES = {"red": (30, 30, 220), "green": (40, 200, 40), "blue": (220, 60, 30)}
 
 def coloured_clip(folder, name: str) -> Sequence:
     """A square of one colour that moves over grey."""
+    folder = folder / name
+    folder.mkdir()
     paths, boxes = [], []
     for i in range(8):
         image = np.full((80, 120, 3), 128, dtype=np.uint8)
@@ -52,6 +54,18 @@ def test_a_model_that_knows_is_told_from_one_that_does_not(tmp_path):
     assert (knows.auc, knows.equal_error_rate, knows.recall1) == (1, 0, 1)
     assert (blind.auc, blind.recall1) == (0.5, 0)
     assert "colour" in embedders.text_table(scores)
+
+
+def test_targets_of_one_clip_are_no_pair_of_two_clips_whatever_their_names(tmp_path):
+    clips = [
+        dataclasses.replace(coloured_clip(tmp_path, colour), name=f"clip_{i}")
+        for i, colour in enumerate(HUES)
+    ]
+    second = dataclasses.replace(clips[0], name="another")
+    score = embedders.judge({"colour": Colour()}, clips, per_sequence=6)["colour"]
+    assert score.pairs == 3 * 3 * 6
+    score = embedders.judge({"colour": Colour()}, [clips[0], second], per_sequence=6)["colour"]
+    assert score.pairs == 2 * 2 * 6, "none with the other target of the clip"
 
 
 def test_thumbnail_is_the_same_for_a_shifted_copy():

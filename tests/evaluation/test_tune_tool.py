@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from tracker import SiameseTracker, datasets
+from tracker.errors import UserError
 from tracker.evaluation import lockstep, tuning, tuning_report, tuning_runs
 from tracker.evaluation.output_cache import OutputCache
 from tracker.evaluation.protocols import run_one_pass
@@ -111,6 +113,21 @@ def test_parameters_are_written_into_graphs_without_torch(tmp_path):
         start.write_text(text)
         wrong = tune("--model", "kestrel", "--start", start, "--write", stem, "--overwrite")
         assert wrong.returncode == 2 and said in wrong.stderr and "metadata" not in wrong.stderr
+
+
+@pytest.mark.parametrize(
+    ("other", "words"), [("far/b", "no results can be written"), ("near/a", "targets of one")]
+)
+def test_clips_are_told_apart_by_what_is_in_them(data, tmp_path, other, words):
+    """Not by their names. What comes after the folds is a place that takes no files."""
+    for number, name in enumerate(("near/a", other), 1):
+        for suffix in (".avi", ".txt"):
+            shutil.copy(data / (name + suffix), tmp_path / f"clip_{number}{suffix}")
+    (tmp_path / "file").write_text("")
+    clips = datasets.load(tmp_path)
+    how, plan = tuning_runs.How("kestrel", "cpu"), tuning_report.Plan(("window=.3",))
+    with pytest.raises(UserError, match=words):
+        tuning_report.tune(how, plan, clips, tmp_path / "scores", [tmp_path / "file"])
 
 
 def test_a_place_that_takes_no_files_is_said_before_the_search(data, tmp_path):

@@ -125,10 +125,15 @@ def test_folds_take_their_share_of_every_folder():
     assert tuning.make_folds(GROUPS, 2, 3) == folds != tuning.make_folds(GROUPS, 2, 4)
     assert len(tuning.make_folds(GROUPS, 99)) == len(GROUPS)  # leave one out
     targets = ["Jogging.1", "Jogging.2", "group3_1", "group3_2", "group3_3", "bike1", "boat2"]
-    folds = tuning.make_folds({f"a/{t}": "a" for t in targets}, 4)
+    clips = {f"a/{t}": t.rstrip("0123456789") for t in targets}
+    folds = tuning.make_folds(dict.fromkeys(clips, "a"), 4, clips=clips)
     assert sorted(len(fold) for fold in folds) == [1, 1, 2, 3], "targets of one clip stay together"
+    folds = tuning.make_folds({"a/x": "a", "b/x": "b", "b/y": "b"}, 3, clips={
+        "a/x": "x", "b/x": "x", "b/y": "y"})  # fmt: skip
+    assert sorted(folds) == [("a/x", "b/x"), ("b/y",)], "in whichever folders they are"
     with pytest.raises(UserError, match="targets of one"):
-        tuning.make_folds({"a/Jogging.1": "a", "a/Jogging.2": "a"}, 2)
+        tuning.make_folds({"a/1": "a", "a/2": "a"}, 2, clips={"a/1": "x", "a/2": "x"})
+    assert len(tuning.make_folds({f"a/clip_{n}": "a" for n in range(6)}, 9)) == 6
     assert sorted(tuning.make_folds({"a/1": "a", "b/1": "b"}, 2)) == [("a/1",), ("b/1",)]
     with pytest.raises(UserError, match="needs two sequences"):
         tuning.make_folds({"a/1": "a"}, 5)

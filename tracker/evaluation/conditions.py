@@ -58,6 +58,10 @@ class InCondition:
         """Changes with the source and the condition."""
         return f"{self.condition} {self.source.fingerprint()}"
 
+    def clip(self) -> str:
+        """That of the source: the object is the same in any light."""
+        return self.source.clip()
+
 
 def under(sequence: Sequence, condition: str) -> Sequence:
     """The sequence in a condition, of the data set ``<dataset>-<condition>``."""

@@ -95,7 +95,8 @@ def judge(
     sizes = {key: _size(s) for key, s in clips.items()}
     truths = {key: inside(s.truth, sizes[key]) for key, s in clips.items()}
     truths = {key: truth for key, truth in truths.items() if present_frames(truth[:1])[0]}
-    pairs = cut_pairs(truths, sizes, per_sequence, seed)
+    shared = {key: clips[key].source.clip() for key in truths}
+    pairs = cut_pairs(truths, sizes, per_sequence, seed, shared)
     if not {SAME, SAME_FRAME} <= {pair.kind for pair in pairs}:
         raise UserError(
             "there are no pairs to ask about: clips are needed in which the target is there in "

@@ -46,6 +46,10 @@ class Held:
         """Changes with the source, and with the noise."""
         return f"first frame, noise {NOISE:g}, of {self.source.fingerprint()}"
 
+    def clip(self) -> str:
+        """That of the source."""
+        return self.source.clip()
+
 
 @dataclass(frozen=True)
 class Stillness:

@@ -20,7 +20,6 @@ import numpy as np
 
 from tracker.errors import UserError
 from tracker.evaluation.bootstrap import MIN_SEQUENCES, Interval, grouped_interval
-from tracker.evaluation.verification import clip_of
 from tracker.spec import ModelSpec, with_parameters
 
 Setting = tuple[tuple[str, float], ...]
@@ -108,14 +107,20 @@ def setting_of(changes: Mapping[str, float], start: Mapping[str, float]) -> Sett
     return tuple(sorted((n, float(v)) for n, v in changes.items() if v != start[n]))
 
 
-def make_folds(groups: Mapping[str, str], count: int, seed: int = 0) -> list[tuple[str, ...]]:
+def make_folds(
+    groups: Mapping[str, str],
+    count: int,
+    seed: int = 0,
+    clips: Mapping[str, str] | None = None,
+) -> list[tuple[str, ...]]:
     """Parts of the sequences, each with its share of every folder, by chance.
 
     Targets of one clip stay together: they are no clips that a choice has not seen.
 
     Args:
         groups: sequence key -> folder.
-        count: at most as many as there are sequences.
+        count: at most as many as there are clips.
+        clips: sequence key -> clip (``Frames.clip``); ``None`` where each is one of its own.
 
     Raises:
         UserError: fewer than two sequences or folds.
@@ -126,12 +131,12 @@ def make_folds(groups: Mapping[str, str], count: int, seed: int = 0) -> list[tup
             f"sequences and {count} folds"
         )
     rng = random.Random(seed)
+    together: dict[str, list[str]] = {}
+    for key in sorted(groups):
+        together.setdefault(clips[key] if clips else key, []).append(key)
     order: list[list[str]] = []
     for group in sorted(set(groups.values())):
-        clips: dict[str, list[str]] = {}
-        for key in sorted(k for k, g in groups.items() if g == group):
-            clips.setdefault(clip_of(key), []).append(key)
-        targets = list(clips.values())
+        targets = [keys for keys in together.values() if groups[keys[0]] == group]
         rng.shuffle(targets)
         order += targets
     count = min(count, len(order))

@@ -110,7 +110,8 @@ def tune(
     if len({a.name for a in axes}) < len(axes):
         raise UserError("--search names a parameter twice; give all of its values at once")
     groups = {s.key: s.dataset for s in sequences}
-    folds = tuning.make_folds(groups, plan.folds, plan.seed)
+    clips = {s.key: s.source.clip() for s in sequences}
+    folds = tuning.make_folds(groups, plan.folds, plan.seed, clips)
     for place in places:
         check_writable(place)
     with tqdm(

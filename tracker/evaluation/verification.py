@@ -7,7 +7,6 @@ against a patch of the same frame that does not touch the target.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -122,12 +121,19 @@ def cut_pairs(
     sizes: Mapping[str, tuple[int, int]],
     per_sequence: int = 20,
     seed: int = 0,
+    clips: Mapping[str, str] | None = None,
 ) -> list[Pair]:
     """Cut pairs from annotated clips: of each kind ``per_sequence`` a clip, where possible.
 
     The first patch of every pair is the clip's first box (one-shot: what a user selects).
     The draws of a sequence depend on the seed, its name and the list of the others.
+
+    Args:
+        truths, sizes: sequence key -> (N, 4) boxes, and (width, height) of its frames.
+        clips: sequence key -> clip (``Frames.clip``), whose targets may show in each other's
+            patches; ``None`` where each sequence is a clip of its own.
     """
+    clips = clips or {name: name for name in truths}
     names = sorted(truths)
     pairs = []
     for name in names:
@@ -137,7 +143,7 @@ def cut_pairs(
         later = np.flatnonzero(present_frames(truths[name]))[1:]
         if not len(later):
             continue
-        others = [n for n in names if n != name and clip_of(n) != clip_of(name)]
+        others = [n for n in names if clips[n] != clips[name]]
         for _ in range(per_sequence):
             frame = int(rng.choice(later))
             positive = _patch(name, frame, truths[name])
@@ -217,11 +223,6 @@ def _thinned(curve: Roc) -> tuple[tuple[float, float], ...]:
 def _patch(name: str, frame: int, truth: FloatArray) -> Patch:
     x, y, w, h = (float(v) for v in truth[frame])
     return Patch(name, frame, (x, y, w, h))
-
-
-def clip_of(name: str) -> str:
-    """The clip of a sequence: group3_2 and Jogging.1 are targets of group3 and Jogging."""
-    return re.sub(r"(?<=.)[_.]\d$", "", name)
 
 
 def _beside(box: Box, size: tuple[int, int], rng: np.random.Generator) -> Box | None:
