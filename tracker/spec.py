@@ -1,7 +1,7 @@
 """What a model file says of itself: sizes, online parameters, thresholds, training record.
 
 These numbers belong to the weights, so they travel inside the graphs' metadata and stand
-nowhere else.
+nowhere else; two thresholds that all models share are constants (docs/architecture.md).
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ class ScalePolicy:
     """Online parameters of SiamFC; the defaults are those of Bertinetto et al. 2016.
 
     Attributes:
-        scales: number of scales searched a frame.
+        scales: number of scales searched a frame, an odd one: the size as it is, and as many
+            smaller ones as larger ones.
         scale_step: ratio of two neighbouring scales.
         scale_penalty: factor on the response of a changed scale.
         scale_damping: share of the new scale that is taken over.
@@ -258,6 +259,8 @@ def _numbers(kind: type[_T], values: Any) -> _T:
         low, high = LIMITS.get(name, (0, 1000))
         if not low <= value <= high:  # nor is NaN
             raise ValueError(f"{name} is {value!r:.40}, outside of {low}..{high}")
+        if name == "scales" and value % 2 != 1:
+            raise ValueError(f"{name} is {value!r}, not an odd number: one keeps the size as it is")
     # json keeps 8.0 and 8 apart, the dataclass decides
     cast: dict[str, Any] = {
         name: int(value) if names[name].type == "int" else float(value)

@@ -56,6 +56,8 @@ def changed(**values: Any) -> str:
         (changed(kind="response", online={"scale_step": 0}), "scale_step is 0"),
         (changed(kind="response", online={"upsample": 0}), "upsample is 0"),
         (changed(kind="response", online={"scales": 60}), "scales is 60"),
+        (changed(kind="response", online={"scales": 4}), "scales is 4, not an odd number"),
+        (changed(kind="response", online={"scales": 3.5}), "scales is 3.5, not an odd number"),
         (changed(online={"__class__": 1}), "unknown parameters"),
         (changed(presence=[1]), "metadata"),
         (changed(presence={"patience": True}), "not a number"),
