@@ -41,8 +41,9 @@ class Region(NamedTuple):
     def aligned(self, size: int) -> Region:
         """A region close by that starts and ends on pixels, which is the fastest to cut.
 
-        On pixels of the frame it moves by at most 1.5 % of its side. A smaller one than that
-        allows moves by at most one pixel of its crop, in which those of the frame are large.
+        On pixels of the frame it moves by at most 1.5 % of its side. Of a smaller one than that
+        allows the start moves by at most one pixel of its crop, the middle by one and a half;
+        those of the frame are large in it.
 
         Args:
             size: pixels a side of the crop; regions much larger than that are aligned to
@@ -81,7 +82,7 @@ class Region(NamedTuple):
 
 
 def mean_colour(image: Image) -> Colour:
-    """Mean of each channel, on at most about 10,000 pixels of the frame."""
+    """Mean of each channel, on at most about 40,000 pixels of the frame, evenly spread."""
     step = max(1, math.isqrt(image.shape[0] * image.shape[1] // 10_000))
     blue, green, red = image[::step, ::step].reshape(-1, 3).mean(0)
     return float(blue), float(green), float(red)

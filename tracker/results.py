@@ -31,9 +31,10 @@ class TrackResult:
             a guess to search from, not a claim.
         score: raw similarity of the best candidate, 0..1, before window and penalties.
         state: ``tracking``, ``uncertain`` or ``lost``.
-        similarity: cosine similarity (-1..1) of the verification embedding of the last
-            checked patch with the exemplar's; ``None`` for a model without one, before the
-            first check, and where nothing looked like a lost target.
+        similarity: how alike the target the last checked patch is, -1..1, by cosines of the
+            verification embedding: the larger of that with the exemplar and of its mean with
+            that with how the target looked since (``Memory.compare``). ``None`` for a model
+            without one, before the first check, and where nothing looked like a lost target.
     """
 
     box: Box

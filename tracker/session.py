@@ -93,6 +93,7 @@ class Session:
 
         Raises:
             ValueError: an image or box that cannot be used.
+            UserError, RuntimeError: as of ``SiameseTracker.init``.
         """
         target = self._searcher.select(check_image(image), box)
         number, self._next_id = self._next_id, self._next_id + 1
@@ -112,6 +113,8 @@ class Session:
 
         Raises:
             ValueError: an image that cannot be used.
+            UserError: the model's graph fails on it.
+            RuntimeError: the process was forked since the session was made.
         """
         # one look at the targets: another thread may add or remove some meanwhile
         image, followed = check_image(image), list(self._targets.items())

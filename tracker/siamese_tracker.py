@@ -63,6 +63,8 @@ class SiameseTracker:
 
         Raises:
             ValueError: an image or box that cannot be used; the message names what was found.
+            UserError: the model's graph fails on it.
+            RuntimeError: the process was forked since the tracker was made.
         """
         self._target = self._searcher.select(check_image(image), box)
 
@@ -75,7 +77,9 @@ class SiameseTracker:
 
         Raises:
             ValueError: an image that cannot be used.
-            RuntimeError: ``init`` was not called.
+            UserError: the model's graph fails on it.
+            RuntimeError: ``init`` was not called, or the process was forked since the tracker
+                was made.
         """
         if self._target is None:
             raise RuntimeError("select a target with init(image, box) before update(image)")

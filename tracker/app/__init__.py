@@ -1,1 +1,4 @@
-"""The application: sources of frames, window, drawing, files. It knows no network."""
+"""The application: sources of frames, window, drawing, files.
+
+Of a network it knows the files (``inputs.py``) and how to open them (``cli.py``), and no torch.
+"""

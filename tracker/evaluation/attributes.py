@@ -10,9 +10,9 @@ Definitions follow OTB (Wu, Lim, Yang 2015, table 2) and LaSOT (Fan et al. 2019,
 - fast motion: the centre moves in one frame by more than 20 pixels and also by more than
   half of the box's own side (a near, large target moves many pixels without being fast);
 - low resolution: fewer than 400 pixels in a box;
-- out of view: absent after a box that touches the border, or a box cut by it. Only boxes
-  that reach beyond the picture or end at it can tell;
-- occlusion: absent after a box inside the picture. Partial occlusion cannot be seen in
+- out of view: absent after a box at the border (within 2 pixels or a quarter of its smaller
+  side, whichever is more), or a box that reaches more than 2 pixels beyond it;
+- occlusion: absent after a box that is not at the border. Partial occlusion cannot be seen in
   boxes; only files state it.
 """
 

@@ -35,10 +35,10 @@ def frame_overlaps(
     """Overlaps of the frames that count.
 
     Args:
-        boxes, truth: (N, 4).
+        boxes, truth: (N, 4); frames without truth are dropped.
         size: (width, height) of the picture in pixels.
         cover: (N,) visible share of the target (0..8 in GOT-10k's files); frames with 0 are
-            dropped. ``None``: frames without truth are dropped instead.
+            dropped as well.
     """
     visible: NDArray[np.bool_] = present_frames(truth)
     if cover is not None:
