@@ -206,6 +206,17 @@ def test_track_files_round_trip_and_refuse_others(tmp_path):
         results_io.read_track(path)
 
 
+def test_a_state_that_nobody_knows_is_no_box(tmp_path):
+    track = results_io.Track(
+        np.arange(2), np.ones((2, 4)), np.ones(2), ("tracking", "occluded"), np.ones(2)
+    )
+    write_atomic(tmp_path / "t.csv", results_io.track_to_csv(track))
+    with pytest.raises(UserError, match="'occluded' in the place of a state"):
+        results_io.read_track(tmp_path / "t.csv")
+    with pytest.raises(ValueError, match="occluded"):
+        results_io.vot_run_files("t", "s", track)
+
+
 def test_toolkit_forms():
     track = results_io.Track(
         np.array([0, 1]), np.array([[1.0, 2, 3, 4], [5, 6, 7, 8]]), np.array([1, 0.5]),

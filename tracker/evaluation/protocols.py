@@ -12,12 +12,11 @@ from tracker.datasets import Sequence
 from tracker.errors import UserError
 from tracker.evaluation.opponents import Tracker, as_result
 from tracker.evaluation.results_io import Track
-from tracker.evaluation.vot import RESET_SKIP, Anchor, anchor_frames, bounded_overlaps
+from tracker.evaluation.vot import RESET_SKIP, Anchor, Code, anchor_frames, bounded_overlaps
 from tracker.frames import Image
 from tracker.results import Box, State, TrackResult
 
 OnFrame = Callable[[], None]
-INITIALISED_STATE, FAILED_STATE, SKIPPED_STATE = "initialised", "failed", "skipped"
 
 
 @dataclass
@@ -85,17 +84,18 @@ def run_with_resets(
         there = bool(np.isfinite(truth).all())
         if not started and (wait > 0 or not there):
             wait -= 1
-            rows.add(index, TrackResult((0.0, 0.0, 0.0, 0.0), 0.0, State.LOST), 0.0, SKIPPED_STATE)
+            nothing = TrackResult((0.0, 0.0, 0.0, 0.0), 0.0, State.LOST)
+            rows.add(index, nothing, 0.0, Code.SKIPPED.state)
         elif not started:
             seconds = _start(tracker, image, _box(truth))
             first = TrackResult(_box(truth), 1.0, State.TRACKING)
-            rows.add(index, first, seconds, INITIALISED_STATE)
+            rows.add(index, first, seconds, Code.INITIALISED.state)
             started = True
         else:
             result, seconds = _follow(tracker, image, rows.boxes[-1])
             overlap = bounded_overlaps(np.array([result.box]), truth[None], size)[0]
             failed = there and overlap <= 0
-            rows.add(index, result, seconds, FAILED_STATE if failed else "")
+            rows.add(index, result, seconds, Code.FAILED.state if failed else "")
             if failed:
                 started, wait = False, RESET_SKIP - 1
         if on_frame:

@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 
 from tracker.errors import UserError
+from tracker.evaluation.vot import Code
 from tracker.geometry import FloatArray
 
 HEADER = ("frame", "x", "y", "w", "h", "score", "state", "seconds")
 FORMATS = ("otb", "got10k", "vot")
-VOT_CODES = {"initialised": "1", "failed": "2", "skipped": "0"}
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Track:
         boxes: (N, 4) pixels.
         scores: (N,) 0..1.
         states: N strings: ``tracking``, ``uncertain``, ``lost``; in runs with resets also
-            ``initialised``, ``failed`` and ``skipped``.
+            ``initialised``, ``failed`` and ``skipped`` (``vot.Code``).
         seconds: (N,) time that the tracker took, without decoding.
     """
 
@@ -76,6 +76,13 @@ def read_track(path: Path) -> Track:
     except ValueError:
         raise UserError(f"{path}: the result file holds something that is no number") from None
     states = tuple(row[6] for row in rows[1:])
+    for state in set(states):
+        try:
+            Code.of(state)
+        except ValueError:
+            raise UserError(
+                f"{path}: the result file has {state!r:.80} in the place of a state"
+            ) from None
     return Track(
         numbers[:, 0].astype(np.int64), numbers[:, 1:5], numbers[:, 5], states, numbers[:, 6]
     )
@@ -140,8 +147,7 @@ def toolkit_files(form: str, tracker: str, sequence: str, track: Track) -> dict[
         base = f"{tracker}/longterm/{sequence}/{sequence}_001"
         boxes = _lines(track.boxes).splitlines(keepends=True)
         return {
-            # VOT's code 1 stands for the frame that starts the tracker
-            f"{base}.txt": "".join(["1\n", *boxes[1:]]),
+            f"{base}.txt": "".join([f"{Code.INITIALISED:d}\n", *boxes[1:]]),
             f"{base}_confidence.value": _column(track.scores, 6),
             f"{base}_time.value": _column(track.seconds, 6),
         }
@@ -153,18 +159,18 @@ def vot_run_files(
 ) -> dict[str, str]:
     """Relative path -> text of a run from an anchor, or with resets, as VOT's toolkit has it.
 
-    Its codes stand for a box in frames that start the tracker (1), fail (2) or are skipped (0).
+    Its codes (``vot.Code``) stand for a box in frames that start the tracker, fail or are skipped.
 
     Args:
         anchor: frame that the run starts from; ``None`` for a run with resets.
     """
     number = "001" if anchor is None else f"{anchor:08d}"
     base = f"{tracker}/baseline/{sequence}/{sequence}_{number}"
+    codes = [Code.INITIALISED, *(Code.of(state) for state in track.states[1:])]
     lines = [
-        VOT_CODES.get(state, line)
-        for state, line in zip(track.states, _lines(track.boxes).splitlines(), strict=True)
+        box if code is Code.TRACKED else f"{code:d}"
+        for code, box in zip(codes, _lines(track.boxes).splitlines(), strict=True)
     ]
-    lines[0] = VOT_CODES["initialised"]
     return {
         f"{base}.txt": "".join(line + "\n" for line in lines),
         f"{base}_time.value": _column(track.seconds, 6),

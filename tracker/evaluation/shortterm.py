@@ -13,19 +13,12 @@ import numpy as np
 from tracker.datasets import Sequence
 from tracker.evaluation import opponents, vot
 from tracker.evaluation.metrics import present_frames
-from tracker.evaluation.protocols import FAILED_STATE, INITIALISED_STATE, SKIPPED_STATE
 from tracker.evaluation.runner import Outcome
 from tracker.evaluation.tables import by_dataset, name_width, partly
 from tracker.evaluation.vot import Anchor, AnchorRun, ResetRun, ResetScore, VotScore
 
 Scores = Mapping[str, Mapping[str, VotScore | ResetScore]]
 """Tracker -> data set -> figures."""
-
-_CODES = {
-    INITIALISED_STATE: vot.INITIALISED,
-    FAILED_STATE: vot.FAILED,
-    SKIPPED_STATE: vot.SKIPPED,
-}
 
 
 def anchors_of(sequence: Sequence) -> list[Anchor]:
@@ -51,7 +44,7 @@ def reset_run(outcome: Outcome) -> ResetRun:
     """Overlaps and codes of a run with resets."""
     track, truth, size = _parts(outcome)
     overlaps = vot.bounded_overlaps(track.boxes, truth, size)
-    codes = np.array([_CODES.get(state, vot.TRACKED) for state in track.states])
+    codes = np.array([vot.Code.of(state) for state in track.states], dtype=np.int64)
     # frames without truth say nothing of accuracy
     codes[(codes == vot.TRACKED) & ~present_frames(truth)] = vot.SKIPPED
     return ResetRun(overlaps, codes)

@@ -13,6 +13,7 @@ than VOT's ends where they do (``as_toolkit`` does neither of the last two).
 
 from __future__ import annotations
 
+import enum
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 from tracker.evaluation.metrics import present_frames
 from tracker.geometry import FloatArray, corners_to_xywh, iou, xywh_to_corners
+from tracker.results import State
 
 ANCHOR_STEP = 50
 GRACE = 10
@@ -193,20 +195,45 @@ def eao_curve(sequences: Sequence[Sequence[AnchorRun]], high: int = EAO_HIGH) ->
     return np.divide(total, weight, out=np.zeros(high), where=weight > 0)
 
 
+class Code(enum.IntEnum):
+    """What a frame of a run with resets is: as VOT's files number it, and 3 where they have a box.
+
+    The name in small letters stands in our result files, in the place of a tracker's state.
+    """
+
+    SKIPPED = 0
+    INITIALISED = 1
+    FAILED = 2
+    TRACKED = 3
+
+    @property
+    def state(self) -> str:
+        return self.name.lower()
+
+    @classmethod
+    def of(cls, state: str) -> Code:
+        """The code of a frame of a result file; ValueError if the file can have no such state."""
+        for code in (cls.SKIPPED, cls.INITIALISED, cls.FAILED):
+            if state == code.state:
+                return code
+        State(state)
+        return cls.TRACKED
+
+
+SKIPPED, INITIALISED, FAILED, TRACKED = Code
+
+
 @dataclass(frozen=True)
 class ResetRun:
     """A run with resets.
 
     Attributes:
         overlaps: (N,) of each frame.
-        codes: (N,) ``TRACKED``, ``INITIALISED``, ``FAILED`` or ``SKIPPED``.
+        codes: (N,) of ``Code``.
     """
 
     overlaps: FloatArray
     codes: NDArray[np.int64]
-
-
-TRACKED, INITIALISED, FAILED, SKIPPED = 0, 1, 2, 3
 
 
 @dataclass(frozen=True)
