@@ -43,6 +43,28 @@ def test_the_application_does_not_know_torch(room: str) -> None:
         assert not within(imports(path), "torch", "tracker.network", "tracker.training"), path
 
 
+def test_of_the_evaluation_timing_alone_knows_the_application() -> None:
+    files = sorted((PACKAGE / "evaluation").rglob("*.py"))
+    assert [p.name for p in files if within(imports(p), "tracker.app")] == ["timing.py"]
+
+
+WITH_TORCH = ("average", "export", "prune", "train")
+TOOLS = [p for p in sorted((ROOT / "tools").glob("*.py")) if p.stem not in WITH_TORCH]
+WITHOUT_TORCH = ("equalise", "graph_values", "precision", "requirements", "rounding", "stamp")
+"""Rooms of the training that need onnx alone, and these tools share."""
+
+
+@pytest.mark.parametrize(
+    "path",
+    [ROOT / "demo.py", *TOOLS, *(PACKAGE / "training" / f"{name}.py" for name in WITHOUT_TORCH)],
+    ids=lambda p: p.name,
+)
+def test_tools_that_train_nothing_do_not_know_torch(path: Path) -> None:
+    known = within(imports(path), "torch", "tracker.network", "tracker.training")
+    rooms = [f"tracker.training.{name}" for name in WITHOUT_TORCH]
+    assert known - {"tracker.training"} == within(known, *rooms)
+
+
 def test_training_knows_only_figures_of_the_rooms_above() -> None:
     figures = ("tracker.evaluation.metrics", "tracker.evaluation.verification")
     for path in sorted((PACKAGE / "training").rglob("*.py")):
