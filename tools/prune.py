@@ -19,7 +19,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tracker.cli import plain_errors, positive, run_main, some_path, thread_count, whole
+from tracker.cli import number, plain_errors, positive, run_main, some_path, thread_count, whole
 from tracker.training.requirements import require
 
 with plain_errors():
@@ -62,8 +62,8 @@ def main() -> int:
     check_writable(args.out.parent)
     pictures = [torch.from_numpy(sampler.pair(n).search) for n in range(args.crops)]
     narrow, errors = prune(network, widths, torch.stack(pictures))
-    for number, (old, new, error) in enumerate(zip(before, widths, errors, strict=True)):
-        print(f"block {number:2d}: {old:3d} -> {new:3d} channels, error after it {error:.4f}")
+    for block, (old, new, error) in enumerate(zip(before, widths, errors, strict=True)):
+        print(f"block {block:2d}: {old:3d} -> {new:3d} channels, error after it {error:.4f}")
     settings = settings_of(content) | {"trunk_widths": widths}
     record = make_record(sources, sys.argv, args.data, settings)
     record["tuned"] = content.get("record", {}).get("tuned", {})
@@ -102,7 +102,8 @@ def parse_arguments() -> argparse.Namespace:
     add("--checkpoint", type=some_path, required=True, help="of the network to prune")
     add("--data", action="append", required=True, metavar="[LAYOUT:]PATH[@WEIGHT]",
         help="as of tools/train.py; several to mix")  # fmt: skip
-    add("--keep", type=share, default=0.5, help="share of each block's channels (default: 0.5)")
+    add("--keep", type=number(0, 1, "share", above=True), default=0.5,
+        help="share of each block's channels (default: 0.5)")  # fmt: skip
     add("--widths", type=width_list, metavar=",".join("N" * len(FULL_WIDTHS)),
         help="instead of --keep: channels of each block")  # fmt: skip
     add("--crops", type=positive, default=192, help="search crops to solve on (default: 192)")
@@ -111,17 +112,6 @@ def parse_arguments() -> argparse.Namespace:
     add("--out", type=some_path, required=True, help="checkpoint to write, such as runs/narrow.pt")
     add("--overwrite", action="store_true", help="replace --out")
     return parser.parse_args()
-
-
-def share(text: str) -> float:
-    """Argparse type: above 0, up to 1."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value <= 1:
-        raise argparse.ArgumentTypeError(f"a share above 0, up to 1, is needed, found {text}")
-    return value
 
 
 def width_list(text: str) -> list[int]:

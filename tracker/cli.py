@@ -133,50 +133,53 @@ def path_and_weight(text: str) -> tuple[str, float]:
     return path, value
 
 
-def positive(text: str) -> int:
-    """Argparse type: a whole number above 0, also as ``1e5``."""
+def number(
+    least: float, most: float = math.inf, name: str = "number", above: bool = False
+) -> Callable[[str], float]:
+    """Argparse type: a finite number of a range; ``name`` it as the user thinks of it.
+
+    Args:
+        above: ``least`` itself is none.
+    """
+
+    def parse(text: str) -> float:
+        return _number(text, least, most, above, name, math.isfinite)
+
+    return parse
+
+
+def whole(least: float, most: float = math.inf, above: bool = False) -> Callable[[str], int]:
+    """Argparse type: a whole number of a range (as of ``number``), also as ``1e5``."""
+
+    def parse(text: str) -> int:
+        return int(_number(text, least, most, above, "whole number", float.is_integer))
+
+    return parse
+
+
+def _number(
+    text: str, least: float, most: float, above: bool, name: str, is_one: Callable[[float], bool]
+) -> float:
     try:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not 1 <= value < math.inf or value != int(value):
-        raise argparse.ArgumentTypeError(f"a whole number above 0 is needed, found {text}")
-    return int(value)
+    if not least <= value <= most or (above and value == least) or not is_one(value):
+        raise argparse.ArgumentTypeError(
+            f"a {name} {_range(least, most, above)} is needed, found {text}"
+        )
+    return value
 
 
-def number(least: float, most: float, name: str = "number") -> Callable[[str], float]:
-    """Argparse type: a number of a range; ``name`` it as the user thinks of it."""
-
-    def parse(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not least <= value <= most:
-            raise argparse.ArgumentTypeError(
-                f"a {name} of {least:g} to {most:g} is needed, found {text}"
-            )
-        return value
-
-    return parse
+def _range(least: float, most: float, above: bool) -> str:
+    low, high = (str(v) if isinstance(v, int) else f"{v:g}" for v in (least, most))
+    if most == math.inf:
+        return f"above {low}" if above else f"of at least {low}"
+    return f"above {low}, up to {high}," if above else f"of {low} to {high}"
 
 
-def whole(least: int, most: int) -> Callable[[str], int]:
-    """Argparse type: a whole number of a range, also as ``1e5``."""
-
-    def parse(text: str) -> int:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not least <= value <= most or value != int(value):
-            raise argparse.ArgumentTypeError(
-                f"a whole number of {least} to {most} is needed, found {text}"
-            )
-        return int(value)
-
-    return parse
-
+positive = whole(0, above=True)
+"""Argparse type: a whole number above 0."""
 
 thread_count = whole(1, MOST_ALLOWED)
 """Argparse type of ``--threads``, ``--jobs`` and the like."""

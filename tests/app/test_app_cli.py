@@ -269,7 +269,7 @@ IN_IT = [*SAMPLE, "--init-box", "150,80,40,40"]
         ([*IN_IT, "--model", "sums/kestrel"], "is not the file that SHA256SUMS lists"),
         ([*IN_IT, "--device", "tpu"], "there is no device 'tpu'; choose"),
         ([*IN_IT, "--threads", "0"], "a whole number of 1 to 256 is needed, found 0"),
-        ([*IN_IT, "--fps", "-3"], "a number of frames a second is needed, found -3"),
+        ([*IN_IT, "--fps", "-3"], "a number of frames a second above 0 is needed, found -3"),
         ([*IN_IT, "--max-frames", "many"], "a whole number above 0 is needed, found many"),
     ],
 )

@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from tests.online.scripted import ScriptedNetwork, scene, see_green
 from tests.reliability.checks import check_result, effort
 from tracker import Session, SiameseTracker, State
-from tracker.cli import join_boxes, number, parse_box, whole
+from tracker.cli import join_boxes, number, parse_box, positive, whole
 from tracker.geometry import check_box, clip_box, iou
 from tracker.image import check_image
 from tracker.runtime import OnnxNetwork, open_network
@@ -186,6 +186,19 @@ def test_numbers_out_of_a_range_are_refused(text: str) -> None:
     for parse in (whole(0, 10), number(0, 10)):
         with pytest.raises(argparse.ArgumentTypeError, match=r"number of 0 to 10 is needed, found"):
             parse(text)
+
+
+@pytest.mark.parametrize("text", ["", "many", "-1", "0", "nan", "inf", "1e400"])
+def test_a_number_without_a_most_is_finite_and_its_least_may_be_none(text: str) -> None:
+    for parse, words in (
+        (positive, "a whole number above 0 is needed"),
+        (number(0, above=True), "a number above 0 is needed"),
+        (number(0, 1.5, "share", above=True), "a share above 0, up to 1.5, is needed"),
+        (whole(1), "a whole number of at least 1 is needed"),
+    ):
+        with pytest.raises(argparse.ArgumentTypeError, match=f"^{words}, found {text}$"):
+            parse(text)
+    assert positive("1e5") == 100_000 and number(0, 1, above=True)("1") == 1
 
 
 def test_a_part_is_no_whole_number() -> None:

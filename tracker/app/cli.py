@@ -11,7 +11,6 @@ r"""Command line of ``demo.py`` and of the console script ``siamtrack``.
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ from tracker.app.decoder_log import DecoderLog
 from tracker.app.interfaces import MakeSession, TargetSession
 from tracker.app.job import Job, MakeScreen
 from tracker.app.results_writer import FORMATS, STDOUT
-from tracker.cli import join_boxes, parse_box, positive, some_path, some_text, thread_count
+from tracker.cli import join_boxes, number, parse_box, positive, some_path, some_text, thread_count
 
 
 def run(
@@ -145,22 +144,13 @@ def _add_ways(parser: argparse.ArgumentParser) -> None:
         "--debug", action="store_true", help="draw the search region and the response map"
     )
     how.add_argument("--max-frames", type=positive, metavar="N", help="stop after N frames")
-    how.add_argument("--fps", type=_rate, help="frame rate of folders of images (default: 30)")
+    rate = number(0, name="number of frames a second", above=True)
+    how.add_argument("--fps", type=rate, help="frame rate of folders of images (default: 30)")
     how.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
 
 
 def _results_path(text: str) -> Path:
     return STDOUT if text == "-" else some_path(text)
-
-
-def _rate(text: str) -> float:
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = 0.0
-    if not 0 < rate < math.inf:
-        raise argparse.ArgumentTypeError(f"a number of frames a second is needed, found {text}")
-    return rate
 
 
 def _session_maker(args: argparse.Namespace) -> MakeSession:

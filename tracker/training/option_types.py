@@ -4,39 +4,22 @@ from __future__ import annotations
 
 import argparse
 
-from tracker.cli import number
+from tracker.cli import number, whole
 from tracker.training.hiding import GONE
 
+MOST = 1e12  # steps, pixels, weights of a loss: with more the arithmetic would end
 
-def amount(text: str) -> float:
-    """A number of at least 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"a number is needed, found {text!r}") from None
-    if not 0 <= value < 1e12:
-        raise argparse.ArgumentTypeError(f"a number of at least 0 is needed, found {text}")
-    return value
+amount = number(0, MOST)
+"""A number of at least 0."""
 
+whole_amount = whole(0, MOST)
+"""A whole number of at least 0."""
 
 share = number(0, 1, "share")
 """A number of 0 to 1."""
 
-
-def clear_share(text: str) -> float:
-    """A share from which something of a target is to be seen."""
-    value = share(text)
-    if value <= GONE:
-        raise argparse.ArgumentTypeError(f"a share above {GONE:g} is needed, found {text}")
-    return value
-
-
-def whole_amount(text: str) -> int:
-    """A whole number of at least 0."""
-    value = amount(text)
-    if value != int(value):
-        raise argparse.ArgumentTypeError(f"a whole number is needed, found {text}")
-    return int(value)
+clear_share = number(GONE, 1, "share", above=True)
+"""A share from which something of a target is to be seen."""
 
 
 def factors(text: str) -> float | tuple[float, ...]:
