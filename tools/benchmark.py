@@ -43,7 +43,7 @@ with plain_errors():
     from tracker.evaluation.timing import TimingJob
     from tracker.files import check_writable, keep_apart, refuse_existing, write_atomic
     from tracker.frames import Video
-    from tracker.geometry import check_box
+    from tracker.geometry import as_box, check_box
     from tracker.results import Box
 
 
@@ -180,8 +180,7 @@ def chosen_clip(args: argparse.Namespace) -> tuple[Path, Box]:
         return args.video.resolve(), args.init_box
     for sequence in datasets.load(args.data, args.kind, args.only):
         if isinstance(sequence.source, Video):
-            x, y, w, h = (float(v) for v in sequence.truth[0])
-            return sequence.source.path.resolve(), (x, y, w, h)
+            return sequence.source.path.resolve(), as_box(sequence.truth[0])
     raise UserError(f"{args.data}: speed is measured on video files, and there is none here")
 
 

@@ -48,6 +48,12 @@ def check_box(box: Sequence[float] | NDArray[Any], width: int, height: int) -> B
     return x, y, w, h
 
 
+def as_box(row: Sequence[float] | NDArray[Any]) -> Box:
+    """A row of four numbers as a box; ``check_box`` says whether one can be followed."""
+    x, y, w, h = (float(v) for v in row)
+    return x, y, w, h
+
+
 def _shown(box: Any) -> str:
     """As an error shows it, cut short: it may be all boxes of a video."""
     return " ".join(repr(box).split())[:80]

@@ -104,8 +104,9 @@ def test_presence_by_hand():
     assert p.said_when_gone == pytest.approx(5 / 6)
     assert p.said_when_there == pytest.approx(5 / 9)
     assert (p.returns, p.found_again, p.delays) == (2, 1, (2,))
-    assert longterm.Presence() + p == p  # what a sum begins with
-    assert p + longterm.Presence(1, 2, 3, 4, 5, (6,)) == longterm.Presence(7, 11, 8, 9, 7, (2, 6))
+    assert longterm.PresenceCounts() + p == p  # what a sum begins with
+    other = longterm.PresenceCounts(1, 2, 3, 4, 5, (6,))
+    assert p + other == longterm.PresenceCounts(7, 11, 8, 9, 7, (2, 6))
 
 
 def test_found_again_needs_the_right_place():

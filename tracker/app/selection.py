@@ -10,11 +10,9 @@ MIN_SIDE = 6.0
 
 
 class Step(enum.Enum):
-    """What a mouse movement led to."""
+    """What the end of a drag led to."""
 
     NOTHING = enum.auto()
-    STARTED = enum.auto()
-    DRAGGING = enum.auto()
     DONE = enum.auto()
     TOO_SMALL = enum.auto()
     CANCELLED = enum.auto()
@@ -44,21 +42,20 @@ class Selection:
     def large_enough(self) -> bool:
         return self.box is not None and min(self.box[2], self.box[3]) >= self.min_side
 
-    def press(self, x: float, y: float) -> Step:
+    def press(self, x: float, y: float) -> None:
         self._anchor = self._clip(x, y)
         self.box = (*self._anchor, 0.0, 0.0)
-        return Step.STARTED
 
-    def move(self, x: float, y: float) -> Step:
+    def move(self, x: float, y: float) -> None:
         if self._anchor is None:
-            return Step.NOTHING
+            return
         (ax, ay), (bx, by) = self._anchor, self._clip(x, y)
         self.box = min(ax, bx), min(ay, by), abs(ax - bx), abs(ay - by)
-        return Step.DRAGGING
 
     def release(self, x: float, y: float) -> Step:
-        if self.move(x, y) is Step.NOTHING:
+        if self._anchor is None:
             return Step.NOTHING
+        self.move(x, y)
         self._anchor = None
         if self.large_enough:
             return Step.DONE

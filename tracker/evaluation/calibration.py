@@ -14,6 +14,7 @@ from tracker.box_policy import search_region
 from tracker.crop import Region, mean_colour
 from tracker.exemplar import Exemplar
 from tracker.frames import Image
+from tracker.geometry import as_box
 from tracker.levels import View
 from tracker.results import Box
 from tracker.runtime import Network
@@ -60,8 +61,7 @@ def _frames(sequence: datasets.Sequence, wanted: list[int]) -> Iterator[tuple[Im
     numbers = set(wanted)
     for number, image in enumerate(sequence.source.read(range(wanted[-1] + 1))):
         if number in numbers:
-            x, y, w, h = (float(v) for v in sequence.truth[number])
-            yield image, (x, y, w, h)
+            yield image, as_box(sequence.truth[number])
 
 
 def _crop(network: Network, image: Image, box: Box, rng: random.Random) -> Image:

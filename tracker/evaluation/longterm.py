@@ -101,7 +101,7 @@ def long_term_score(tracks: Sequence[LongTermTrack]) -> LongTermScore:
 
 
 @dataclass(frozen=True)
-class Presence:
+class PresenceCounts:
     """How honest the states are; counts add up over sequences with ``+``.
 
     Attributes:
@@ -119,8 +119,8 @@ class Presence:
     returns: int = 0
     delays: tuple[int, ...] = ()
 
-    def __add__(self, other: Presence) -> Presence:
-        return Presence(
+    def __add__(self, other: PresenceCounts) -> PresenceCounts:
+        return PresenceCounts(
             self.absent + other.absent,
             self.present + other.present,
             self.lost_absent + other.lost_absent,
@@ -150,7 +150,7 @@ class Presence:
         return float(np.median(self.delays)) if self.delays else math.nan
 
 
-def presence(boxes: FloatArray, states: Sequence[str], truth: FloatArray) -> Presence:
+def presence(boxes: FloatArray, states: Sequence[str], truth: FloatArray) -> PresenceCounts:
     """Judge the states of one track; ``states`` are the values of ``State``."""
     there = present_frames(truth)
     lost = np.array([state == State.LOST.value for state in states], dtype=bool)
@@ -163,7 +163,7 @@ def presence(boxes: FloatArray, states: Sequence[str], truth: FloatArray) -> Pre
         hits = np.flatnonzero(found[start:stop])
         if len(hits):
             delays.append(int(hits[0]))
-    return Presence(
+    return PresenceCounts(
         absent=int((~there[1:]).sum()),
         present=int(there[1:].sum()),
         lost_absent=int((lost & ~there)[1:].sum()),

@@ -12,6 +12,7 @@ from tracker.evaluation.metrics import present_frames
 from tracker.evaluation.summary import SequenceScore
 from tracker.evaluation.vot import FAILURE_OVERLAP
 from tracker.frames import Image
+from tracker.geometry import as_box
 from tracker.results import Box, State
 
 LASTING = 10
@@ -91,10 +92,10 @@ def _moment(score: SequenceScore, start: int, lost: int) -> Moment:
 def _thumbnail(score: SequenceScore, index: int, image: Image) -> Thumbnail:
     truth = score.sequence.truth[index]
     state = score.track.states[index]
-    box = _box(score.track.boxes[index])
+    box = as_box(score.track.boxes[index])
     boxes = [(box, LOST_COLOUR if state == State.LOST.value else TRACKER_COLOUR)]
     if present_frames(truth[None])[0]:
-        boxes.insert(0, (_box(truth), TRUTH_COLOUR))
+        boxes.insert(0, (as_box(truth), TRUTH_COLOUR))
     overlap = score.overlaps[index]
     label = "target absent" if np.isnan(overlap) else f"overlap {overlap:.2f}"
     return Thumbnail(index, label, state, _data_uri(draw_boxes(image, boxes)))
@@ -141,8 +142,3 @@ def _data_uri(image: Image) -> str:
     ok, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 80])
     assert ok  # an 8-bit picture of three channels always encodes
     return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()
-
-
-def _box(row: NDArray[np.float64]) -> Box:
-    x, y, w, h = (float(v) for v in row)
-    return x, y, w, h

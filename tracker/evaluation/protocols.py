@@ -14,6 +14,7 @@ from tracker.evaluation.opponents import Tracker, as_result
 from tracker.evaluation.results_io import Track
 from tracker.evaluation.vot import RESET_SKIP, Anchor, Code, anchor_frames, bounded_overlaps
 from tracker.frames import Image
+from tracker.geometry import as_box
 from tracker.results import Box, State, TrackResult
 
 OnFrame = Callable[[], None]
@@ -87,8 +88,8 @@ def run_with_resets(
             nothing = TrackResult((0.0, 0.0, 0.0, 0.0), 0.0, State.LOST)
             rows.add(index, nothing, 0.0, Code.SKIPPED.state)
         elif not started:
-            seconds = _start(tracker, image, _box(truth))
-            first = TrackResult(_box(truth), 1.0, State.TRACKING)
+            seconds = _start(tracker, image, as_box(truth))
+            first = TrackResult(as_box(truth), 1.0, State.TRACKING)
             rows.add(index, first, seconds, Code.INITIALISED.state)
             started = True
         else:
@@ -110,7 +111,7 @@ def _run_along(
     for index, image in zip(frames, sequence.source.read(frames), strict=True):
         if not rows.frames:
             size = (image.shape[1], image.shape[0])
-            box = _box(sequence.truth[index])
+            box = as_box(sequence.truth[index])
             seconds = _start(tracker, image, box)
             rows.add(index, TrackResult(box, 1.0, State.TRACKING), seconds)
         else:
@@ -143,9 +144,4 @@ def _follow(tracker: Tracker, image: Image, previous: Box) -> tuple[TrackResult,
 
 def first_box(sequence: Sequence) -> Box:
     """The box that starts a tracker."""
-    return _box(sequence.truth[0])
-
-
-def _box(row: np.ndarray) -> Box:
-    x, y, w, h = (float(v) for v in row)
-    return x, y, w, h
+    return as_box(sequence.truth[0])

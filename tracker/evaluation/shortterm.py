@@ -14,7 +14,7 @@ from tracker.datasets import Sequence
 from tracker.evaluation import opponents, vot
 from tracker.evaluation.metrics import present_frames
 from tracker.evaluation.runner import Outcome
-from tracker.evaluation.tables import by_dataset, name_width, partly
+from tracker.evaluation.tables import by_dataset, name_width, partly, plain
 from tracker.evaluation.vot import Anchor, AnchorRun, ResetRun, ResetScore, VotScore
 
 Scores = Mapping[str, Mapping[str, VotScore | ResetScore]]
@@ -95,7 +95,7 @@ def to_json(scores: Scores) -> dict[str, Any]:
     return {
         tracker: {
             dataset: {
-                name: value.tolist() if isinstance(value, np.ndarray) else _plain(value)
+                name: value.tolist() if isinstance(value, np.ndarray) else plain(value)
                 for name, value in dataclasses.asdict(row).items()
             }
             for dataset, row in found.items()
@@ -126,7 +126,3 @@ def _parts(outcome: Outcome) -> Any:
     track, size = outcome.track, outcome.size
     assert track is not None and size is not None  # only finished runs come here
     return track, outcome.job.sequence.truth[track.frames], size
-
-
-def _plain(value: float) -> float | None:
-    return value if math.isfinite(value) else None

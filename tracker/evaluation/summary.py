@@ -21,13 +21,14 @@ from tracker.evaluation.bootstrap import Interval, mean_interval, paired_differe
 from tracker.evaluation.longterm import (
     LongTermScore,
     LongTermTrack,
-    Presence,
+    PresenceCounts,
     long_term_score,
     long_term_track,
     presence,
 )
 from tracker.evaluation.metrics import OnePass, mean_one_pass, one_pass, present_frames
 from tracker.evaluation.results_io import Track
+from tracker.evaluation.tables import plain
 from tracker.evaluation.vot import FAILURE_OVERLAP
 from tracker.geometry import FloatArray, iou
 from tracker.results import State
@@ -48,7 +49,7 @@ class SequenceScore:
     overlaps: FloatArray
     got10k: FloatArray
     long_term: LongTermTrack
-    presence: Presence
+    presence: PresenceCounts
     workers: int = 1
 
     @property
@@ -106,7 +107,7 @@ class DatasetScore:
     fps: float
     got10k: got10k.Got10k | None
     long_term: LongTermScore | None
-    presence: Presence
+    presence: PresenceCounts
 
 
 @dataclass(frozen=True)
@@ -214,7 +215,7 @@ def _dataset_score(scores: list[SequenceScore], expected: int) -> DatasetScore:
         fps=updates / seconds if seconds > 0 else math.nan,
         got10k=got10k.summarise(overlaps) if overlaps else None,
         long_term=long_term_score([s.long_term for s in leaving]) if leaving else None,
-        presence=sum((s.presence for s in leaving), Presence()),
+        presence=sum((s.presence for s in leaving), PresenceCounts()),
     )
 
 
@@ -286,7 +287,7 @@ def _dataset_json(row: DatasetScore) -> dict[str, Any]:
         "precision20": _interval_json(row.precision),
         "normalised_precision": _interval_json(row.normalised),
         "misled": row.misled,
-        "fps": _plain(row.fps),
+        "fps": plain(row.fps),
         "success_curve": row.mean.success.tolist(),
         "precision_curve": row.mean.precision.tolist(),
         "normalised_curve": row.mean.normalised.tolist(),
@@ -303,15 +304,15 @@ def _dataset_json(row: DatasetScore) -> dict[str, Any]:
             "f": row.long_term.f,
             "precision": row.long_term.precision,
             "recall": row.long_term.recall,
-            "threshold": _plain(row.long_term.threshold),
+            "threshold": plain(row.long_term.threshold),
         }
         found["presence"] = {
-            "lost_said_when_gone": _plain(p.said_when_gone),
-            "lost_said_when_there": _plain(p.said_when_there),
+            "lost_said_when_gone": plain(p.said_when_gone),
+            "lost_said_when_there": plain(p.said_when_there),
             "absent_frames": p.absent,
             "returns": p.returns,
             "found_again": p.found_again,
-            "median_frames_until_found": _plain(p.median_delay),
+            "median_frames_until_found": plain(p.median_delay),
             "frames_until_found": list(p.delays),
         }
     return found
@@ -324,17 +325,13 @@ def _sequence_json(score: SequenceScore) -> dict[str, Any]:
         "precision20": score.one_pass.precision20,
         "normalised_precision": score.one_pass.normalised_precision,
         "misled": score.misled,
-        "fps": _plain(score.track.fps),
+        "fps": plain(score.track.fps),
     }
 
 
 def _interval_json(interval: Interval) -> dict[str, float | None]:
     return {
-        "mean": _plain(interval.mean),
-        "low": _plain(interval.low),
-        "high": _plain(interval.high),
+        "mean": plain(interval.mean),
+        "low": plain(interval.low),
+        "high": plain(interval.high),
     }
-
-
-def _plain(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -1,7 +1,8 @@
-"""What the printed tables of several protocols have in common."""
+"""What the tables and json files of several protocols have in common."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
@@ -20,6 +21,11 @@ def by_dataset(scores: Mapping[str, Mapping[str, Figures]]) -> dict[str, dict[st
         for dataset, figures in found.items():
             turned.setdefault(dataset, {})[tracker] = figures
     return turned
+
+
+def plain(value: float) -> float | None:
+    """A figure as json can have it: ``None`` for what is not finite."""
+    return value if math.isfinite(value) else None
 
 
 def partly(count: int, expected: int) -> str:

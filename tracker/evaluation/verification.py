@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tracker.evaluation.metrics import present_frames
-from tracker.geometry import FloatArray, iou
+from tracker.geometry import FloatArray, as_box, iou
 from tracker.results import Box
 
 SAME, OTHER_CLIP, SAME_FRAME = "same", "other clip", "same frame"
@@ -221,8 +221,7 @@ def _thinned(curve: Roc) -> tuple[tuple[float, float], ...]:
 
 
 def _patch(name: str, frame: int, truth: FloatArray) -> Patch:
-    x, y, w, h = (float(v) for v in truth[frame])
-    return Patch(name, frame, (x, y, w, h))
+    return Patch(name, frame, as_box(truth[frame]))
 
 
 def _beside(box: Box, size: tuple[int, int], rng: np.random.Generator) -> Box | None:
