@@ -159,7 +159,12 @@ def _tensorrt(index: int) -> Device:
 def _other(name: str, reason: str = "") -> Device:
     provider = _OTHERS[name]
     if provider not in available_providers():
-        build = {"coreml": "onnxruntime on macOS", "openvino": "pip install onnxruntime-openvino"}
+        build = {
+            "coreml": "onnxruntime on macOS",
+            # in this order: they share a folder, and what goes takes files of the other with it
+            "openvino": "pip uninstall onnxruntime-gpu onnxruntime, "
+            "then pip install onnxruntime-openvino",
+        }
         raise UserError(
             f"device {name} was asked for, but the installed ONNX Runtime has no {provider} "
             f"({build[name]} brings it); or use --device cpu"

@@ -14,15 +14,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tracker.onnx_runtime import onnx_runtime
+
 INSTALL_CUDA = "pip install 'siamtrack[cuda]'"
 INSTALL_TENSORRT = "pip install tensorrt-cu{major}"
 
 
 def available_providers() -> list[str]:
-    """Providers that the installed ONNX Runtime was built with."""
-    import onnxruntime
+    """Providers that the installed ONNX Runtime was built with.
 
-    return list(onnxruntime.get_available_providers())
+    Raises:
+        UserError: it is incomplete.
+    """
+    return list(onnx_runtime().get_available_providers())
 
 
 def missing_for_cuda(index: int = 0) -> str | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from tracker.devices import Device, Provider
 from tracker.errors import UserError
+from tracker.onnx_runtime import onnx_runtime
 
 CPU = "CPUExecutionProvider"
 _WARNING, _FATAL = 2, 4
@@ -34,10 +35,9 @@ def open_session(
 
     Raises:
         DeviceFailed: the device cannot run it.
-        UserError: ONNX Runtime cannot read it, or it refers to other files.
+        UserError: ONNX Runtime cannot read it or is incomplete, or it refers to other files.
     """
-    import onnxruntime as ort
-
+    ort = onnx_runtime()
     if _OUTSIDE.search(content):
         raise UserError(
             f"{what} keeps weights in another file, which is not opened; "

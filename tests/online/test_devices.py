@@ -44,7 +44,8 @@ def test_an_unknown_device_is_refused(name: str, machine: Machine) -> None:
          "libnvinfer.so.10 .*pip install tensorrt-cu13"),
         ("tensorrt:1", {"available": (CUDA, TRT)}, "no NVIDIA driver"),
         ("coreml", {"available": ()}, "CoreMLExecutionProvider .*onnxruntime on macOS"),
-        ("openvino", {"available": ()}, "pip install onnxruntime-openvino"),
+        ("openvino", {"available": ()},
+         "pip uninstall onnxruntime-gpu onnxruntime, then pip install onnxruntime-openvino"),
     ],
 )  # fmt: skip
 @pytest.mark.skipif(sys.platform != "linux", reason="the names of libraries on Linux")

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from tracker.assets import sample_clip
 from tracker.errors import UserError, told
 from tracker.frames import Video
 from tracker.native_path import native_path
@@ -121,7 +122,6 @@ def test_a_file_cannot_make_the_decoder_call_home(
 ) -> None:
     """Playlists are text that names addresses and other files, whatever their name ends in."""
     from tracker.app.sources import open_source
-    from tracker.assets import sample_clip
     from tracker.errors import UserError
     from tracker.frames import Video
 
@@ -168,6 +168,30 @@ def test_a_missing_library_is_one_sentence(tmp_path: Path, command: str) -> None
     done = run(sys.executable, ROOT / command, PYTHONPATH=place)
     assert done.returncode == 2
     assert re.fullmatch(r"error: [^\n]*install[^\n]*\n", done.stderr)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("demo.py", "--no-display"),
+        ("demo.py", "--no-display", "--device", "openvino"),
+        ("tools/benchmark.py", "--video", sample_clip()[0], "--init-box", "50,50,60,60",
+         "--trackers", "identity", "--quiet"),
+    ],
+    ids=["demo", "openvino", "benchmark"],
+)  # fmt: skip
+def test_what_pip_left_of_onnx_runtime_is_no_library(tmp_path: Path, arguments: tuple) -> None:
+    """Its packages share a folder; of two, the one that is uninstalled leaves an empty shell."""
+    (tmp_path / "onnxruntime").mkdir()
+    (tmp_path / "onnxruntime" / "__init__.py").touch()
+    command, *rest = arguments
+    done = run(sys.executable, ROOT / command, *rest, cwd=tmp_path, PYTHONPATH=str(tmp_path))
+    assert done.returncode == 2
+    assert re.fullmatch(
+        r"error: [^\n]*ONNX Runtime is incomplete[^\n]*pip uninstall onnxruntime onnxruntime-gpu "
+        r"onnxruntime-openvino, then pip install [^\n]*\n",
+        done.stderr,
+    )
 
 
 def test_a_mistake_of_ours_is_not_called_a_missing_library(tmp_path: Path) -> None:

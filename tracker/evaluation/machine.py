@@ -6,6 +6,8 @@ import platform
 from importlib import metadata
 from pathlib import Path
 
+from tracker.gpu_libraries import available_providers
+from tracker.onnx_runtime import onnx_runtime
 from tracker.threads import usable_cores
 
 
@@ -27,9 +29,8 @@ def describe() -> dict[str, str]:
 def libraries() -> list[str]:
     """Those whose versions move boxes: one decodes and resizes, the other runs our networks."""
     import cv2
-    import onnxruntime
 
-    return [f"OpenCV {cv2.__version__}", f"ONNX Runtime {onnxruntime.__version__}"]
+    return [f"OpenCV {cv2.__version__}", f"ONNX Runtime {onnx_runtime().__version__}"]
 
 
 def processor_name() -> str:
@@ -53,10 +54,7 @@ def _version(package: str) -> dict[str, str]:
 def onnxruntime_providers() -> list[str]:
     """What this build of ONNX Runtime offers; it does not say that a GPU is there."""
     try:
-        import onnxruntime
+        providers = available_providers()
     except ImportError:
         return []
-    return [
-        str(name).removesuffix("ExecutionProvider")
-        for name in onnxruntime.get_available_providers()
-    ]
+    return [str(name).removesuffix("ExecutionProvider") for name in providers]

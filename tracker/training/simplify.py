@@ -10,6 +10,7 @@ import onnx
 from onnx import numpy_helper
 
 from tracker.errors import UserError
+from tracker.onnx_runtime import onnx_runtime
 from tracker.ort_session import said
 from tracker.training.graph_values import attribute
 
@@ -29,8 +30,7 @@ def simplify(content: bytes) -> bytes:
 
 def fold_constants(content: bytes) -> bytes:
     """Let ONNX Runtime compute what does not depend on the inputs."""
-    import onnxruntime as ort
-
+    ort = onnx_runtime()
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.log_severity_level = 3
