@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import operator
+import os
+import threading
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -39,6 +42,13 @@ class Searcher:
         self.timings: dict[str, float] = {}
         self._buffers: dict[int, Image] = {}
         self._joined: dict[int, tuple[list[Array], Array]] = {}
+        self._process, self._turn = os.getpid(), threading.RLock()
+
+    def turn(self) -> AbstractContextManager[object]:
+        """To be held for a whole frame: threads take turns with buffers, camera and targets."""
+        if self._process != os.getpid():  # whoever held it stayed behind in the parent
+            self._process, self._turn = os.getpid(), threading.RLock()
+        return self._turn
 
     def select(self, image: Image, box: Sequence[float] | NDArray[Any]) -> Target:
         """A new target, from a frame that the camera starts from.

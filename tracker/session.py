@@ -39,6 +39,8 @@ class Session:
     Of more than four targets those that are where they were expected are looked at in every second
     frame; in between their box moves on as they went, and score and state stay.
 
+    Several threads may use one session: a frame, or a new target, is one call's at a time.
+
     Args:
         model, device, threads, live: as of ``SiameseTracker``; so are the errors.
 
@@ -95,9 +97,11 @@ class Session:
             ValueError: an image or box that cannot be used.
             UserError, RuntimeError: as of ``SiameseTracker.init``.
         """
-        target = self._searcher.select(check_image(image), box)
-        number, self._next_id = self._next_id, self._next_id + 1
-        self._targets[number], self._labels[number] = target, label
+        image = check_image(image)
+        with self._searcher.turn():
+            target = self._searcher.select(image, box)
+            number, self._next_id = self._next_id, self._next_id + 1
+            self._targets[number], self._labels[number] = target, label
         return number
 
     def remove(self, target_id: int) -> None:
@@ -116,12 +120,13 @@ class Session:
             UserError: the model's graph fails on it.
             RuntimeError: the process was forked since the session was made.
         """
-        # one look at the targets: another thread may add or remove some meanwhile
-        image, followed = check_image(image), list(self._targets.items())
-        targets = [target for _, target in followed]
-        resting = self._resting(targets, image) if len(targets) > ALL_SEARCHED else []
-        results = follow(self._searcher, image, targets, resting)
-        self._frames += 1
+        image = check_image(image)
+        with self._searcher.turn():
+            followed = list(self._targets.items())  # another thread may remove some meanwhile
+            targets = [target for _, target in followed]
+            resting = self._resting(targets, image) if len(targets) > ALL_SEARCHED else []
+            results = follow(self._searcher, image, targets, resting)
+            self._frames += 1
         return {number: r for (number, _), r in zip(followed, results, strict=True)}
 
     def _resting(self, targets: Sequence[Target], image: Image) -> list[int]:
@@ -141,9 +146,10 @@ class Session:
             KeyError: there is none of this id.
         """
         target = self._targets[target_id]
-        if target.response is None:
-            return None
-        region, response = target.regions[0], target.response
+        with self._searcher.turn():  # both of one frame
+            if target.response is None:
+                return None
+            region, response = target.regions[0], target.response
         spec = self.network.spec
         if spec.kind == "response":  # logits, of places at which the whole exemplar fits
             share = len(response) * spec.stride / spec.search_size

@@ -66,7 +66,9 @@ class SiameseTracker:
             UserError: the model's graph fails on it.
             RuntimeError: the process was forked since the tracker was made.
         """
-        self._target = self._searcher.select(check_image(image), box)
+        image = check_image(image)
+        with self._searcher.turn():
+            self._target = self._searcher.select(image, box)
 
     def update(self, image: Any) -> TrackResult:
         """Find the target in the next frame.
@@ -83,7 +85,9 @@ class SiameseTracker:
         """
         if self._target is None:
             raise RuntimeError("select a target with init(image, box) before update(image)")
-        return follow(self._searcher, check_image(image), [self._target])[0]
+        image = check_image(image)
+        with self._searcher.turn():
+            return follow(self._searcher, image, [self._target])[0]
 
     @property
     def timings(self) -> dict[str, float]:

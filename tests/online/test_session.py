@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from tests.online.scripted import (
     scene,
     see_green,
 )
-from tracker import Session, State
+from tracker import Session, SiameseTracker, State
 from tracker.geometry import iou
 from tracker.runtime import SearchOutput
 
@@ -141,3 +143,47 @@ def test_a_session_without_targets_has_no_results() -> None:
     for number in session.labels:  # a copy: they are dropped meanwhile
         session.remove(number)
     assert session.update(scene(None)) == {}
+
+
+class Meeting(ScriptedNetwork):
+    """Waits for a second call while one is under way, and counts those that are at once."""
+
+    inside = most = 0
+
+    def __init__(self) -> None:
+        super().__init__(see_green)
+        self.met = threading.Event()
+
+    def embed(self, crops, boxes):  # type: ignore[no-untyped-def]
+        self.meet()
+        return super().embed(crops, boxes)
+
+    def search(self, embedding, crops):  # type: ignore[no-untyped-def]
+        self.meet()
+        return super().search(embedding, crops)
+
+    def meet(self) -> None:
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+        if self.inside > 1:
+            self.met.set()
+        self.met.wait(0.1)
+        self.inside -= 1
+
+
+@pytest.mark.parametrize("kind", [SiameseTracker, Session])
+@pytest.mark.parametrize("selects", [False, True])
+def test_threads_take_turns_with_one_tracker(kind: type, selects: bool) -> None:
+    network, box = Meeting(), (300.0, 200.0, 50.0, 40.0)
+    tracker, image = kind(network), scene(box)
+    select = tracker.add if kind is Session else tracker.init
+    select(image, box)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(tracker.update, image)
+        other = pool.submit(select, image, box) if selects else pool.submit(tracker.update, image)
+        for call in (first, other):
+            call.result(30)
+    assert network.most == 1
+    found = tracker.update(image)
+    for result in found.values() if kind is Session else [found]:
+        assert float(iou(result.box, box)) > 0.9

@@ -309,15 +309,24 @@ def test_trackers_in_processes_answer_as_one_alone(method: str) -> None:
 
 
 FORK = """
-import os, sys
+import os, signal, threading
 import numpy as np
 from tracker import SiameseTracker
 frame = np.random.default_rng(0).integers(0, 255, (120, 160, 3), dtype=np.uint8)
 tracker = SiameseTracker("kestrel", device="cpu", threads=2)
 tracker.init(frame, (40, 30, 40, 40))
 expected = tracker.update(frame)
+inside, done = threading.Event(), threading.Event()
+def other():  # is in the middle of a frame when the process is forked
+    with tracker._searcher.turn():
+        inside.set()
+        done.wait()
+threading.Thread(target=other).start()
+inside.wait()
 child = os.fork()
+done.set()
 if child == 0:
+    signal.alarm(30)
     try:
         tracker.update(frame)
     except RuntimeError as error:
