@@ -263,6 +263,12 @@ def as_network(
     return model
 
 
+def device_of(network: Network) -> Device | None:
+    """Where a network runs; ``None`` of one of another kind that does not say it."""
+    device = getattr(network, "device", None)
+    return device if isinstance(device, Device) else None
+
+
 def _open(
     files: ModelFiles, device: Device, threads: int, live: bool, may_fall_back: bool
 ) -> OnnxNetwork:

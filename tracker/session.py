@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.crop import Region
+from tracker.devices import Device
 from tracker.image import Image, check_image
 from tracker.results import Box, TrackResult
-from tracker.runtime import Network, as_network
+from tracker.runtime import Network, as_network, device_of
 from tracker.searcher import Request, Searcher
 from tracker.target import Target
 
@@ -70,6 +71,11 @@ class Session:
         self._labels: dict[int, str | None] = {}
         self._next_id = 1
         self._frames = 0
+
+    @property
+    def device(self) -> Device | None:
+        """Where the network runs, with ``auto``'s ``reason``; ``None`` if your own says nothing."""
+        return device_of(self.network)
 
     @property
     def timings(self) -> dict[str, float]:

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tracker.devices import Device
 from tracker.image import check_image
 from tracker.results import TrackResult
-from tracker.runtime import Network, as_network
+from tracker.runtime import Network, as_network, device_of
 from tracker.searcher import Searcher
 from tracker.session import follow
 from tracker.target import Target
@@ -88,6 +89,11 @@ class SiameseTracker:
         image = check_image(image)
         with self._searcher.turn():
             return follow(self._searcher, image, [self._target])[0]
+
+    @property
+    def device(self) -> Device | None:
+        """Where the network runs, with ``auto``'s ``reason``; ``None`` if your own says nothing."""
+        return device_of(self.network)
 
     @property
     def timings(self) -> dict[str, float]:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.online.conftest import Machine
 from tests.online.fake_onnxruntime import CPU, CUDA, TRT, Driver, Session, files
+from tests.online.scripted import ScriptedNetwork, see_green
 from tracker import Session as Targets
 from tracker import SiameseTracker, gpu_libraries
 from tracker.devices import choose_device
@@ -65,6 +66,14 @@ def test_auto_says_in_one_line_why_it_stays_on_the_cpu(machine: Machine) -> None
     device = choose_device("auto")
     assert (device.name, list(device.providers)) == ("cpu", [CPU])
     assert "no NVIDIA driver" in device.reason and "\n" not in device.reason
+
+
+@pytest.mark.parametrize("kind", [SiameseTracker, Targets])
+def test_a_tracker_says_where_it_runs_and_why(kind: type, machine: Machine, model: Path) -> None:
+    machine(CUDA)
+    device = kind(model).device
+    assert device.name == "cpu" and "no NVIDIA driver" in device.reason
+    assert kind(ScriptedNetwork(see_green)).device is None
 
 
 def test_auto_says_why_of_a_network_that_somebody_had_asked_for(
