@@ -8,6 +8,7 @@ close together (Hadsell et al. 2006, Schroff et al. 2015).
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from functools import lru_cache
@@ -96,11 +97,24 @@ def same_object(
         threshold: cosine similarity from which they do; ``None`` takes the model's own.
 
     Raises:
-        ValueError, UserError: as of ``similarity``.
+        ValueError: a threshold that is no cosine, or as of ``similarity``.
+        UserError: as of ``similarity``.
     """
     if threshold is None:
-        threshold = _network(model, device).spec.presence.match
-    return similarity(patch_a, patch_b, "cosine", model, device) >= float(threshold)
+        least = _network(model, device).spec.presence.match
+    else:
+        least = _cosine(threshold)
+    return similarity(patch_a, patch_b, "cosine", model, device) >= least
+
+
+def _cosine(threshold: Any) -> float:
+    try:
+        value = float(threshold)
+    except (TypeError, ValueError, OverflowError):
+        value = math.nan
+    if not -1 <= value <= 1:
+        raise ValueError(f"a threshold is a cosine similarity, -1 to 1, found {threshold!r}")
+    return value
 
 
 def _whole(patch: Any) -> Box:

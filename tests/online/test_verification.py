@@ -70,6 +70,15 @@ def test_the_threshold_is_the_models_or_ones_own() -> None:
     assert not tracker.same_object(red, violet)
 
 
+@pytest.mark.parametrize(
+    "threshold", ["high", [0.5], math.nan, 1.01, -2, 10**400], ids=lambda value: str(value)[:6]
+)
+def test_a_threshold_that_is_no_cosine_is_named(threshold: object) -> None:
+    red = patch((0, 0, 200))
+    with pytest.raises(ValueError, match="a threshold is a cosine similarity, -1 to 1, found"):
+        tracker.same_object(red, red, threshold=threshold)  # type: ignore[arg-type]
+
+
 def test_a_network_may_be_given() -> None:
     red = patch((0, 0, 200))
     assert tracker.same_object(red, red, model=ColourNetwork(see_green))
