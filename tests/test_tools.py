@@ -40,6 +40,13 @@ def test_what_makes_no_picture_is_one_sentence(tmp_path, tool, arguments, said) 
     assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("tool", ["make_readme_gif.py", "make_sample.py"])
+def test_help_is_given_where_python_leaves_docstrings_out(tool: str) -> None:
+    command = [sys.executable, "-OO", str(TOOLS[0].with_name(tool)), "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and "--out" in done.stdout, done.stderr
+
+
 @pytest.mark.parametrize("rate", [8, 25])
 def test_a_moving_picture_goes_as_fast_as_its_video(tmp_path, rate: int) -> None:
     image = pytest.importorskip("PIL.Image")

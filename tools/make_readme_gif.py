@@ -84,7 +84,7 @@ def _saved(frames: list[Image.Image], form: str, fps: float, **options: int) -> 
 
 def main() -> int:
     """The command."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     add = parser.add_argument
     add("--video", type=some_path, required=True, help="an annotated video")
     add("--out", type=some_path, required=True, metavar="FILE", help=".webp or .gif")

@@ -354,7 +354,7 @@ def sheet(frames: Sequence[Array], boxes: Sequence[Array]) -> Array:
 
 def main() -> int:
     """The command."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--out", type=some_path, required=True, metavar="DIR",
                         help="folder for both")  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
