@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, NoReturn, Protocol
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -100,6 +100,12 @@ class OnnxNetwork:
                 device.most_crops,
             )
             self._warm_up()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a tracker cannot be copied or sent to another process (its network is open in ONNX "
+            "Runtime); make trackers in the process that uses them"
+        )
 
     def _warm_up(self) -> None:
         """Do once what a GPU is slow to do for the first time, before a video waits for it.

@@ -50,6 +50,10 @@ class Searcher:
             self._process, self._turn = os.getpid(), threading.RLock()
         return self._turn
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For a copy: ``turn`` makes it a lock of its own."""
+        return self.__dict__ | {"_process": 0, "_turn": None}
+
     def select(self, image: Image, box: Sequence[float] | NDArray[Any]) -> Target:
         """A new target, from a frame that the camera starts from.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -143,6 +145,23 @@ def test_a_session_without_targets_has_no_results() -> None:
     for number in session.labels:  # a copy: they are dropped meanwhile
         session.remove(number)
     assert session.update(scene(None)) == {}
+
+
+@pytest.mark.parametrize("kind", [SiameseTracker, Session])
+def test_a_copy_cannot_be_made_of_what_onnx_runtime_holds(kind: type) -> None:
+    tracker = kind(device="cpu")
+    for copied in (copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError, match="make trackers in the process that uses them"):
+            copied(tracker)
+
+
+def test_a_copy_goes_its_own_way_where_the_network_can_be_copied() -> None:
+    session = Session(ScriptedNetwork(see_green))
+    there, elsewhere = (300, 200, 50, 40), (330, 200, 50, 40)
+    number = session.add(several(there), there)
+    again = pickle.loads(pickle.dumps(session))
+    assert float(iou(again.update(several(elsewhere))[number].box, elsewhere)) > 0.8
+    assert float(iou(session.update(several(there))[number].box, there)) > 0.9
 
 
 class Meeting(ScriptedNetwork):
