@@ -67,8 +67,11 @@ def read_model(model: str | Path | None = None) -> ModelFiles:
             need no folder in their name).
 
     Raises:
-        UserError: missing files, or a file that differs from its ``SHA256SUMS``.
+        UserError: an empty name, missing files, or a file that differs from its ``SHA256SUMS``.
     """
+    if model == "":
+        known = ", ".join(available_models()) or "none"
+        raise UserError(f"the model's name is empty; give a path to an export or one of: {known}")
     stem = _stem(model)
     contents = {path.name: _read_graph(path) for path in graph_files(stem)}
     _check_sums(stem.parent, contents)

@@ -119,6 +119,11 @@ def test_a_model_of_the_current_folder_needs_no_folder_in_its_name(
         build("mine", Options())
 
 
+def test_an_empty_name_is_called_one() -> None:
+    with pytest.raises(UserError, match=r"the model's name is empty; give .* one of: kestrel"):
+        read_model("")
+
+
 @pytest.mark.parametrize("name", ["no-such-model", "../x/y", "", "weird\0name"])
 def test_a_missing_model_is_named(name: str, tmp_path: Path) -> None:
     if name == "":
