@@ -13,6 +13,7 @@ from torch import nn  # noqa: E402
 
 from tests.training.data import picture, tiny_kestrel  # noqa: E402
 from tracker.network.backbone import AlexTrunk, EfficientNetLiteTrunk  # noqa: E402
+from tracker.network.correlation import SIMILARITIES  # noqa: E402
 from tracker.network.depthwise import depthwise_conv2d  # noqa: E402
 from tracker.network.head import box_coverage, cell_centres, sides_to_corners  # noqa: E402
 from tracker.network.kestrel import Kestrel, pooled_identity  # noqa: E402
@@ -25,6 +26,17 @@ from tracker.training.models import load_imagenet, make_network  # noqa: E402
 @pytest.mark.parametrize(("size", "cells"), [(127, 6), (255, 22)])
 def test_alexnet_sizes_are_the_papers(size: int, cells: int) -> None:
     assert AlexTrunk()(torch.zeros(1, 3, size, size)).shape == (1, 256, cells, cells)
+
+
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+def test_fresh_responses_of_siamfc_neither_saturate_nor_vanish(similarity: str) -> None:
+    """Whatever compares: a loss whose gradient is lost in the first step learns nothing."""
+    torch.manual_seed(0)
+    network = SiamFC(similarity)  # norms of the batch, as a training has them
+    images = torch.from_numpy(np.stack([picture(n, 255, 255) for n in range(4)]))
+    with torch.no_grad():
+        logits = network.search(network.exemplar(images[:, 64:191, 64:191]), images)
+    assert 0.2 < float(logits.flatten(1).std(1).mean()) < 2
 
 
 def test_siamfc_response_is_17_cells() -> None:

@@ -15,6 +15,11 @@ from tracker.network.backbone import AlexTrunk
 from tracker.network.correlation import SIMILARITIES
 from tracker.network.preprocess import Preprocess
 
+# What fresh responses are multiplied with, so that logits spread by about one half within a crop:
+# sums of 6 x 6 x 256 products saturate the loss in the first step, and cosines (-1..1) would
+# never leave the middle of the sigmoid.
+FIRST_SCALE = {"dot": 1e-3, "cosine": 10.0, "euclidean": 0.05, "manhattan": 7e-4}
+
 
 class SiamFC(nn.Module):
     """Twin AlexNet trunks, one dense cross-correlation, a learned scale and bias.
@@ -35,10 +40,9 @@ class SiamFC(nn.Module):
         self.similarity = similarity
         self.preprocess = Preprocess()
         self.trunk = AlexTrunk()
-        # A response is a sum of 6 x 6 x 256 products: without a small scale the loss
-        # saturates in the first step. Its logarithm is learned: a step of the optimiser on
-        # the scale itself is as large as the scale, and may turn its sign.
-        self.log_scale = nn.Parameter(torch.tensor(math.log(1e-3)))
+        # Its logarithm is learned: a step of the optimiser on the scale itself may be as large as
+        # the scale, and may turn its sign.
+        self.log_scale = nn.Parameter(torch.tensor(math.log(FIRST_SCALE[similarity])))
         self.bias = nn.Parameter(torch.zeros(()))
 
     def exemplar(self, image: Tensor) -> Tensor:
