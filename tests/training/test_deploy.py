@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,9 @@ torch = pytest.importorskip("torch")
 
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
+import tracker.training.export as export_module  # noqa: E402
 from tracker.devices import Device  # noqa: E402
+from tracker.errors import UserError  # noqa: E402
 from tracker.network.kestrel import Kestrel  # noqa: E402
 from tracker.network.siamfc import SiamFC  # noqa: E402
 from tracker.runtime import OnnxNetwork  # noqa: E402
@@ -71,6 +75,24 @@ def test_kernels_blend_as_embeddings_do(kestrel: Kestrel) -> None:
     expected = SearchGraph(kestrel)(mixed[0], images)
     found = deployed_graphs(kestrel)["search"](mixed[1], images)
     torch.testing.assert_close(found[0], expected[0], rtol=1e-3, atol=1e-4)
+
+
+def test_boxes_that_are_off_by_a_part_of_a_pixel_are_refused(
+    kestrel: Kestrel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graphs = deployed_graphs(kestrel)
+    graphs["search"].centres += 0.3
+    monkeypatch.setattr(export_module, "deployed_graphs", lambda _: graphs)
+    with pytest.raises(UserError, match="differs from torch in boxes at batch 1"):
+        export(kestrel, make_spec(kestrel), given(3)[2].numpy())
+
+
+def test_a_network_that_answers_nothing_is_refused(kestrel: Kestrel) -> None:
+    broken = copy.deepcopy(kestrel)
+    with torch.no_grad():
+        broken.head.score.bias.fill_(torch.nan)
+    with pytest.raises(UserError, match="differs from torch in score at batch 1"):
+        export(broken, make_spec(broken), given(3)[2].numpy())
 
 
 def test_the_number_of_threads_does_not_round(kestrel: Kestrel) -> None:

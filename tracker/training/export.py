@@ -24,7 +24,9 @@ from tracker.training.stamp import with_record
 from tracker.weights import ROLES, ModelFiles
 
 OPSET = 17
-TOLERANCE = 2e-3  # of scores 0..1 and, in crop pixels over the stride, of boxes
+# Of scores 0..1, of features relative to the largest, and of boxes in strides: .03 of a pixel,
+# where exports of the trained Kestrel differ by .00005.
+TOLERANCE = 2e-3
 
 
 def export(network: SiamFC | Kestrel, spec: ModelSpec, crops: NDArray[np.uint8]) -> ModelFiles:
@@ -116,12 +118,13 @@ def compare(network: SiamFC | Kestrel, runtime: OnnxNetwork, crops: NDArray[np.u
         outputs = [o for o in (found.score, found.boxes, found.identity) if o is not None]
         pairs += list(zip(("score", "boxes", "identity map"), responses, outputs, strict=False))
         for name, a, o in pairs:
-            _check_close(f"{name} at batch {count}, {size} pixels", a.numpy(), o)
+            unit = spec.stride if name == "boxes" else max(1.0, float(a.abs().max()))
+            _check_close(f"{name} at batch {count}, {size} pixels", a.numpy(), o, unit)
 
 
-def _check_close(name: str, expected: NDArray[Any], found: NDArray[Any]) -> None:
+def _check_close(name: str, expected: NDArray[Any], found: NDArray[Any], unit: float) -> None:
     if expected.shape != found.shape:
         raise UserError(f"the export differs: {name} is {found.shape}, torch has {expected.shape}")
-    difference = float(np.abs(expected - found).max() / max(1.0, np.abs(expected).max()))
-    if not difference <= TOLERANCE:
+    difference = float(np.abs(expected - found).max()) / unit
+    if not difference <= TOLERANCE:  # NaN is refused, too
         raise UserError(f"the export differs from torch in {name} by {difference:.2g} (relative)")
