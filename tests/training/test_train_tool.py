@@ -268,6 +268,7 @@ def test_what_is_typed_wins_over_the_toy_s_defaults(
             ("--data", "{data}", "--out", "{out}", "--init", "a" * 300),
             "File name too long; give a shorter name",
         ),
+        (("--schedule", "exponential", "--final", "0"), "learns nothing after the warm-up"),
     ],
 )  # fmt: skip
 def test_mistakes(

@@ -23,7 +23,7 @@ class OptimOptions:
         weight_decay: for kernels; norms and biases have none.
         schedule: ``cosine``, ``step`` (a tenth at 60 and 85 %), ``exponential`` or ``constant``.
         warmup: share of the run in which the rate rises from 0.
-        final: the rate at the end, relative to its peak (cosine, exponential).
+        final: the rate at the end, relative to its peak (cosine, exponential; there more than 0).
         clip: largest norm of the gradient; 0 for any.
         ema: decay a step of the moving average of the weights.
     """

@@ -53,6 +53,11 @@ def run_options(args: argparse.Namespace) -> RunOptions:
             "--quality and --hidden ask for scores between 0 and 1, and the focal loss knows only "
             "these two: take --score-loss bce, or leave them out"
         )
+    if args.schedule == "exponential" and not args.final:
+        raise UserError(
+            "--schedule exponential with --final 0 learns nothing after the warm-up: give --final "
+            "more than 0, such as .01, or take --schedule cosine"
+        )
     return _filled(
         RunOptions,
         args,
