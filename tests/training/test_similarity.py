@@ -93,6 +93,22 @@ def test_gradient(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", LOOPS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_of_nothing_and_of_the_same_all_is_finite(name: str, dtype: torch.dtype) -> None:
+    """Norms and distances of 0; the square of a distance may be rounded to a little below."""
+    rng = torch.Generator().manual_seed(0)
+    something = torch.rand(8, 8, 3, 3, generator=rng).to(dtype)
+    nothing = torch.zeros_like(something)
+    for exemplar in (something, nothing):
+        search = torch.cat([nothing, something], 3).requires_grad_()
+        found = SIMILARITIES[name](exemplar, search)
+        (gradient,) = torch.autograd.grad(found.float().sum(), search)
+        assert found.isfinite().all() and gradient.isfinite().all()
+        if name in ("dot", "cosine"):
+            assert not found[..., 0].any() and (exemplar.any() or not found.any())
+
+
+@pytest.mark.parametrize("name", LOOPS)
 @pytest.mark.parametrize(
     ("exemplar", "search"),
     [

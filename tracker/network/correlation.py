@@ -51,8 +51,9 @@ def cosine(exemplar: Tensor, search: Tensor, eps: float = 1e-8) -> Tensor:
     """
     product = dot_product(exemplar, search)
     exemplar_norm = exemplar.flatten(1).norm(dim=1).reshape(-1, 1, 1, 1)
-    window_norm = _window_sum(search.square(), exemplar).clamp_min(0).sqrt()
-    return product / (exemplar_norm * window_norm).clamp_min(eps)
+    least = torch.finfo(product.dtype).tiny  # in half precision 1e-8 is 0
+    window_norm = _window_sum(search.square(), exemplar).clamp_min(least).sqrt()
+    return product / (exemplar_norm * window_norm).clamp_min(max(eps, least))
 
 
 def negative_euclidean(exemplar: Tensor, search: Tensor) -> Tensor:
@@ -64,7 +65,7 @@ def negative_euclidean(exemplar: Tensor, search: Tensor) -> Tensor:
     product = dot_product(exemplar, search)
     exemplar_square = exemplar.flatten(1).square().sum(1).reshape(-1, 1, 1, 1)
     square = exemplar_square - 2 * product + _window_sum(search.square(), exemplar)
-    return -square.clamp_min(1e-12).sqrt()
+    return -square.clamp_min(max(1e-12, torch.finfo(square.dtype).tiny)).sqrt()
 
 
 def negative_manhattan(exemplar: Tensor, search: Tensor) -> Tensor:
