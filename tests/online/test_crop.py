@@ -121,6 +121,11 @@ def test_mean_colour_of_a_plain_frame() -> None:
     assert mean_colour(np.full((700, 900, 3), (1, 2, 3), np.uint8)) == (1.0, 2.0, 3.0)
 
 
+def test_mean_colour_of_a_large_frame_is_of_many_pixels() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (1080, 1920, 3), dtype=np.uint8)
+    assert mean_colour(image) == pytest.approx((127.5,) * 3, abs=3)  # of 10,000: +-.7
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.floats(-200, 1400), st.floats(-200, 900), st.floats(20, 700))
 def test_the_short_way_of_aligned_regions_shows_the_same(cx: float, cy: float, side: float) -> None:

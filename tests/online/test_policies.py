@@ -137,6 +137,15 @@ def test_rivals_are_peaks_apart_from_the_target() -> None:
     assert len(found) == 1, "the peak at (8, 9) touches the target, the one at (2, 2) does not"
 
 
+@pytest.mark.parametrize(("row", "column"), [(7, 2), (7, 13), (2, 7), (13, 7)])
+def test_rivals_stand_on_any_side(row: int, column: int) -> None:
+    output = response(0.9, (112, 112, 144, 144))
+    output.score[0, row, column] = 0.7
+    output.boxes[0, :, row, column] = column * 16, row * 16, column * 16 + 16, row * 16 + 16
+    found = rivals(SPEC, output, 0, (112.0, 112.0, 32.0, 32.0), Region(128, 128, 256), 0.5)
+    assert len(found) == 1
+
+
 def test_of_many_rivals_the_strongest_are_told() -> None:
     output = response(0.001, (0, 0, 16, 16))
     places = [(14, column, 0.6) for column in range(0, 16, 2)] + [(1, 8, 0.95)]
@@ -257,6 +266,22 @@ def test_siamfc_takes_place_and_damped_scale_from_the_peak(scale: int) -> None:
     growth = 0.41 + 0.59 * 1.0375 ** (scale - 1)
     assert found.box[2] == pytest.approx(60 * growth, rel=1e-6)
     assert found.score == pytest.approx(1 / (1 + math.exp(-4)), abs=0.01)
+
+
+def test_siamfc_measures_in_the_pixels_of_the_chosen_scale_and_leans_to_no_side() -> None:
+    spec = dataclasses.replace(SIAMFC, online=ScalePolicy(window=0.0))
+    y, x = np.mgrid[:17, :17]
+    bump = 12 * np.exp(-((x - 11.2) ** 2 + (y - 5.8) ** 2) / 6)
+    last = (300.0, 200.0, 60.0, 40.0)
+    regions, offsets = search_regions(spec, last), []
+    for scale, turn in [(0, 1), (1, 1), (2, 1), (0, -1), (1, -1), (2, -1)]:
+        maps = np.full((3, 17, 17), -8.0, np.float32)
+        maps[scale] += bump[::turn, ::turn]
+        left, top, w, h = decide_scale(spec, SearchOutput(maps), 0, regions, last).box
+        pixels = np.array([left + w / 2 - 330, top + h / 2 - 220]) * 255 / regions[scale].side
+        offsets.append(turn * pixels)
+    assert np.ptp(offsets, axis=0) == pytest.approx([0, 0], abs=1e-9)
+    assert offsets[0] == pytest.approx([3.2 * 8, -2.2 * 8], abs=1)
 
 
 @pytest.mark.parametrize(("window", "column"), [(0.176, 8), (0.0, 13)])

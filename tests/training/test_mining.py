@@ -44,8 +44,8 @@ def test_the_best_of_a_round_stays_and_the_next_round_begins_anew() -> None:
 
 def test_queue_forgets_the_oldest() -> None:
     miner, table = ConfusionMiner(9, size=2), torch.full((9,), -1)
-    for number in (5, 6, 7):
-        miner.add(seen([[0.0, 1.0]], [1], [[1.0, 0.0]], [number]))
+    for number, shown in ((5, [0.0, 1.0]), (6, [0.6, 0.8]), (7, [1.0, 0.0])):
+        miner.add(seen([[0.0, 1.0]], [1], [shown], [number]))
     assert miner.numbers.tolist() == [6, 7]
     miner.finish_round(table)
     miner.add(seen([[1.0, 0.0]], [2], [[0.1, 0.0]], [8]))
