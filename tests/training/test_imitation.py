@@ -94,6 +94,27 @@ def test_sides_count_where_the_teacher_sees_the_target() -> None:
     assert parts["loss"].item() == pytest.approx(2, rel=1e-4)
 
 
+def test_sides_weigh_as_much_as_the_teacher_s_scores() -> None:
+    teacher = tiny_kestrel(1)
+    objective = ImitationObjective(teacher, teacher)
+    rng = torch.Generator().manual_seed(0)
+    logits, strides = 2 * torch.randn(14, 14, generator=rng), torch.rand(14, 14, generator=rng)
+    respond, twin = objective.teacher.respond, objective.network.respond
+
+    def seeing(*args: torch.Tensor):
+        output = respond(*args)
+        return output._replace(score=output.score * 0 + logits)
+
+    def off(*args: torch.Tensor):
+        output = twin(*args)
+        return output._replace(sides=output.sides + 16 * strides)
+
+    objective.teacher.respond, objective.network.respond = seeing, off
+    expected = (logits.sigmoid() * strides).sum() / logits.sigmoid().sum()
+    assert abs(expected - strides.mean()) > 0.005
+    assert objective(batch())["sides"].item() == pytest.approx(expected.item(), rel=1e-4)
+
+
 def test_a_run_with_a_teacher_changes_the_trunk_alone(tmp_path: Path) -> None:
     pupil, teacher = tiny_kestrel(1), tiny_kestrel(2)
     before = {n: v.clone() for n, v in pupil.state_dict().items()}

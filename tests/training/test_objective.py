@@ -85,18 +85,33 @@ def test_what_the_score_is_asked_for(score: str) -> None:
     network = tiny_kestrel().eval()
     batch = some_batch(network)
     batch["positive"][:] = True
+    middle = batch["search_box"].reshape(3, 2, 2).mean(1)
+    for pair, side in ((1, 40.0), (2, 8.0)):  # overlaps below a half, and below what counts
+        batch["search_box"][pair] = torch.cat([middle[pair] - side / 2, middle[pair] + side / 2])
     objective = make_objective(network, LossOptions(score=score, quality=0.5))
     with torch.no_grad():
         found = objective(batch)["score"]
     seen, truth = objective.seen, batch["search_box"]
     labels = ellipse_labels(truth, seen.score.shape[-1], network.stride)
-    overlap = corner_iou(seen.boxes.permute(0, 2, 3, 1), truth[:, None, None]).clamp(0.05, 1)
+    overlap = corner_iou(seen.boxes.permute(0, 2, 3, 1), truth[:, None, None])
+    assert (0.1 < overlap[1][labels[1] > 0]).all() and (overlap[1] < 0.5).all()
+    assert (overlap[2] < 0.05).all()
+    overlap = overlap.clamp(0.05, 1)
     if score == "focal":
         expected = focal_loss(seen.score, labels)
     else:
         soft = torch.where(labels > 0, 0.5 + 0.5 * overlap, labels)
         expected = hard_negative_bce(seen.score, soft)
     assert float(found) == pytest.approx(float(expected))
+
+
+def test_a_score_that_asks_for_the_overlap_moves_no_box() -> None:
+    """Else a box would grow worse so that its score is right."""
+    network = tiny_kestrel()
+    objective = make_objective(network, LossOptions(quality=1.0))
+    objective(some_batch(network))["score"].backward()
+    assert network.head.score.weight.grad.any()
+    assert all(p.grad is None or not p.grad.any() for p in network.head.sides.parameters())
 
 
 def test_the_identity_is_told_from_others_and_from_the_false_peak() -> None:
@@ -212,7 +227,7 @@ def test_false_peak_is_the_best_cell_that_misses_the_object() -> None:
         (7.0, (0.0, 0.0, 10.0, 3.0), 0.3),
         (2.0, (9.0, 0.0, 19.0, 10.0), 0.05),
         (1.0, (40.0, 40.0, 50.0, 50.0), 0.0),
-        (0.0, (60.0, 0.0, 70.0, 10.0), 0.0),
+        (6.0, (0.0, 0.0, 10.0, 1.5), 0.15),
     ]
     score = torch.tensor([cell[0] for cell in cells]).reshape(1, 2, 3)
     boxes = torch.tensor([cell[1] for cell in cells]).T.reshape(1, 4, 2, 3)

@@ -75,6 +75,19 @@ def test_unknown_names_are_refused() -> None:
         make_optimiser(nn.Linear(2, 2), OptimOptions(optimiser="lion"))
 
 
+def test_sgd_looks_ahead_along_its_momentum() -> None:
+    """Sutskever et al. 2013, as torch has it: v = .9 v + g, and a step of g + .9 v."""
+    layer = nn.Linear(1, 1)
+    optimiser = make_optimiser(layer, OptimOptions(optimiser="sgd", lr=0.5))
+    expected, velocity = float(layer.bias.detach()), 0.0  # an offset, which does not decay
+    for gradient in (1.0, -3.0):
+        layer.weight.grad, layer.bias.grad = torch.zeros(1, 1), torch.tensor([gradient])
+        optimiser.step()
+        velocity = 0.9 * velocity + gradient
+        expected -= 0.5 * (gradient + 0.9 * velocity)
+    assert float(layer.bias.detach()) == pytest.approx(expected)
+
+
 def test_groups_of_rates_and_decay() -> None:
     network = tiny_kestrel()
     factors = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
