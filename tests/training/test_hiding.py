@@ -47,12 +47,14 @@ def test_a_pillar_hides_as_much_as_it_says() -> None:
 def test_an_object_hides_as_much_as_it_says() -> None:
     white = EncodedFrames([cv2.imencode(".png", WHITE)[1].ravel()], "white")
     track = Track(white, np.array([[60, 80, 70, 90]], np.float32), "thing")
-    shares = []
+    shares, areas = [], []
     for seed in range(60):
         canvas, visible = hide_behind_object(BLACK, TARGET, track, np.random.default_rng(seed))
         assert visible == pytest.approx(seen(canvas), abs=0.01)
         shares.append(visible)
+        areas.append(float(canvas[..., 0].sum()) / 255 / float((TARGET[2:] - TARGET[:2]).prod()))
     assert min(shares) < 0.125 and max(shares) > 0.5
+    assert 2.5 < max(areas) < 4.3  # up to twice as wide and high
 
 
 @pytest.mark.parametrize("place", [(30, 150), (180, 20), (170, 160)])

@@ -210,16 +210,19 @@ def test_shared_norm_of_two_processes_is_batch_norm_of_the_union(tmp_path) -> No
     assert torch.allclose(found, expected, atol=0.02)  # a step of bfloat16
 
 
-def test_cells_look_at_their_own_middle() -> None:
+@pytest.mark.parametrize("part", ["deep", "detail"])
+def test_cells_look_at_their_own_middle(part: str) -> None:
     """A change of one pixel moves most the cell that claims to look at it."""
-    torch.manual_seed(5)
-    trunk = EfficientNetLiteTrunk().double().eval()
-    for module in trunk.modules():  # positive and linear: the response shows where it looks
-        if isinstance(module, FrozenNormConv2d):
+    network = tiny_kestrel(5).double().eval()
+    # positive and linear: the response shows where it looks
+    for module in (*network.trunk.modules(), *network.detail.modules()):
+        if isinstance(module, FrozenNormConv2d | nn.Conv2d):
             nn.init.constant_(module.weight, 1 / module.weight[0].numel())
     # large, so that no border cuts off what the cell sees
     x = torch.zeros(1, 3, 512, 512, dtype=torch.float64, requires_grad=True)
-    _, response = trunk(x + 1e-3)
+    response = network.join(*network.trunk(x + 1e-3))
+    deep = network.trunk.out_channels
+    response = response[:, :deep] if part == "deep" else response[:, deep:]
     (gradient,) = torch.autograd.grad(response[0, :, 15, 16].sum(), x)
     weight = gradient[0].sum(0)
     places = torch.arange(512, dtype=torch.float64) + 0.5

@@ -137,6 +137,9 @@ def test_disagreement_is_nought_for_the_same_and_grows_with_each_part() -> None:
     assert disagreement([same], [shifted], 16) == pytest.approx(0.5, abs=1e-6)
     higher = SearchOutput(score + np.float32(0.25), boxes, features)
     assert disagreement([same, same], [same, higher], 16) == pytest.approx(0.125, abs=1e-6)
+    one = score.copy()
+    one[0, 1, 2] += 0.25  # a single false cell may be a false target
+    assert disagreement([same], [SearchOutput(one, boxes, features)], 16) == pytest.approx(0.25)
     opposite = SearchOutput(score, boxes, -features)
     assert disagreement([same], [opposite], 16) == pytest.approx(2, abs=1e-5)
 
