@@ -70,6 +70,12 @@ def test_hard_negative_bce(hardest: int) -> None:
     assert float(found) == pytest.approx(mean(rows))
 
 
+def test_sixteen_negatives_are_the_hard_ones_unless_told() -> None:
+    logits, labels = rand(2, 14, 14), -torch.ones(2, 14, 14, dtype=D)
+    found, expected = (losses.hard_negative_bce(logits, labels, *n) for n in ((), (16,)))
+    assert found == expected
+
+
 def test_hard_negative_bce_with_soft_targets() -> None:
     logits, labels = torch.tensor([[0.3, -0.2]], dtype=D), torch.tensor([[0.7, -1.0]], dtype=D)
     soft = 0.7 * log_loss(0.3, True) + 0.3 * log_loss(0.3, False)
