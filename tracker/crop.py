@@ -91,7 +91,7 @@ def mean_colour(image: Image) -> Colour:
 def cut(image: Image, region: Region, size: int, fill: Colour, out: Image | None = None) -> Image:
     """Resample a region of the frame to ``size`` x ``size`` pixels, bilinear.
 
-    What lies outside the frame becomes ``fill`` (Bertinetto et al. 2016, section 3.1: the
+    What lies outside the frame becomes ``fill`` (Bertinetto et al. 2016, figure 2: the
     mean colour). The frame is never padded, at most the region. Regions much larger than the
     crop (``MOST_STEP``) are averaged first, so that detail does not turn into noise.
 

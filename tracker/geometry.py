@@ -136,8 +136,8 @@ def context_side(w: float, h: float, context: float = 0.5) -> float:
     """Side in pixels of the square that an exemplar shows around a target of w x h pixels.
 
     ``s = sqrt((w + p)(h + p))`` with ``p = context (w + h)``; the usual .5 makes
-    ``p = (w + h) / 2`` (Bertinetto et al. 2016, "Fully-Convolutional Siamese Networks
-    for Object Tracking", section 3.1, where it is written with 2p = (w + h) / 2 a side).
+    ``p = (w + h) / 2`` (Bertinetto et al. 2016, "Fully-Convolutional Siamese Networks for
+    Object Tracking", "Dataset curation", where it is written with a margin of (w + h) / 4).
     """
     p = context * (w + h)
     return math.sqrt((w + p) * (h + p))

@@ -1,6 +1,6 @@
 """SiamFC's decision: the peak of the upsampled response over three scales.
 
-Bertinetto et al. 2016, section 3.1 "Tracking"; the numbers are in ``ScalePolicy``.
+Bertinetto et al. 2016, "Tracking algorithm"; the numbers are in ``ScalePolicy``.
 """
 
 from __future__ import annotations

@@ -17,8 +17,9 @@ FOCAL_ALPHA, FOCAL_GAMMA = 0.25, 2.0  # of Lin et al.
 def balanced_logistic_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Logistic loss in which positive and negative cells weigh one half each.
 
-    ``log(1 + exp(-y v))``, Bertinetto et al. 2016, equations 3 and 4. A map with one
-    kind of cell only gives that kind the whole weight; cells labelled 0 are ignored.
+    ``log(1 + exp(-y v))``, Bertinetto et al. 2016, section "Training with large search images".
+    A map with one kind of cell only gives that kind the whole weight; cells labelled 0 are
+    ignored.
 
     Args:
         logits: (B, ...) responses v.

@@ -65,7 +65,7 @@ def ellipse_labels(corners: Tensor, cells: int, stride: int) -> Tensor:
 
     Inside the ellipse with half the axes of the box: 1; between it and the ellipse that
     fills the box: 0 (ignored); outside: -1. The cell nearest to the middle is always 1.
-    Chen et al. 2020, "Siamese Box Adaptive Network", section 3.3.
+    Chen et al. 2020, "Siamese Box Adaptive Network", section "Ground-truth and loss".
 
     Args:
         corners: (B, 4) x1 y1 x2 y2 in crop pixels.
@@ -88,8 +88,8 @@ def ellipse_labels(corners: Tensor, cells: int, stride: int) -> Tensor:
 def disc_labels(corners: Tensor, cells: int, stride: int, size: int, radius: float) -> Tensor:
     """Labels of SiamFC's response: 1 within ``radius`` pixels of the target's middle, else -1.
 
-    Bertinetto et al. 2016, equation 4. Cell i of the response stands for the offset
-    ``stride (i - (cells - 1) / 2)`` from the crop's middle.
+    Bertinetto et al. 2016, section "Training with large search images". Cell i of the response
+    stands for the offset ``stride (i - (cells - 1) / 2)`` from the crop's middle.
 
     Args:
         corners: (B, 4) in pixels of a crop of ``size`` pixels.
