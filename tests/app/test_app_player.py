@@ -210,14 +210,25 @@ def test_a_jump_to_the_end_stops_there(tmp_path, monkeypatch, estimate):
     assert "this is the end" in shown
 
 
-def test_who_selects_at_the_end_stays_there(tmp_path):
+@pytest.mark.parametrize("estimate", [40, 41])
+def test_who_selects_at_the_end_stays_there(tmp_path, estimate):
     stage = Stage(tmp_path, count=40)
-    at = []
+    stage.source.frame_count, at = estimate, []
     stage.run(
         KeyPress(Key.UP), *drag(app_scene.red_box(39)), *stage.idle(50),
         lambda: at.append((stage.player.frame.index, stage.player.playing, stage.ids)),
     )  # fmt: skip
     assert at == [(39, False, [1])]
+
+
+def test_who_selects_where_the_end_was_expected_goes_on(tmp_path):
+    stage = Stage(tmp_path, count=40)
+    stage.source.frame_count, at = 30, []
+    stage.run(
+        KeyPress(Key.UP), *drag(app_scene.red_box(29)), *stage.idle(5),
+        lambda: at.append((stage.player.frame.index, stage.player.playing, stage.ids)),
+    )  # fmt: skip
+    assert at[0][0] > 29 and at[0][1:] == (True, [1])
 
 
 def test_arrows_move_where_frames_are_seconds_apart(tmp_path):

@@ -71,7 +71,7 @@ class Player:
         self._stale_at = 0.0
         self._fit = Fit.of(self._frame_size(), screen.size())
         self._message, self._message_until = "", 0.0
-        self._sought: int | None = None  # where a jump leads that gave no frame yet
+        self._sought: int | None = None  # where a jump or a selection is that gave no frame yet
         self._damage: UserError | None = None  # of the source, found while it stood still
 
     def run(self) -> None:
@@ -329,8 +329,7 @@ class Player:
 
     def _take_selection(self, box: Box) -> None:
         self.selecting = False
-        if self.frame.index + 1 == self._source.frame_count:
-            self.playing = False  # nothing is left to play, and the end would close the window
+        self._sought = self.frame.index  # where nothing is left to play, the window stays open
         try:
             if self._replaces in self._follower.targets:
                 self._follower.reselect(self._replaces, self.frame, box)
