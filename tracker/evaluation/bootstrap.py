@@ -48,25 +48,26 @@ def mean_interval(values: ArrayLike, seed: int = 0) -> Interval:
     if len(v) == 1:
         return Interval(mean, math.nan, math.nan)
     draws = np.random.default_rng(seed).integers(0, len(v), size=(RESAMPLES, len(v)))
-    tail = _tail(len(v))
+    free = len(v) - 1
+    # resamples vary less than the sequences say, by the root of free / len(v)
+    tail = NormalDist().cdf(-math.sqrt(len(v) / free) * _student(free))
     low, high = np.quantile(v[draws].mean(axis=1), [tail, 1 - tail])
     return Interval(mean, float(low), float(high))
 
 
-def _tail(count: int) -> float:
-    """The share of resamples of so many sequences (at least 2) that an interval leaves out below.
+def _student(free: int) -> float:
+    """Standard errors to each side of a mean, of so many degrees of freedom (at least 1).
 
-    As far out as Student's t interval is of the normal one (Hesterberg 2015, appendix A); its
-    quantile by Abramowitz and Stegun, 26.7.5.
+    Student's quantile by Abramowitz and Stegun, 26.7.5. Intervals here leave out what lies further
+    out in a normal distribution (Hesterberg 2015, appendix A).
     """
-    z, n = NormalDist().inv_cdf((1 + LEVEL) / 2), count - 1
-    t = (
+    z, n = NormalDist().inv_cdf((1 + LEVEL) / 2), free
+    return (
         z
         + (z**3 + z) / (4 * n)
         + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * n**2)
         + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * n**3)
     )
-    return NormalDist().cdf(-math.sqrt(count / n) * t)
 
 
 def paired_difference(ours: ArrayLike, theirs: ArrayLike) -> Interval:
@@ -119,5 +120,7 @@ def grouped_interval(values: ArrayLike, groups: Sequence[str], seed: int = 0) ->
     for rest in rests:
         pool = rest if len(rest) >= MIN_SEQUENCES else of_all
         draws += pool[rng.integers(0, len(pool), size=(RESAMPLES, len(rest)))].mean(axis=1)
-    low, high = mean + np.quantile(draws / len(names), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    # the rests are as wide as the sequences say; each group's mean took one degree of freedom
+    tail = NormalDist().cdf(-_student(len(v) - len(names)))
+    low, high = mean + np.quantile(draws / len(names), [tail, 1 - tail])
     return Interval(mean, float(low), float(high))
