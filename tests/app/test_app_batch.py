@@ -66,6 +66,12 @@ def test_what_a_spreadsheet_writes_where_decimals_have_commas_is_read(tmp_path, 
     assert clip.boxes == (((69, 50.25, 107.5, 87), "red, small"),)
 
 
+@pytest.mark.parametrize("number", ["0,069", "-0,069", "0069,500", "69,50", "69,5000", "1069,000"])
+def test_a_comma_that_separates_no_thousands_is_a_decimal_one(tmp_path, number):
+    (clip,) = read_batch(table(tmp_path, f"video;x;y;w;h\na.mp4;{number};2;3;4\n"))
+    assert clip.boxes[0][0][0] == float(number.replace(",", "."))
+
+
 def test_a_first_line_that_states_the_separator_counts_as_a_line(tmp_path):
     clips = read_batch(table(tmp_path, '"SEP=|"\nvideo|x|y|w|h\na,b;c.mp4|1|2|3|4\n'))
     assert clips[0].where == str(tmp_path / "a,b;c.mp4")
@@ -77,6 +83,15 @@ def test_columns_that_nobody_reads_may_have_any_names_and_fields_without_text_do
     text = "video,x,y,w,h,note,note,,\na.mp4,1,2,3,4,5,6,7,8, ,\n"
     (clip,) = read_batch(table(tmp_path, text))
     assert clip.boxes == (((1, 2, 3, 4), None),)
+
+
+def test_commas_that_trail_behind_a_row_without_a_label_do_no_harm(tmp_path):
+    text = "video,x,y,w,h,label\na.mp4,1,2,3,4,,,\n"
+    (clip,) = read_batch(table(tmp_path, text))
+    assert clip.boxes == (((1, 2, 3, 4), None),)
+    text = "label,video,x,y,w,h\nfox,a.mp4,1,2,3,4,\n"
+    (clip,) = read_batch(table(tmp_path, text))
+    assert clip.boxes == (((1, 2, 3, 4), "fox"),)
 
 
 @pytest.mark.parametrize("name", ["0", "-"])
@@ -131,6 +146,16 @@ def test_only_what_stands_in_the_table_is_a_pattern(tmp_path):
             "found '1.069,5 2 3 4'; write decimals with a point",
         ),
         ('video,x,y,w,h\na.mp4,"69,5",2,3,4\n', "found '69,5 2 3 4'; write decimals"),
+        (
+            "video;x;y;w;h\na.mp4;10;1,069;30;40\n",
+            "line 2: 1,069 may be 1069 or 1.069; write it without a comma or with a point",
+        ),
+        ("video\tx\ty\tw\th\na.mp4\t-12,500\t2\t3\t4\n", "-12,500 may be -12500 or -12.500"),
+        (
+            "video,x,y,w,h,label\na.mp4,69,5,50,30,20,\n",
+            "line 2 has 7 fields, the header 6: put names with commas into quotes, "
+            "write decimals with a point",
+        ),
     ],
 )
 def test_a_wrong_table_is_one_sentence_with_its_line(tmp_path, text, said):

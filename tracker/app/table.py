@@ -29,8 +29,17 @@ class Row:
     separator: str
 
     def decimal(self, column: str) -> str:
-        """A field that is to be a number, with a point where the table's decimals have commas."""
+        """A field that is to be a number, with a point where the table's decimals have commas.
+
+        Raises:
+            UserError: its comma may as well separate thousands.
+        """
         text = self.fields[column]
+        if self.separator != "," and re.fullmatch(r"[-+]?(?!0,)[0-9]{1,3},[0-9]{3}", text):
+            raise UserError(
+                f"{self.place}: {text} may be {text.replace(',', '')} or {text.replace(',', '.')}; "
+                "write it without a comma or with a point"
+            )
         if self.separator != "," and text.count(",") == 1 and "." not in text:
             return text.replace(",", ".")
         return text
@@ -47,7 +56,7 @@ def read_table(path: Path, columns: Sequence[str], optional: Sequence[str] = ())
 
     Raises:
         UserError: the file cannot be read, columns are missing or there twice, or a row has more
-            fields than there are columns (with its line).
+            fields than there are columns (with its line), unless those at its end are blank.
     """
     lines = _lines(path)
     stated = re.fullmatch('"?sep=([,;\t|])"?', lines[0].rstrip("\r\n "), re.I) if lines else None
@@ -64,7 +73,11 @@ def read_table(path: Path, columns: Sequence[str], optional: Sequence[str] = ())
     names = [name.lower() for name in rows[0][1]] if rows else []
     _check_columns(path, names, columns, optional, head)
     filled = [(f"{path}, line {line}", row) for line, row in rows[1:] if any(row)]
-    return [Row(place, _fields(place, names, row, separator), separator) for place, row in filled]
+    blank_from = _blank_from(names, columns, optional, separator)
+    return [
+        Row(place, _fields(place, names, row, separator, blank_from), separator)
+        for place, row in filled
+    ]
 
 
 def _lines(path: Path) -> list[str]:
@@ -91,8 +104,22 @@ def _check_columns(
             raise UserError(f"{path} has the column {name} twice; leave one of them")
 
 
-def _fields(place: str, names: list[str], row: list[str], separator: str) -> dict[str, str]:
-    if any(row[len(names) :]):
+def _blank_from(
+    names: list[str], columns: Sequence[str], optional: Sequence[str], separator: str
+) -> int:
+    """The number of the field from which on a row with too many of them has to be blank.
+
+    Decimal commas between commas push the last number to where a label is looked for.
+    """
+    last = max(map(names.index, columns))
+    behind = [n for n, name in enumerate(names) if name in optional and n > last]
+    return min(behind, default=len(names)) if separator == "," else len(names)
+
+
+def _fields(
+    place: str, names: list[str], row: list[str], separator: str, blank_from: int
+) -> dict[str, str]:
+    if len(row) > len(names) and any(row[blank_from:]):
         decimals = ", write decimals with a point" if separator == "," else ""
         raise UserError(
             f"{place} has {len(row)} fields, the header {len(names)}: "
