@@ -103,8 +103,8 @@ class OnnxNetwork:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
-            "a tracker cannot be copied or sent to another process (its network is open in ONNX "
-            "Runtime); make trackers in the process that uses them"
+            "a tracker or its network cannot be copied or sent to another process (it is open in "
+            "ONNX Runtime); make trackers in the process that uses them"
         )
 
     def _warm_up(self) -> None:

@@ -23,6 +23,17 @@ MOST_REFRESHED = 2  # exemplars a frame: no frame pays for those of all targets
 
 Request = tuple[Target, list[Region]]
 
+_renewing = threading.Lock()  # of a searcher's own lock, in a copy or in a forked process
+
+
+def _after_fork() -> None:
+    global _renewing
+    _renewing = threading.Lock()  # whoever held it stayed behind in the parent
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
 
 class Searcher:
     """Cuts regions and runs the search graph; its buffers are reused.
@@ -47,7 +58,9 @@ class Searcher:
     def turn(self) -> AbstractContextManager[object]:
         """To be held for a whole frame: threads take turns with buffers, camera and targets."""
         if self._process != os.getpid():  # whoever held it stayed behind in the parent
-            self._process, self._turn = os.getpid(), threading.RLock()
+            with _renewing:
+                if self._process != os.getpid():  # the process last: others look at it unlocked
+                    self._turn, self._process = threading.RLock(), os.getpid()
         return self._turn
 
     def __getstate__(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import pickle
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,9 +19,9 @@ from tests.online.scripted import (
     scene,
     see_green,
 )
-from tracker import Session, SiameseTracker, State
+from tracker import Session, SiameseTracker, State, searcher
 from tracker.geometry import iou
-from tracker.runtime import SearchOutput
+from tracker.runtime import SearchOutput, open_network
 
 
 def test_a_session_follows_each_target_and_loses_only_the_one_that_left() -> None:
@@ -153,6 +154,8 @@ def test_a_copy_cannot_be_made_of_what_onnx_runtime_holds(kind: type) -> None:
     for copied in (copy.deepcopy, pickle.dumps):
         with pytest.raises(TypeError, match="make trackers in the process that uses them"):
             copied(tracker)
+    with pytest.raises(TypeError, match="a tracker or its network cannot be copied"):
+        copy.copy(open_network(device="cpu"))
 
 
 def test_a_copy_goes_its_own_way_where_the_network_can_be_copied() -> None:
@@ -188,6 +191,26 @@ class Meeting(ScriptedNetwork):
             self.met.set()
         self.met.wait(0.1)
         self.inside -= 1
+
+
+def test_threads_that_are_first_in_a_copy_get_one_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = ScriptedNetwork(see_green)
+    again = pickle.loads(pickle.dumps(searcher.Searcher(network)))
+    made, second = [], threading.Event()
+
+    def lock() -> object:
+        """Waits for a second one that is made meanwhile."""
+        made.append(again._turn)
+        if len(made) > 1:
+            second.set()
+        second.wait(0.1)
+        return threading.RLock()
+
+    ours = SimpleNamespace(RLock=lock)
+    monkeypatch.setattr(searcher, "threading", ours)
+    with ThreadPoolExecutor(2) as pool:
+        turns = [call.result(30) for call in [pool.submit(again.turn) for _ in range(2)]]
+    assert turns[0] is turns[1] is not None and made == [None]
 
 
 @pytest.mark.parametrize("kind", [SiameseTracker, Session])

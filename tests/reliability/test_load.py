@@ -311,14 +311,14 @@ def test_trackers_in_processes_answer_as_one_alone(method: str) -> None:
 FORK = """
 import os, signal, threading
 import numpy as np
-from tracker import SiameseTracker
+from tracker import SiameseTracker, searcher
 frame = np.random.default_rng(0).integers(0, 255, (120, 160, 3), dtype=np.uint8)
 tracker = SiameseTracker("kestrel", device="cpu", threads=2)
 tracker.init(frame, (40, 30, 40, 40))
 expected = tracker.update(frame)
 inside, done = threading.Event(), threading.Event()
 def other():  # is in the middle of a frame when the process is forked
-    with tracker._searcher.turn():
+    with tracker._searcher.turn(), searcher._renewing:
         inside.set()
         done.wait()
 threading.Thread(target=other).start()
