@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 import tracker.training.export as export_module  # noqa: E402
 from tracker.devices import Device  # noqa: E402
 from tracker.errors import UserError  # noqa: E402
+from tracker.network.correlation import SIMILARITIES  # noqa: E402
 from tracker.network.kestrel import Kestrel  # noqa: E402
 from tracker.network.siamfc import SiamFC  # noqa: E402
 from tracker.runtime import OnnxNetwork  # noqa: E402
@@ -125,6 +126,18 @@ def test_siamfc_is_exported_as_it_is() -> None:
     graphs = deployed_graphs(network)
     found = graphs["search"](graphs["exemplar"](z), x)
     torch.testing.assert_close(found, network.search(network.exemplar(z), x), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+def test_every_similarity_can_be_exported(similarity: str) -> None:
+    torch.manual_seed(0)
+    network = SiamFC(similarity)
+    rng = np.random.default_rng(1)
+    crops = rng.integers(256, size=(3, 255, 255, 3), dtype=np.uint8)
+    files = export(network, make_spec(network), crops)  # compares them
+    response = OnnxNetwork(files, Device("cpu"), 1)
+    embedding, _ = response.embed(np.ascontiguousarray(crops[:1, :127, :127]), None)
+    assert response.search(embedding, crops).score.shape == (3, 17, 17)
 
 
 def padded_graph(pads: list[int], mode: str = "constant", value: float = 0.0) -> bytes:
