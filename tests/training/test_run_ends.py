@@ -10,8 +10,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -49,11 +52,11 @@ def test_an_error_inside_of_a_step_leaves_the_last_checkpoint(tmp_path: Path) ->
 
     def broken(network: torch.nn.Module, step: int) -> None:
         if step == 3:
-            raise MemoryError
+            raise ArithmeticError
         del network
 
     run.average.update = broken  # type: ignore[method-assign]
-    with pytest.raises(MemoryError):
+    with pytest.raises(ArithmeticError):
         run.run()
     assert load_checkpoint(tmp_path / "checkpoint.pt")["step"] == 2
 
@@ -147,12 +150,19 @@ def test_a_loader_process_that_is_killed_is_one_sentence(tmp_path: Path) -> None
     assert not multiprocessing.active_children()
 
 
+def memory_error_of_opencv() -> cv2.error:
+    error = cv2.error("Failed to allocate 768 bytes")
+    error.code = cv2.Error.StsNoMem
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [
         (torch.cuda.OutOfMemoryError("CUDA out of memory."), True),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to"), True),
         (MemoryError("Unable to allocate 768. KiB for an array"), True),  # of numpy, for a pair
+        (memory_error_of_opencv(), True),
         (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
     ],
 )
@@ -169,6 +179,47 @@ def test_too_little_memory_for_a_step(tmp_path: Path, error: Exception, said: bo
     with pytest.raises(expected, match=message):
         run.run()
     assert load_checkpoint(tmp_path / "checkpoint.pt")["step"] == 0
+
+
+@dataclasses.dataclass
+class Failing:
+    """A sampler that travels to a loader process and fails there."""
+
+    make: Callable[[], object]
+
+    def pair(self, index: int) -> object:
+        return self.make()
+
+
+def too_many_numbers() -> np.ndarray:
+    return np.empty(1 << 50)
+
+
+def too_many_pixels() -> np.ndarray:
+    return cv2.resize(np.zeros((2, 2), np.uint8), (1 << 30, 1 << 30))
+
+
+def no_pixels() -> np.ndarray:
+    return cv2.resize(np.zeros((2, 2), np.uint8), (-1, 2))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("make", [too_many_numbers, too_many_pixels])
+def test_too_little_memory_for_a_pair(
+    tmp_path: Path, make: Callable[[], object], workers: int
+) -> None:
+    run = trainer(tmp_path, dataclasses.replace(QUICK, workers=workers))
+    run.loader.sampler = Failing(make)  # type: ignore[assignment]
+    with pytest.raises(UserError, match=r"not enough memory to make pairs; give fewer --workers"):
+        run.run()
+    assert load_checkpoint(tmp_path / "checkpoint.pt")["step"] == 0
+
+
+def test_other_errors_of_a_pair_pass(tmp_path: Path) -> None:
+    run = trainer(tmp_path)
+    run.loader.sampler = Failing(no_pixels)  # type: ignore[assignment]
+    with pytest.raises(cv2.error):
+        run.run()
 
 
 def test_time_limit_stops_and_is_resumable(tmp_path: Path) -> None:

@@ -112,6 +112,18 @@ def test_a_picture_of_too_many_pixels(tmp_path: Path) -> None:
         read_image(tmp_path / "a.png")
 
 
+def test_a_picture_without_memory_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is wrong is not the picture."""
+
+    def decode(data: np.ndarray, flags: int) -> np.ndarray:
+        return cv2.resize(np.zeros((2, 2), np.uint8), (1 << 30, 1 << 30))
+
+    cv2.imwrite(str(tmp_path / "a.png"), picture(0))
+    monkeypatch.setattr(cv2, "imdecode", decode)
+    with pytest.raises(UserError, match="not enough memory to read a training picture"):
+        read_image(tmp_path / "a.png")
+
+
 def test_video_without_annotation_or_too_short(tmp_path: Path) -> None:
     boxes = write_video(tmp_path / "clip.avi")
     with pytest.raises(UserError, match="has no annotation"):

@@ -14,6 +14,7 @@ from tracker.errors import UserError
 from tracker.training.objective import Batch
 from tracker.training.pairs import PairSampler
 from tracker.training.processes import process_count, process_rank
+from tracker.training.shortage import pair_shortage
 
 
 class PairDataset(Dataset[Batch]):
@@ -119,7 +120,10 @@ class PairLoader:
 
 
 class PairsOrErrors(Dataset[Batch | UserError]):
-    """Pairs, or what is wrong with a picture: raised between processes, it would be a traceback."""
+    """Pairs, or what is wrong with a picture, or that there is no memory for it.
+
+    Raised between processes, it would be a traceback.
+    """
 
     def __init__(self, sampler: PairSampler, count: int) -> None:
         self.pairs = PairDataset(sampler, count)
@@ -132,6 +136,11 @@ class PairsOrErrors(Dataset[Batch | UserError]):
             return self.pairs[index]
         except UserError as error:
             return error
+        except (MemoryError, cv2.error) as error:
+            told = pair_shortage(error)
+            if told is None:
+                raise
+            return told
 
 
 def joined(pairs: list[Batch | UserError]) -> Batch | UserError:

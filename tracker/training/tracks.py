@@ -227,6 +227,11 @@ def _decode(frame: Frame, flags: int) -> Image:
 def _decode_bytes(data: NDArray[np.uint8], flags: int) -> Image | None:
     try:
         image = cv2.imdecode(data, flags) if data.size else None
-    except cv2.error:  # of more pixels than OpenCV takes
+    except cv2.error as error:  # of more pixels than OpenCV takes
+        if error.code == cv2.Error.StsNoMem:  # not the picture's fault
+            raise UserError(
+                "there is not enough memory to read a training picture; end other programs, or "
+                "train with fewer --workers"
+            ) from None
         return None
     return None if image is None else np.asarray(image)
