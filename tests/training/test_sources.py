@@ -267,6 +267,17 @@ def test_a_layout_is_what_the_evaluation_takes_it_for(
         assert track.boxes[0].tolist() == [x, x - 4, 20, 24]
 
 
+def test_pictures_beside_videos_are_left_out_and_it_is_said(tmp_path: Path) -> None:
+    write_boxes(tmp_path / "groundtruth.txt", write_video(tmp_path / "groundtruth.avi"))
+    assert open_source(str(tmp_path)).notes == ()
+    videos_beside_pictures(tmp_path)
+    write_clip(tmp_path / "a")
+    (note,) = open_source(str(tmp_path)).notes
+    assert f"2 folders of pictures beside the videos of {tmp_path} are left out" in note
+    assert f"got10k:{tmp_path}" in note
+    assert open_source(f"videos:{tmp_path}").notes == ()  # as asked for
+
+
 def test_all_that_the_evaluation_reads_can_be_trained_on() -> None:
     assert set(datasets.KINDS) - {"pairs"} < set(READERS)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from tracker import datasets
 from tracker.cli import path_and_weight
 from tracker.errors import UserError, files_told
+from tracker.frames import is_picture
 from tracker.training.layouts import (
     Read,
     is_video,
@@ -34,6 +35,9 @@ READERS: dict[str, Callable[[Path], Read]] = {
 """Layout -> what reads it; ``pairs`` of the evaluation are ``videos`` here."""
 
 
+DEPTHS = ("", "*/", "*/*/")  # of clips in the layout of GOT-10k
+
+
 @files_told()
 def open_source(text: str) -> Source:
     """Open a source as the command line names it: ``[layout:]path[@weight]``.
@@ -44,7 +48,10 @@ def open_source(text: str) -> Source:
     layout, path, weight = split_name(text)
     if not path.exists():
         raise UserError(f"there is no training data at {path}; give an existing folder or file")
-    tracks, notes = READERS[layout or guess_layout(path)](path)
+    kind = layout or guess_layout(path)
+    tracks, notes = READERS[kind](path)
+    if kind == "videos" and not layout:
+        notes = [*notes, *_beside_videos(path)]
     usable = tuple(t for t in tracks if len(t.present))
     if len(usable) < len(tracks):
         notes = [
@@ -57,6 +64,19 @@ def open_source(text: str) -> Source:
             + "; check its annotations and pictures"
         )  # fmt: skip
     return Source(str(path), usable, weight, tuple(notes))
+
+
+def _beside_videos(root: Path) -> list[str]:
+    """What a guess of videos passes over: clips as pictures, with their truth."""
+    truths = {p.parent for d in DEPTHS for p in root.glob(d + "groundtruth*.txt")}
+    inside = ("*", "img/*", "color/*")
+    count = sum(any(is_picture(p) for g in inside for p in clip.glob(g)) for clip in truths)
+    if not count:
+        return []
+    return [
+        f"{count} folders of pictures beside the videos of {root} are left out; name their layout "
+        f"to take them, as in got10k:{root}"
+    ]
 
 
 def split_name(text: str) -> tuple[str, Path, float]:
@@ -93,7 +113,7 @@ def guess_layout(path: Path) -> str:
         with contextlib.suppress(UserError):
             kind = datasets.detect(path)
             return "videos" if kind == "pairs" else kind
-        if any(any(path.glob(d + "groundtruth.txt")) for d in ("", "*/", "*/*/")):
+        if any(any(path.glob(d + "groundtruth.txt")) for d in DEPTHS):
             return "got10k"
     raise UserError(
         f"the layout of {path} was not recognised; put one of {', '.join(READERS)} before it, "
