@@ -18,6 +18,9 @@ from tracker.results import Box
 from tracker.standard_streams import check_printed, make_lasting
 from tracker.threads import MOST_ALLOWED
 
+REMOTE = 1e12
+"""A number's most from here on is as good as none: it is named only to who goes beyond it."""
+
 
 def run_main(main: Callable[[], int | None]) -> None:
     """Run a command's ``main`` and exit.
@@ -165,8 +168,9 @@ def _number(
     except ValueError:
         value = math.nan
     if not least <= value <= most or (above and value == least) or not is_one(value):
+        told = math.inf if most >= REMOTE and not value > most else most
         raise argparse.ArgumentTypeError(
-            f"a {name} {_range(least, most, above)} is needed, found {text}"
+            f"a {name} {_range(least, told, above)} is needed, found {text}"
         )
     return value
 

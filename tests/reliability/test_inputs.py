@@ -201,6 +201,17 @@ def test_a_number_without_a_most_is_finite_and_its_least_may_be_none(text: str) 
     assert positive("1e5") == 100_000 and number(0, 1, above=True)("1") == 1
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("-1", "of at least 0"), ("many", "of at least 0"), ("2e12", "of 0 to 1e[+]12")],
+)
+def test_a_most_that_nobody_reaches_is_named_where_it_was_reached(text: str, words: str) -> None:
+    for parse, name in ((number(0, 1e12), "number"), (whole(0, 1e12), "whole number")):
+        expected = f"^a {name} {words} is needed, found {text}$"
+        with pytest.raises(argparse.ArgumentTypeError, match=expected):
+            parse(text)
+
+
 def test_a_part_is_no_whole_number() -> None:
     with pytest.raises(argparse.ArgumentTypeError, match=r"whole number of 0 to 10 .* found 2\.5"):
         whole(0, 10)("2.5")
