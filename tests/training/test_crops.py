@@ -11,6 +11,7 @@ from tests.training.data import BOX, STILL, picture, rng
 from tracker.crop import Region, cut
 from tracker.training.crops import (
     Jitter,
+    averaged,
     crop_matrix,
     exemplar_side,
     map_box,
@@ -52,6 +53,16 @@ def test_fine_detail_is_sampled_as_the_online_tracker_does_it(step: float) -> No
     theirs = cut(noise, region, 127, (0.0, 0.0, 0.0))
     # 7 levels and more between two ways of averaging
     assert np.abs(mine.astype(int) - theirs).mean() < 0.5
+
+
+@pytest.mark.parametrize("height", [0.0, 1e-300])
+def test_a_map_that_leaves_no_area_can_be_sampled(height: float) -> None:
+    matrix = np.array([[0.5, 0.0, 8.0], [0.0, height, 8.0]])
+    (small,), scaled = averaged([picture(1)], matrix)  # of 96 x 80 pixels
+    assert small.shape == (1, 1, 3)
+    assert scaled[0, 0] == 32
+    black = np.zeros((16, 16, 3), np.uint8)
+    assert warp(picture(1), matrix, 16, black).shape == black.shape
 
 
 def test_a_cut_out_is_averaged_as_its_mask_is() -> None:

@@ -94,7 +94,8 @@ def averaged(pictures: Sequence[NDArray[Any]], matrix: Matrix) -> tuple[list[NDA
     What the map shrinks much is halved first, as the online tracker does it (``crop.cut``), but
     to no less than a pixel.
     """
-    step = float(abs(np.linalg.det(matrix[:, :2]))) ** -0.5
+    area = max(float(abs(np.linalg.det(matrix[:, :2]))), np.finfo(float).tiny)
+    step = area**-0.5
     least = min(pictures[0].shape[:2])
     times = min(halvings(step, 1), least.bit_length() - 1)
     return [halved(p, times) for p in pictures], matrix @ np.diag([2.0**times, 2.0**times, 1.0])
