@@ -71,6 +71,14 @@ def clip_box(box: Box, width: int, height: int, min_size: float = 1.0) -> Box:
     return x1, y1, x2 - x1, y2 - y1
 
 
+def hold_inside(box: Box, width: int, height: int) -> Box:
+    """Keep the middle inside the frame and the size between 2 pixels and the frame."""
+    x, y, w, h = box
+    cx, cy = min(max(x + w / 2, 0.0), float(width)), min(max(y + h / 2, 0.0), float(height))
+    w, h = min(max(w, 2.0), float(width)), min(max(h, 2.0), float(height))
+    return cx - w / 2, cy - h / 2, w, h
+
+
 def _clip_span(lo: float, hi: float, limit: float, min_size: float) -> tuple[float, float]:
     lo, hi = min(max(lo, 0.0), limit), min(max(hi, 0.0), limit)
     if hi - lo < min_size:

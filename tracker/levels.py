@@ -20,7 +20,7 @@ RARE = 0.005  # of the pixels, at either end: sparks and dead pixels do not tell
 FEW, USUAL = 65, 90  # levels: to be stretched in full, and not at all
 WANTED = 230  # levels after it
 MOST = 4.0  # times: more of it would show noise alone
-EVERY = 5  # frames: light changes slowly
+EVERY = 5  # frames: light changes slowly while the target is seen
 SEEN = 80, 50  # pixels, to the right and down: enough for a share, and quickly read
 
 
@@ -74,13 +74,15 @@ class Light:
         self.levels, self._frames = levels_for(image, region), 0
 
     def follow(self, image: Image, region: Region | None) -> None:
-        """Take in the next frame: every fifth one is measured.
+        """Take in the next frame: every fifth one is measured, while the target is lost all.
+
+        What hid it, such as a picture without light, says nothing about the next frame.
 
         Args:
             region: where the target is looked for; ``None`` if it may be anywhere.
         """
         self._frames += 1
-        if self._frames % EVERY == 0:
+        if region is None or self._frames % EVERY == 0:
             self.levels = levels_for(image, region)
 
 

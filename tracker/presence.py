@@ -22,6 +22,7 @@ class Evidence(NamedTuple):
         visible: share of the target's usual width or height that the frame's edge leaves, 1
             away from edges.
         coloured: whether it has the target's colours; ``False`` if nobody looked.
+        in_place: whether a lost target is surely there where it was lost.
     """
 
     score: float
@@ -30,6 +31,7 @@ class Evidence(NamedTuple):
     rival: float = -1.0
     visible: float = 1.0
     coloured: bool = False
+    in_place: bool = False
 
 
 class Presence:
@@ -43,7 +45,8 @@ class Presence:
     missing, reaches ``sure`` and has a ``sharp`` response makes the target tracked; ``patience``
     missing frames in a row make it lost; what lies between is uncertain. A lost target is taken
     up again with ``return_score`` and an identity that is the ``same``, and nearly as similar as
-    was usual before it was lost (``return_drop``), for however long that was.
+    was usual before it was lost (``return_drop``), for however long that was. Where it was lost,
+    it need be no more similar than one that is followed (``drop``): light may have changed.
     """
 
     def __init__(self, policy: PresencePolicy) -> None:
@@ -93,7 +96,8 @@ class Presence:
 
     def _returned(self, evidence: Evidence) -> bool:
         policy, similarity = self.policy, evidence.similarity
-        least = max(policy.same, self._usual - policy.return_drop)
+        drop = policy.drop if evidence.in_place else policy.return_drop
+        least = max(policy.same, self._usual - drop)
         known = similarity is None or (
             similarity >= least and similarity + policy.rival_margin / 2 >= evidence.rival
         )

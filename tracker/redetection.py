@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import chain, cycle, islice, product, repeat
 
 from tracker.crop import Region
+from tracker.results import Box
 
 CROPS_A_FRAME = 2
 COARSE = 2.0  # a region so many times as large still shows the target, at a fraction of the cost
@@ -46,6 +47,12 @@ class Rescan:
         at_home = self._frames <= self._near or self._frames % 2 == 0
         home = [self._home] if at_home else []
         return [*home, *islice(self._walk, CROPS_A_FRAME - len(home))]
+
+    def at_home(self, box: Box) -> bool:
+        """Whether the middle of a box lies in the normal search region at the last position."""
+        x, y, w, h = box
+        away = max(abs(x + w / 2 - self._home.cx), abs(y + h / 2 - self._home.cy))
+        return away <= self._home.side / 2
 
     def _beside(self, width: int, height: int) -> list[Region]:
         """Regions of the usual scale all around the last position."""

@@ -91,12 +91,13 @@ class PresencePolicy:
         unusual: so much below the usual similarity something covers the target: its look is
             not learned.
         return_drop: what a lost target is taken up with is at most so much below the similarity
-            that was usual before.
+            that was usual before; what scores ``sure`` where it was lost, at most ``drop``.
         colour_drop: a look that is unusual, or has a score from half of ``doubt`` on, is the
             target's all the same where the share of its colours is at most so much below the
             usual one.
         return_colour_drop: what a lost target is taken up with has a share of its colours that
-            is at most so much below the usual one; 1 asks no colours, here and before.
+            is at most so much below the usual one, but where it was lost and scores ``sure``; 1
+            asks no colours, here and before.
     """
 
     sure: float = 0.5

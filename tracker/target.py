@@ -15,7 +15,7 @@ from tracker.camera import SceneStep
 from tracker.colours import ColourModel
 from tracker.crop import Colour, Region, mean_colour
 from tracker.exemplar import Exemplar
-from tracker.geometry import check_box, clip_box, context_side, overlap
+from tracker.geometry import check_box, clip_box, context_side, hold_inside, overlap
 from tracker.image import Array, Image
 from tracker.levels import Light, View
 from tracker.look_alikes import Look, unless_exchanged
@@ -281,7 +281,7 @@ class Target:
         possible = [
             peak
             for peak in self._peaks(spec, output, index, whole=True)
-            if not _claimed(peak.box, taken) and self._may_return(peak.box, image)
+            if not _claimed(peak.box, taken) and self._may_return(peak, image)
         ]
         if not possible:
             return self.still_lost()
@@ -300,8 +300,11 @@ class Target:
         visible = self._usual_size.visible(candidate.box, self.frame_size)
         doubtful = not usual or candidate.score < self.presence.policy.doubt
         coloured = doubtful and not was_lost and self._coloured(candidate.box, image)
+        in_place = was_lost and self._in_place(candidate)
         state = self.presence.update(
-            Evidence(candidate.score, candidate.sharpness, similarity, rival, visible, coloured)
+            Evidence(
+                candidate.score, candidate.sharpness, similarity, rival, visible, coloured, in_place
+            )
         )
         self.exemplar.count(sure=state is State.TRACKING and (usual or coloured))
         if state is State.TRACKING:
@@ -335,7 +338,7 @@ class Target:
 
     def _inside(self, box: Box) -> Box:
         width, height = self.frame_size
-        bounded = _bounded(box, width, height)
+        bounded = hold_inside(box, width, height)
         return clip_box(bounded, width, height, 2.0) if self.resized else bounded
 
     def _observe_miss(self) -> None:
@@ -375,22 +378,19 @@ class Target:
         )
         self.memory.remember_rivals(others, candidate.identity)
 
-    def _may_return(self, box: Box, image: Image) -> bool:
+    def _may_return(self, peak: Candidate, image: Image) -> bool:
         """Whether a lost target can have that shape, and has its colours if they say anything."""
-        if not self._usual_size.may_return_as(box, self.frame_size, self._lost_for):
+        if not self._usual_size.may_return_as(peak.box, self.frame_size, self._lost_for):
             return False
-        if self.colours is None or self._lost_for > LONG_LOST:
+        if self.colours is None or self._lost_for > LONG_LOST or self._in_place(peak):
             return True
-        return self.colours.as_usual(image, box, self.presence.policy.return_colour_drop)
+        return self.colours.as_usual(image, peak.box, self.presence.policy.return_colour_drop)
+
+    def _in_place(self, peak: Candidate) -> bool:
+        """Whether a lost target is surely where it would be looked for if it was not lost."""
+        sure = peak.score >= self.presence.policy.sure
+        return sure and self._rescan is not None and self._rescan.at_home(peak.box)
 
 
 def _claimed(box: Box, taken: Sequence[Box]) -> bool:
     return any(overlap(box, other) > 0.5 for other in taken)
-
-
-def _bounded(box: Box, width: int, height: int) -> Box:
-    """Keep the middle inside the frame and the size between 2 pixels and the frame."""
-    x, y, w, h = box
-    cx, cy = min(max(x + w / 2, 0.0), float(width)), min(max(y + h / 2, 0.0), float(height))
-    w, h = min(max(w, 2.0), float(width)), min(max(h, 2.0), float(height))
-    return cx - w / 2, cy - h / 2, w, h

@@ -18,6 +18,7 @@ from tracker.target import LONG_LOST
 
 BOX = (300.0, 200.0, 60.0, 40.0)
 RED, WHITE = (30, 30, 220), (250, 250, 250)
+AWAY = (100.0, 60.0, 60.0, 40.0)  # outside of the search region at the first box
 
 
 def painted(colour: tuple[int, int, int], box: tuple[float, ...] = BOX) -> np.ndarray:
@@ -75,7 +76,11 @@ def test_tiny_frames_and_boxes_have_colours_too(size: tuple[int, int]) -> None:
 
 
 def follow(
-    colour: float, looks: list[np.ndarray], cosines: list[float], score: float = 0.95
+    colour: float,
+    looks: list[np.ndarray],
+    cosines: list[float],
+    score: float = 0.95,
+    sure: float = 0.5,
 ) -> tuple[list[State], int]:
     """States of a target that keeps its place, and how many later exemplars were taken."""
     answers = itertools.chain(cosines, itertools.repeat(1.0))
@@ -96,6 +101,7 @@ def follow(
         return_colour_drop=0.3 if colour else 1.0,
         patience=2,
         doubt=0.4,
+        sure=sure,
     )
     network = Recording(see, spec=dataclasses.replace(LEARNS, presence=presence))
     tracker = SiameseTracker(network)
@@ -145,14 +151,30 @@ def test_a_low_score_is_no_loss_where_the_colours_are_the_targets(
 def test_a_lost_target_does_not_come_back_in_other_colours(
     colour: float, look: tuple[int, int, int], state: State
 ) -> None:
-    states, _ = follow(colour, [painted(RED), scene(None), painted(look)], [])
-    assert states == [State.TRACKING, State.LOST, state]
+    states, _ = follow(colour, [painted(RED), scene(None), *[painted(look, AWAY)] * 12], [])
+    assert states[:2] == [State.TRACKING, State.LOST]
+    assert set(states[2:]) == {state}
+
+
+@pytest.mark.parametrize(
+    ("look", "sure", "state"),
+    [
+        (WHITE, 0.94, State.TRACKING),
+        (WHITE, 0.96, State.LOST),  # what is not surely there is to have its colours
+        (RED, 0.96, State.TRACKING),
+    ],
+)
+def test_where_it_was_lost_a_target_comes_back_in_another_light(
+    look: tuple[int, int, int], sure: float, state: State
+) -> None:
+    states, _ = follow(0.05, [painted(RED), scene(None), painted(look)], [], 0.95, sure)
+    assert states[1:] == [State.LOST, state]
 
 
 def test_after_a_long_time_the_light_may_have_changed() -> None:
-    away = [scene(None)] * (LONG_LOST + 1)
-    states, _ = follow(0.05, [painted(RED), *away, painted(WHITE)], [])
-    assert states[-2:] == [State.LOST, State.TRACKING]
+    gone = [scene(None)] * (LONG_LOST + 1)
+    states, _ = follow(0.05, [painted(RED), *gone, *[painted(WHITE, AWAY)] * 40], [])
+    assert states[LONG_LOST + 1] is State.LOST and states[-1] is State.TRACKING
 
 
 def test_a_model_that_asks_for_no_colours_looks_at_none() -> None:

@@ -142,6 +142,29 @@ def test_every_fifth_frame_is_measured() -> None:
     assert light.levels == AS_THEY_ARE
 
 
+def test_while_the_target_is_lost_all_frames_are_measured() -> None:
+    black = np.zeros_like(scene())
+    light = Light(scene(), whole(scene()))
+    for _ in range(EVERY):
+        light.follow(black, None)
+        assert light.levels.gain > 2
+        light.follow(scene(), None)
+        assert light.levels == AS_THEY_ARE
+
+
+@pytest.mark.parametrize("frames", range(EVERY))
+@pytest.mark.parametrize("level", [0, 255])
+def test_a_picture_of_nothing_does_not_spoil_the_next(frames: int, level: int) -> None:
+    tracker = SiameseTracker(ScriptedNetwork(see_green))
+    tracker.init(scene(), BOX)
+    for _ in range(frames):
+        tracker.update(scene())
+    for _ in range(3):
+        nothing = tracker.update(np.full_like(scene(), level))
+    assert nothing.state is State.LOST
+    assert tracker.update(scene()).state is State.TRACKING
+
+
 class Lit(ScriptedNetwork):
     """Remembers the least contrast of all crops that it is shown."""
 

@@ -200,6 +200,17 @@ def test_what_is_taken_up_again_looks_nearly_as_usual(similarity: float, state: 
     assert presence.update(seen(0.99, similarity)) is state
 
 
+@pytest.mark.parametrize(("similarity", "state"), [(0.69, L), (0.71, T)])
+def test_where_it_was_lost_a_target_may_look_as_one_that_is_followed(
+    similarity: float, state: State
+) -> None:
+    presence = Presence(dataclasses.replace(POLICY, return_drop=0.15, same=0.4))
+    presence.update(seen(0.9, 0.95))
+    assert [presence.update(seen(0.1)) for _ in range(3)] == [U, U, L]
+    assert presence.update(seen(0.99, similarity)) is L
+    assert presence.update(seen(0.99, similarity)._replace(in_place=True)) is state
+
+
 def test_a_target_that_was_never_sure_is_taken_up_by_the_absolute_threshold() -> None:
     presence = Presence(dataclasses.replace(POLICY, return_drop=0.15))
     for _ in range(3):

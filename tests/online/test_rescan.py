@@ -37,6 +37,15 @@ def test_beside_the_last_position_is_searched_at_the_usual_scale() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("x", "y", "at_home"),
+    [(400, 300, True), (441, 300, True), (400, 259, True), (461, 300, False), (400, 239, False)],
+)
+def test_what_is_at_the_last_position(x: float, y: float, at_home: bool) -> None:
+    rescan = Rescan(Region(400.0, 300.0, 100.0), 800, 600)
+    assert rescan.at_home((x - 10.0, y - 20.0, 20.0, 40.0)) is at_home, "by its middle"
+
+
 def test_a_rescan_begins_around_the_last_position_and_goes_outwards() -> None:
     home = Region(1500.0, 200.0, 100.0)
     rescan = Rescan(home, 1920, 1080)
