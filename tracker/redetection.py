@@ -13,6 +13,7 @@ CROPS_A_FRAME = 2
 COARSE = 2.0  # a region so many times as large still shows the target, at a fraction of the cost
 OVERLAP = 0.3  # of the search side, about that of a target: at the rim of one it is inside the next
 COARSE_OVERLAP = 0.2  # in a coarse region it is smaller
+HOME = 0.3  # of the search side, which is about the size of a target
 NEAR = 16  # frames in each of which the last position is looked at; later in every second one
 TILES_BETWEEN = 2  # coarse regions from one of the usual scale to the next, after one round beside
 MOST_IN_A_ROW = 64  # coarse regions: for a tiny target there would be ten thousands of them
@@ -49,10 +50,10 @@ class Rescan:
         return [*home, *islice(self._walk, CROPS_A_FRAME - len(home))]
 
     def at_home(self, box: Box) -> bool:
-        """Whether the middle of a box lies in the normal search region at the last position."""
+        """Whether the middle of a box is no farther from the last position than ``HOME``."""
         x, y, w, h = box
         away = max(abs(x + w / 2 - self._home.cx), abs(y + h / 2 - self._home.cy))
-        return away <= self._home.side / 2
+        return away <= HOME * self._home.side
 
     def _beside(self, width: int, height: int) -> list[Region]:
         """Regions of the usual scale all around the last position."""

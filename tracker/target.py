@@ -387,7 +387,7 @@ class Target:
         return self.colours.as_usual(image, peak.box, self.presence.policy.return_colour_drop)
 
     def _in_place(self, peak: Candidate) -> bool:
-        """Whether a lost target is surely where it would be looked for if it was not lost."""
+        """Whether a lost target is surely there where it was lost."""
         sure = peak.score >= self.presence.policy.sure
         return sure and self._rescan is not None and self._rescan.at_home(peak.box)
 

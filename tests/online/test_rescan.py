@@ -39,7 +39,7 @@ def test_beside_the_last_position_is_searched_at_the_usual_scale() -> None:
 
 @pytest.mark.parametrize(
     ("x", "y", "at_home"),
-    [(400, 300, True), (441, 300, True), (400, 259, True), (461, 300, False), (400, 239, False)],
+    [(400, 300, True), (429, 300, True), (400, 271, True), (432, 300, False), (400, 268, False)],
 )
 def test_what_is_at_the_last_position(x: float, y: float, at_home: bool) -> None:
     rescan = Rescan(Region(400.0, 300.0, 100.0), 800, 600)
