@@ -2,43 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
+from written_clips import clip, pictures, write
 
 from tracker import datasets
 from tracker.dataset_layouts import mask_labels
 from tracker.errors import UserError
-from tracker.evaluation import conditions, stillness
-from tracker.frames import Pictures, Video, picture_paths
-
-
-def picture(path: Path, value: int, size: tuple[int, int] = (24, 16)) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image = np.full((size[1], size[0], 3), value, dtype=np.uint8)
-    assert cv2.imwrite(str(path), image)
-
-
-def pictures(folder: Path, count: int, pattern: str = "{:08d}.png", first: int = 1) -> None:
-    for i in range(count):
-        picture(folder / pattern.format(first + i), 10 * (first + i) % 250)
-
-
-def write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-
-
-def clip(path: Path, count: int = 5) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 10, (64, 48))
-    assert writer.isOpened()
-    for i in range(count):
-        writer.write(np.full((48, 64, 3), 30 + 40 * i, dtype=np.uint8))
-    writer.release()
 
 
 def test_pairs_by_folder_and_their_frames(tmp_path):
@@ -56,23 +27,6 @@ def test_pairs_by_folder_and_their_frames(tmp_path):
     assert backward == levels[3::-1]
 
 
-def test_a_video_shorter_than_its_truth(tmp_path):
-    clip(tmp_path / "a.mp4", 3)
-    with pytest.raises(UserError, match="ends after 3 frames, its annotation needs 5"):
-        list(Video(tmp_path / "a.mp4").read(range(5)))
-    write(tmp_path / "no.mp4", "text")
-    with pytest.raises(UserError, match="cannot be opened"):
-        list(Video(tmp_path / "no.mp4").read(range(1)))
-
-
-def test_backward_in_chunks_gives_every_frame_once(tmp_path, monkeypatch):
-    clip(tmp_path / "a.mp4", 5)
-    video = Video(tmp_path / "a.mp4")
-    forward = [f.mean() for f in video.read(range(5))]
-    monkeypatch.setattr("tracker.frames._CHUNK_BYTES", 2 * 48 * 64 * 3)
-    assert [f.mean() for f in video.read(range(4, -1, -1))] == forward[::-1]
-
-
 def test_otb_counts_from_one_and_may_have_two_targets(tmp_path):
     pictures(tmp_path / "Jogging" / "img", 3, "{:04d}.png")
     write(tmp_path / "Jogging" / "groundtruth_rect.1.txt", "1\t1\t5\t5\n" * 3)
@@ -81,15 +35,6 @@ def test_otb_counts_from_one_and_may_have_two_targets(tmp_path):
     assert (first.name, second.name) == ("Jogging.1", "Jogging.2")
     assert first.truth[0].tolist() == [0, 0, 5, 5] and second.truth[0].tolist() == [2, 3, 5, 5]
     assert first.source.clip() == second.source.clip()
-
-
-def test_two_targets_of_a_video_are_two_names_of_what_is_in_it(tmp_path):
-    clip(tmp_path / "walk_1.avi")
-    shutil.copy(tmp_path / "walk_1.avi", tmp_path / "walk_2.avi")
-    clip(tmp_path / "walk_3.avi", 6)
-    one, two, other = (Video(tmp_path / f"walk_{i}.avi") for i in (1, 2, 3))
-    assert one.clip() == two.clip() != other.clip()
-    assert conditions.InCondition(stillness.Held(one), "dark").clip() == one.clip()
 
 
 @pytest.mark.parametrize(("count", "first"), [(301, 300), (2, 1)], ids=["all", "those with truth"])
@@ -288,20 +233,6 @@ def test_a_clip_of_one_frame_is_scored(tmp_path):
     assert sequence.judged and len(sequence) == 1
 
 
-def test_a_picture_or_video_of_the_same_size_is_another(tmp_path):
-    picture(tmp_path / "a.bmp", 10)
-    clip(tmp_path / "a.avi")
-    sources = Pictures((tmp_path / "a.bmp",)), Video(tmp_path / "a.avi")
-    before = [source.fingerprint() for source in sources]
-    assert before == [source.fingerprint() for source in sources]
-    picture(tmp_path / "a.bmp", 11)
-    raw = bytearray((tmp_path / "a.avi").read_bytes())
-    raw[-1] ^= 1
-    (tmp_path / "a.avi").write_bytes(raw)
-    after = [source.fingerprint() for source in sources]
-    assert before[0] != after[0] and before[1] != after[1]
-
-
 def test_vot_with_tags_and_anchors(tmp_path):
     pictures(tmp_path / "bag" / "color", 3)
     write(tmp_path / "bag" / "groundtruth.txt", "1,1,5,1,5,5,1,5\n" * 3)
@@ -359,26 +290,6 @@ def test_only_picks_sequences_and_knows_its_names(tmp_path):
     assert len(datasets.load(tmp_path, only=[tmp_path.name])) == 2
     with pytest.raises(UserError, match="no sequence is called 'c'"):
         datasets.load(tmp_path, only=["c"])
-
-
-def test_pictures_are_ordered_by_number(tmp_path):
-    for name in ("10.png", "9.png", "1.png"):
-        picture(tmp_path / "x" / name, 1)
-    found = picture_paths(tmp_path / "x")
-    assert [p.name for p in found] == ["1.png", "9.png", "10.png"]
-
-
-def test_pictures_of_two_numbers_and_hidden_ones(tmp_path):
-    """As the application orders them; macOS leaves a hidden file beside each on a stick."""
-    for name in ("1_10.png", "2_9.png", "2_1.png", "10_1.png"):
-        picture(tmp_path / "x" / name, 1)
-        (tmp_path / "x" / f"._{name}").write_bytes(b"mac")
-    names = [p.name for p in picture_paths(tmp_path / "x")]
-    assert names == ["1_10.png", "2_1.png", "2_9.png", "10_1.png"]
-    clip = Pictures(picture_paths(tmp_path / "x"))
-    before = clip.fingerprint()
-    picture(tmp_path / "x" / "2_9.png", 1, size=(50, 40))
-    assert clip.fingerprint() != before
 
 
 def test_what_the_system_refuses_is_said() -> None:
