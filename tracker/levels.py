@@ -96,7 +96,7 @@ def levels_for(image: Image, region: Region | None) -> Levels:
         region: of it; ``None`` for all of it.
     """
     low, high = ends(image if region is None else _part(image, region))
-    if high - low < USUAL:
+    if region is not None and high - low < USUAL:
         low = min(low, ends(image)[0])
     span = max(high - low, 1)
     share = min(max((USUAL - span) / (USUAL - FEW), 0.0), 1.0)
