@@ -209,7 +209,14 @@ def _within(values: Array, most: float) -> bool:
 
 
 _open_networks: WeakValueDictionary[tuple[object, ...], OnnxNetwork] = WeakValueDictionary()
-_opening = threading.Lock()
+_opening = threading.RLock()
+
+if hasattr(os, "register_at_fork"):  # no fork half-way: the child would wait for ever
+    os.register_at_fork(
+        before=_opening.acquire,
+        after_in_parent=_opening.release,
+        after_in_child=_opening.release,
+    )
 
 
 def open_network(

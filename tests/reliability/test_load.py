@@ -308,49 +308,6 @@ def test_trackers_in_processes_answer_as_one_alone(method: str) -> None:
         assert pool.map(track, PLACES[:2]) == [track(place) for place in PLACES[:2]]
 
 
-FORK = """
-import os, signal, threading
-import numpy as np
-from tracker import SiameseTracker, searcher
-frame = np.random.default_rng(0).integers(0, 255, (120, 160, 3), dtype=np.uint8)
-tracker = SiameseTracker("kestrel", device="cpu", threads=2)
-tracker.init(frame, (40, 30, 40, 40))
-expected = tracker.update(frame)
-inside, done = threading.Event(), threading.Event()
-def other():  # is in the middle of a frame when the process is forked
-    with tracker._searcher.turn(), searcher._renewing:
-        inside.set()
-        done.wait()
-threading.Thread(target=other).start()
-inside.wait()
-child = os.fork()
-done.set()
-if child == 0:
-    signal.alarm(30)
-    try:
-        tracker.update(frame)
-    except RuntimeError as error:
-        assert "forked" in str(error)
-        mine = SiameseTracker("kestrel", device="cpu", threads=2)
-        mine.init(frame, (40, 30, 40, 40))
-        os._exit(0 if mine.update(frame) == expected else 5)
-    os._exit(6)
-print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-"""
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_tracker_that_was_forked_says_so_instead_of_waiting_for_ever() -> None:
-    """Threads do not survive a fork; a tracker made in the child works."""
-    import subprocess
-
-    root = str(Path(__file__).resolve().parents[2])
-    done = subprocess.run([sys.executable, "-c", FORK], cwd=root, capture_output=True, text=True,
-                          timeout=60, check=False)  # fmt: skip
-    assert done.stdout == "0\n", done.stderr
-
-
 def test_the_same_clip_box_and_model_give_the_same_track_to_the_bit() -> None:
     """In one process, and in a fresh one with other hashes of text."""
     code = "from tests.reliability.test_load import track, PLACES; print(track(PLACES[0], 12))"
