@@ -164,7 +164,7 @@ def test_values_and_ranges(text, values):
         ("window=a:b", "values are numbers"),
         ("window=.5:.1", "values are numbers"),
         ("window=.1:.5:1", "values are numbers"),
-        ("window=0:1:99", "51 values; between 1 and 50"),
+        ("window=0:1:99", "more than 50 values; give fewer"),
         ("window=-1", "outside of 0..1000"),
         ("window=nan", "outside of 0..1000"),
         ("patience=nan", "values are numbers"),
