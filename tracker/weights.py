@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tracker.errors import UserError
@@ -43,17 +42,19 @@ class ModelFiles:
         name: the model's file name without endings.
         exemplar, search: contents of the two files.
         folder: where they came from.
+        digest: SHA-256 over both, for caches and records.
     """
 
     name: str
     exemplar: bytes
     search: bytes
     folder: Path
+    digest: str = field(init=False)
 
-    @functools.cached_property
-    def digest(self) -> str:
-        """SHA-256 over both, for caches and records."""
-        return hashlib.sha256(self.exemplar + self.search).hexdigest()
+    def __post_init__(self) -> None:
+        # At once: until Python 3.12 a cached property's lock outlives a fork, held for ever.
+        digest = hashlib.sha256(self.exemplar + self.search).hexdigest()
+        object.__setattr__(self, "digest", digest)
 
 
 def read_model(model: str | Path | None = None) -> ModelFiles:

@@ -84,3 +84,31 @@ runtime.open_network("kestrel", "cpu", 2)  # nothing is left locked here
 
 def test_a_fork_waits_until_another_thread_has_opened_its_model() -> None:
     assert output_of(FORK_WHILE_OPENING) == "0\n"
+
+
+FORK_WHILE_READING = """
+import hashlib, os, signal, threading
+from tracker import runtime, weights
+files = weights.graph_files(weights.weights_folder() / "kestrel")
+both = sum(file.stat().st_size for file in files)
+inside, goes_on, digest_of = threading.Event(), threading.Event(), hashlib.sha256
+def slowly(data):  # a thread that stays behind asks for the digest of both graphs
+    if len(data) == both and threading.current_thread() is not threading.main_thread():
+        inside.set()
+        goes_on.wait()
+    return digest_of(data)
+hashlib.sha256 = slowly
+threading.Thread(target=runtime.open_network, args=("kestrel", "cpu", 1)).start()
+inside.wait()
+child = os.fork()
+if child == 0:
+    signal.alarm(30)
+    runtime.open_network("kestrel", "cpu", 1)
+    os._exit(0)
+goes_on.set()
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_fork_while_another_thread_reads_a_model() -> None:
+    assert output_of(FORK_WHILE_READING) == "0\n"
