@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +71,12 @@ class Session:
         self._labels: dict[int, str | None] = {}
         self._next_id = 1
         self._frames = 0
+
+    def __copy__(self) -> NoReturn:
+        raise TypeError(
+            "a session is not copied: both would move the same targets; make another one, which "
+            "may be given this one's network as its model"
+        )
 
     @property
     def device(self) -> Device | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,6 +89,12 @@ class SiameseTracker:
         image = check_image(image)
         with self._searcher.turn():
             return follow(self._searcher, image, [self._target])[0]
+
+    def __copy__(self) -> NoReturn:
+        raise TypeError(
+            "a tracker is not copied: both would move the same target; make another one, which "
+            "may be given this one's network as its model"
+        )
 
     @property
     def device(self) -> Device | None:

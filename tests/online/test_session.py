@@ -167,6 +167,12 @@ def test_a_copy_goes_its_own_way_where_the_network_can_be_copied() -> None:
     assert float(iou(session.update(several(there))[number].box, there)) > 0.9
 
 
+@pytest.mark.parametrize("kind", [SiameseTracker, Session])
+def test_a_copy_that_would_share_its_targets_is_refused(kind: type) -> None:
+    with pytest.raises(TypeError, match="given this one's network as its model"):
+        copy.copy(kind(ScriptedNetwork(see_green)))
+
+
 class Meeting(ScriptedNetwork):
     """Waits for a second call while one is under way, and counts those that are at once."""
 
