@@ -22,6 +22,8 @@ LONGER, SHORTEST = 64, 16  # pixels of the shrunk picture's sides
 MARGIN = 0.2  # of each side of the picture: as far as a step is looked for
 LEAST = 0.5  # correlation, below which the pictures have too little in common
 EXPLAINED = 0.25  # of what differs without a step; one that explains less is none
+ROUNDING = 1e-4  # of correlations: by so much any place of a picture that repeats may be best
+AS_GOOD = 0.05  # correlation: another place that has so little less may be the right one
 FLAT = 2.0  # grey levels: what varies by less has nothing to hold on to
 
 Grey = NDArray[np.uint8]
@@ -48,8 +50,8 @@ class Camera:
 
         Returns:
             A function of pixels right and down by which the scene moved. They are ``None`` where
-            that is not known: without a last frame of this form, in flat pictures, and where both
-            have too little in common.
+            that is not known: without a last frame of this form, in flat pictures, in pictures
+            that repeat, and where both have too little in common.
         """
         before, self._last = self._last, None
 
@@ -89,10 +91,20 @@ def _step(before: Grey, now: Grey) -> Step | None:
     inside = 0 < x < 2 * right and 0 < y < 2 * down  # at the rim it is no peak
     if best < LEAST or not inside:
         return None
-    if 1 - best > (1 - EXPLAINED) * (1 - found.item(down, right)):
+    here = found.item(down, right)
+    if best - here < EXPLAINED * (1 - here) + ROUNDING:
         return 0.0, 0.0  # water and leaves are as alike anywhere
+    if _is_one_of_several(found, best):
+        return None
     dx, dy = _vertex(found[y, x - 1 : x + 2]), _vertex(found[y - 1 : y + 2, x])
     return right - x - dx, down - y - dy
+
+
+def _is_one_of_several(found: NDArray[Any], best: float) -> bool:
+    """Whether another peak is about as high: windows of a house, icons, tiles."""
+    peaks = (found >= best - AS_GOOD) & (found >= cv2.dilate(found, np.ones((3, 3), np.uint8)))
+    rows, columns = peaks.nonzero()
+    return bool(max(np.ptp(rows), np.ptp(columns)) > 1)
 
 
 def _vertex(values: NDArray[Any]) -> float:

@@ -60,6 +60,22 @@ def test_a_frame_that_nobody_asked_about_is_not_one_to_start_from() -> None:
     assert camera.next(view(scene, 160, 200, 320, 240))() == pytest.approx((10, 0), abs=2)
 
 
+def icons(x: int, y: int) -> np.ndarray:
+    """Equal ones, 110 pixels apart, (720, 1280, 3) uint8; scrolled by so much."""
+    tile = landscape(110, 110)
+    return np.roll(np.tile(tile, (9, 14, 1)), (y, x), axis=(0, 1))[:720, :1280]
+
+
+def test_what_repeats_did_not_leap_by_one_repetition() -> None:
+    camera = Camera()
+    for _ in range(2):
+        camera.see(icons(0, 0))
+        assert camera.next(icons(0, 0))() == (0, 0)
+    for x, y in ((8, 6), (40, -30), (0, 25)):  # how far it was scrolled, or one icon more?
+        camera.see(icons(0, 0))
+        assert camera.next(icons(x, y))() is None
+
+
 def test_what_cannot_be_told_is_no_step() -> None:
     hills, flat = landscape(320, 240), np.full((240, 320, 3), 90, np.uint8)
     fog = hills // 40
