@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 import tracker
 from tracker.weights import available_models, weights_folder
@@ -168,7 +169,12 @@ def test_runtime_dependencies_are_bounded_at_both_ends(project):
 
 
 def test_the_changelog_knows_this_version():
-    assert f"## [{tracker.__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    version = Version(tracker.__version__)
+    heading = "Unreleased" if version.is_devrelease else version
+    assert f"## [{heading}]" in changelog
+    released = re.findall(r"^## \[(\d.*?)\]", changelog, flags=re.MULTILINE)
+    assert version >= max(map(Version, released))  # a development version comes after all of them
 
 
 def sha256(path: Path) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tracker.siamese_tracker import SiameseTracker
     from tracker.verification import same_object, similarity
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 # ONNX Runtime would look up a host and keep an id of the device in the home folder
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
