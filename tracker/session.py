@@ -143,9 +143,9 @@ class Session:
 
     def _resting(self, targets: Sequence[Target], image: Image) -> list[int]:
         """Numbers of the targets whose turn it is not, every second one, and that may wait."""
-        spec, (height, width) = self.network.spec, image.shape[:2]
+        height, width = image.shape[:2]
         waiting = range(self._frames % 2, len(targets), 2)
-        return [n for n in waiting if targets[n].may_rest(spec, width, height)]
+        return [n for n in waiting if targets[n].may_rest(width, height)]
 
     def exemplar(self, target_id: int) -> Image:
         """The picture (E, E, 3) uint8 BGR that a target was learned from; KeyError if unknown."""
@@ -181,16 +181,16 @@ def follow(
     searcher.begin()
     if not targets:
         return []
-    spec, (height, width) = searcher.network.spec, image.shape[:2]
+    height, width = image.shape[:2]
     scene_step = searcher.camera.next(image)
     results: dict[int, TrackResult] = {}
     requests: dict[int, Request] = {}
     batches: dict[int, list[int]] = {}  # numbers of the targets that want crops of one size
     for number, target in enumerate(targets):
         if number in resting:
-            results[number] = target.rest(spec)
+            results[number] = target.rest()
         else:
-            regions = target.plan(spec, width, height, scene_step)
+            regions = target.plan(width, height, scene_step)
             target.light.follow(image, None if target.lost else regions[0])
             requests[number] = target, regions
             batches.setdefault(target.crop_size, []).append(number)
@@ -199,20 +199,20 @@ def follow(
         output, start = searcher.search(image, [requests[number] for number in numbers]), 0
         for number in numbers:
             target, regions = requests[number]
-            if target.lost and spec.kind == "box":
-                found = target.promising(spec, output, start)
+            if target.lost and target.spec.kind == "box":
+                found = target.promising(output, start)
                 if found:
                     looks.append((number, target, found))
                 else:
                     results[number] = target.still_lost()
             else:
-                results[number] = target.take(spec, output, start, image)
+                results[number] = target.take(output, start, image)
             start += len(regions)
     if looks:
         closer, start = searcher.search(image, [(target, found) for _, target, found in looks]), 0
         taken = [r.box for r in results.values() if r.claimed_box is not None]
         for number, target, found in looks:
-            results[number] = target.take_closer_look(spec, closer, start, found, taken, image)
+            results[number] = target.take_closer_look(closer, start, found, taken, image)
             start += len(found)
             if results[number].claimed_box is not None:
                 taken.append(results[number].box)

@@ -42,6 +42,7 @@ class Target:
     """State of one target; it holds no past frames.
 
     Attributes:
+        spec: the model's record.
         box: last estimate in the frame.
         exemplar: what the search is compared with.
         memory: identities of the target and its look-alikes; ``None`` for a model without
@@ -51,13 +52,12 @@ class Target:
         light: around it.
         presence: the state machine.
         frame_size: (width, height) of the last frame.
-        resized: whether the network says a size anew in each frame. Where it only changes the
-            last one, what the frame's edge cut off would never come back.
         crop_size: pixels a side of the crops of the last frame.
         regions: looked at in the last frame; the response belongs to the first.
         response: (H, W) of the last search, for display.
     """
 
+    spec: ModelSpec
     box: Box
     exemplar: Exemplar
     memory: Memory | None
@@ -66,7 +66,6 @@ class Target:
     light: Light
     presence: Presence
     frame_size: tuple[int, int]
-    resized: bool = True
     crop_size: int = 0
     regions: list[Region] = field(default_factory=list)
     response: Array | None = None
@@ -98,9 +97,8 @@ class Target:
         memory = None if exemplar.identity is None else Memory(exemplar.identity)
         policy = spec.presence
         colours = ColourModel(image, checked) if policy.return_colour_drop < 1 else None
-        presence, resized = Presence(policy), spec.kind == "box"
-        size = width, height
-        return Target(checked, exemplar, memory, colours, fill, light, presence, size, resized)
+        presence, size = Presence(policy), (width, height)
+        return Target(spec, checked, exemplar, memory, colours, fill, light, presence, size)
 
     @property
     def lost(self) -> bool:
@@ -111,18 +109,16 @@ class Target:
         """A frame as the network is shown it for this target."""
         return View(image, self.fill, self.light.levels)
 
-    def _tolerance(self, spec: ModelSpec) -> float:
+    def _tolerance(self) -> float:
         _, _, w, h = self.box
-        return CAMERA_TELLS * context_side(w, h, spec.online.context)
+        return CAMERA_TELLS * context_side(w, h, self.spec.online.context)
 
-    def _search_size(self, spec: ModelSpec) -> int:
+    def _search_size(self) -> int:
         if self.presence.state is not State.TRACKING or self._miss is None:
-            return spec.search_size
-        return box_policy.search_size(spec, self.box, self._miss)
+            return self.spec.search_size
+        return box_policy.search_size(self.spec, self.box, self._miss)
 
-    def plan(
-        self, spec: ModelSpec, width: int, height: int, scene_step: SceneStep | None = None
-    ) -> list[Region]:
+    def plan(self, width: int, height: int, scene_step: SceneStep | None = None) -> list[Region]:
         """The regions that a search of this frame needs.
 
         Args:
@@ -130,17 +126,17 @@ class Target:
         """
         if self.frame_size != (width, height):
             self._go_on_in(width, height)
-        self.crop_size = spec.search_size
+        self.crop_size = self.spec.search_size
         self._rested = False
         self.exemplar.choose(self.lost)
-        if spec.kind == "response":
-            self.regions = scale_policy.search_regions(spec, self.box)
+        if self.spec.kind == "response":
+            self.regions = scale_policy.search_regions(self.spec, self.box)
         elif self.lost:
             self._look = None
             if self._rescan is None:
                 # what misled the tracker at the end may have been of any size
                 self.box = self._usual_size.around(self.box)
-                near = box_policy.search_region(spec, self.box).aligned(spec.search_size)
+                near = box_policy.search_region(self.spec, self.box).aligned(self.spec.search_size)
                 self._rescan = Rescan(near, width, height)
             self.regions = self._rescan.next()
             self._lost_for += 1
@@ -148,9 +144,9 @@ class Target:
                 self._usual_size.forget()
         else:
             self._rescan, self._lost_for = None, 0
-            self.crop_size = self._search_size(spec)
-            step = scene_step() if scene_step and self._camera_tells(spec) else None
-            region = box_policy.search_region(spec, self._expected(spec, step), self.crop_size)
+            self.crop_size = self._search_size()
+            step = scene_step() if scene_step and self._camera_tells() else None
+            region = box_policy.search_region(self.spec, self._expected(step), self.crop_size)
             self.regions = [region.aligned(self.crop_size)]
         return self.regions
 
@@ -166,34 +162,34 @@ class Target:
         self._rescan, self._look, self._miss, self._motion = None, None, None, Motion()
         self._steady.forget()
 
-    def _camera_tells(self, spec: ModelSpec) -> bool:
+    def _camera_tells(self) -> bool:
         """Whether the camera's step is worth a look: a whole crop is due, or the target leaps.
 
         Where a smaller crop does without, what the camera does is as small.
         """
-        if not isinstance(spec.online, BoxPolicy) or spec.online.motion == 0:
+        if not isinstance(self.spec.online, BoxPolicy) or self.spec.online.motion == 0:
             return False
-        whole = self.crop_size == spec.search_size
-        return whole or self._motion.leaps(self._tolerance(spec))
+        whole = self.crop_size == self.spec.search_size
+        return whole or self._motion.leaps(self._tolerance())
 
-    def _expected(self, spec: ModelSpec, camera: Step | None = None) -> Box:
+    def _expected(self, camera: Step | None = None) -> Box:
         """Where the target is if it goes on as it went, in the picture or in the scene."""
         x, y, w, h = self.box
-        lead = spec.online.motion if isinstance(spec.online, BoxPolicy) else 0.0
-        dx, dy = self._motion.expected_step(camera, self._tolerance(spec))
+        lead = self.spec.online.motion if isinstance(self.spec.online, BoxPolicy) else 0.0
+        dx, dy = self._motion.expected_step(camera, self._tolerance())
         return x + lead * dx, y + lead * dy, w, h
 
-    def may_rest(self, spec: ModelSpec, width: int, height: int) -> bool:
+    def may_rest(self, width: int, height: int) -> bool:
         """Whether a frame may pass without a look: it stays where the smallest crop finds it."""
-        if spec.kind != "box" or self._last is None or self._miss is None or self._rested:
+        if self.spec.kind != "box" or self._last is None or self._miss is None or self._rested:
             return False
         known = self.presence.state is State.TRACKING and self.frame_size == (width, height)
-        return known and box_policy.smallest_will_do(spec, self.box, self._miss)
+        return known and box_policy.smallest_will_do(self.spec, self.box, self._miss)
 
-    def rest(self, spec: ModelSpec) -> TrackResult:
+    def rest(self) -> TrackResult:
         """The answer for a frame without a look: the last one, moved as the target goes."""
         assert self._last is not None
-        self.box = self._inside(self._expected(spec))
+        self.box = self._inside(self._expected())
         self.exemplar.count(sure=True)
         self._rested = True
         return replace(self._last, box=self._shown())
@@ -208,25 +204,24 @@ class Target:
         if self.colours is not None and self._refreshes % 2:
             self.colours.learn(image, self.box)
 
-    def promising(self, spec: ModelSpec, output: SearchOutput, index: int) -> list[Region]:
+    def promising(self, output: SearchOutput, index: int) -> list[Region]:
         """While lost: regions of a second, closer look, if a crop shows something like it.
 
         That of the strongest peak, and that of the one of the likest identity if it is elsewhere.
         """
         self.response = output.score[index]
-        found = self._peaks(spec, output, index)
+        found = self._peaks(output, index)
         if not found:
             return []
         chosen = max(found, key=lambda peak: peak.score), max(found, key=self._likeness)
         looks = (closer_look(peak.box, self.box) for peak in chosen)
         first, second = (
-            box_policy.search_region(spec, look).aligned(spec.search_size) for look in looks
+            box_policy.search_region(self.spec, look).aligned(self.spec.search_size)
+            for look in looks
         )
         return [first] if overlap(first.box, second.box) > 0.5 else [first, second]
 
-    def _peaks(
-        self, spec: ModelSpec, output: SearchOutput, index: int, whole: bool = False
-    ) -> list[Candidate]:
+    def _peaks(self, output: SearchOutput, index: int, whole: bool = False) -> list[Candidate]:
         """What looks like the target in the regions of this frame.
 
         Args:
@@ -235,7 +230,9 @@ class Target:
         return [
             peak
             for i, region in enumerate(self.regions)
-            for peak in box_policy.peaks(spec, output, index + i, region, spec.presence.doubt)
+            for peak in box_policy.peaks(
+                self.spec, output, index + i, region, self.spec.presence.doubt
+            )
             if not whole or region.shows(peak.box)
         ]
 
@@ -245,25 +242,24 @@ class Target:
             return candidate.score
         return self.memory.similarity(candidate.identity)
 
-    def take(self, spec: ModelSpec, output: SearchOutput, index: int, image: Image) -> TrackResult:
+    def take(self, output: SearchOutput, index: int, image: Image) -> TrackResult:
         """Decide this frame from the network's answers.
 
         Args:
             output: of a batch in which this target's regions start at ``index``.
             image: the frame.
         """
-        candidate = self._decide(spec, output, index)
+        candidate = self._decide(output, index)
         self.response = output.score[index]
         result = self._accept(candidate, image)
         if result.state is State.TRACKING:
             if self._sure_frames % LEARN_EVERY == 0:
-                self._learn(spec, output, index, candidate)
+                self._learn(output, index, candidate)
             self._sure_frames += 1
         return result
 
     def take_closer_look(
         self,
-        spec: ModelSpec,
         output: SearchOutput,
         index: int,
         regions: list[Region],
@@ -280,12 +276,12 @@ class Target:
         self.regions, self.response = regions, output.score[index]
         possible = [
             peak
-            for peak in self._peaks(spec, output, index, whole=True)
+            for peak in self._peaks(output, index, whole=True)
             if not _claimed(peak.box, taken) and self._may_return(peak, image)
         ]
         if not possible:
             return self.still_lost()
-        sure = [peak for peak in possible if peak.score >= spec.presence.return_score]
+        sure = [peak for peak in possible if peak.score >= self.spec.presence.return_score]
         return self._accept(max(sure or possible, key=self._likeness), image)
 
     def still_lost(self) -> TrackResult:
@@ -339,7 +335,9 @@ class Target:
     def _inside(self, box: Box) -> Box:
         width, height = self.frame_size
         bounded = hold_inside(box, width, height)
-        return clip_box(bounded, width, height, 2.0) if self.resized else bounded
+        if self.spec.kind == "response":  # it only changes the last size: what the frame's edge
+            return bounded  # cut off would never come back
+        return clip_box(bounded, width, height, 2.0)
 
     def _observe_miss(self) -> None:
         x, y, w, h = self.box
@@ -348,33 +346,33 @@ class Target:
         known = max(w, h) if self._miss is None else self._miss
         self._miss = max(miss, MISS_DECAY * known)
 
-    def _decide(self, spec: ModelSpec, output: SearchOutput, index: int) -> Candidate:
-        if spec.kind == "response":
-            return scale_policy.decide(spec, output, index, self.regions, self.box)
+    def _decide(self, output: SearchOutput, index: int) -> Candidate:
+        if self.spec.kind == "response":
+            return scale_policy.decide(self.spec, output, index, self.regions, self.box)
         region, last = self.regions[0], self.box
         candidate = box_policy.decide(
-            spec, output, index, region, last, identify=self._asks_who(spec)
+            self.spec, output, index, region, last, identify=self._asks_who()
         )
         before, now = self._look, Look(output, index, region)
         self._look = now
         if before is None:
             return candidate
-        return unless_exchanged(spec, before, now, last, candidate)
+        return unless_exchanged(self.spec, before, now, last, candidate)
 
-    def _asks_who(self, spec: ModelSpec) -> bool:
+    def _asks_who(self) -> bool:
         """Whether the identity is asked for: in every second sure frame, and before learning."""
         sure = self.presence.state is State.TRACKING
-        return not sure or self._sure_frames % ASK_EVERY == 0 or self.exemplar.due(spec, ahead=1)
+        if not sure or self._sure_frames % ASK_EVERY == 0:
+            return True
+        return self.exemplar.due(self.spec, ahead=1)
 
-    def _learn(
-        self, spec: ModelSpec, output: SearchOutput, index: int, candidate: Candidate
-    ) -> None:
+    def _learn(self, output: SearchOutput, index: int, candidate: Candidate) -> None:
         """Remember how the target looks now and what stands beside it; only while sure."""
         if self.memory is None or candidate.identity is None:
             return
         self.memory.remember_target(candidate.identity)
         others = box_policy.rivals(
-            spec, output, index, candidate.box, self.regions[0], spec.presence.sure
+            self.spec, output, index, candidate.box, self.regions[0], self.spec.presence.sure
         )
         self.memory.remember_rivals(others, candidate.identity)
 

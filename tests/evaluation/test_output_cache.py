@@ -8,7 +8,7 @@ import os
 import numpy as np
 import pytest
 
-from tests.online.scripted import SPEC, ScriptedNetwork, scene, see_green
+from tests.online.scripted import ScriptedNetwork, scene, see_green
 from tracker.crop import Region
 from tracker.errors import UserError
 from tracker.evaluation.lockstep import CachedSearcher, Grid
@@ -154,7 +154,7 @@ def test_crops_in_another_light_are_other_questions():
     searcher = CachedSearcher(ScriptedNetwork(see_green), cache)
     target = searcher.select(scene(box), box)
     searcher.begin()
-    requests = [(target, target.plan(SPEC, 640, 480))]
+    requests = [(target, target.plan(640, 480))]
     for levels in (Levels(), Levels(2.0), Levels(2.0, -30.0), Levels()):
         target.light.levels = levels
         searcher.search(scene(box), requests)

@@ -13,11 +13,11 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from tracker import datasets
+from tracker.camera import SceneStep
 from tracker.crop import Region
 from tracker.evaluation.output_cache import OutputCache
 from tracker.evaluation.protocols import Recorder, first_box
@@ -79,10 +79,10 @@ class GridTarget(Target):
         state = {f.name: getattr(target, f.name) for f in dataclasses.fields(target)}
         return GridTarget(**state, grid=grid)
 
-    def plan(self, spec: ModelSpec, *more: Any) -> list[Region]:
+    def plan(self, width: int, height: int, scene_step: SceneStep | None = None) -> list[Region]:
         """See ``Target.plan``."""
-        regions = super().plan(spec, *more)
-        if spec.kind == "response":  # a pyramid of scales: its ratios must stay
+        regions = super().plan(width, height, scene_step)
+        if self.spec.kind == "response":  # a pyramid of scales: its ratios must stay
             middle = regions[len(regions) // 2]
             base = self.grid.nearest(middle)
             self.regions = [
@@ -92,9 +92,9 @@ class GridTarget(Target):
             self.regions = [self._rounded(region) for region in regions]
         return self.regions
 
-    def promising(self, spec: ModelSpec, *more: Any) -> list[Region]:
+    def promising(self, output: SearchOutput, index: int) -> list[Region]:
         """See ``Target.promising``."""
-        return [self._rounded(region) for region in super().promising(spec, *more)]
+        return [self._rounded(region) for region in super().promising(output, index)]
 
     def _rounded(self, region: Region) -> Region:
         return self.grid.nearest(region).aligned(self.crop_size)
