@@ -129,7 +129,8 @@ class ModelSpec:
         exemplar_size, search_size, stride: pixels.
         online: parameters of the decision.
         presence: thresholds of the states.
-        training: free record: data, command, seed, hours, pairs.
+        training: free record: commands of all runs; data, seed, hours and pairs of the last run,
+            and of each whose weights were ``averaged``.
         precision: of the search graph, one of ``PRECISIONS``.
     """
 

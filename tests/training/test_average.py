@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from pathlib import Path
@@ -24,7 +25,8 @@ def run_of(
     state = network.state_dict()
     record = {"commands": [path.name], "settings": settings}
     content = {"network": "kestrel", "model": state, "average": state, "record": record}
-    made = {} if steps is None else {"step": steps, "seconds": 3600.0}
+    options = {"seed": 10 * (steps or 0), "batch": 4}
+    made = {} if steps is None else {"step": steps, "seconds": 3600.0, "options": options}
     save_checkpoint(path, content | made)
     return state
 
@@ -59,6 +61,31 @@ def test_the_start_may_come_first_and_the_record_is_the_run_s(
     record = training_record(load_checkpoint(out))
     assert (record["commands"], record["steps"], record["hours"]) == (["checkpoint.pt"], 7, 1.0)
     assert training_record(load_checkpoint(start))["steps"] == 0  # it can be exported, too
+
+
+def test_the_record_tells_of_every_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Pairs, hours and seed are of the first run; what the others did must be there, too."""
+    start, a, b, mean, out = (
+        tmp_path / f"{name}.pt" for name in ("start", "a", "b", "mean", "out")
+    )
+    run_of(tiny_kestrel(1), start, steps=None)
+    run_of(tiny_kestrel(2), a)
+    run_of(tiny_kestrel(3), b, steps=9)
+    both = ("--checkpoint", f"{a}@3", "--checkpoint", f"{b}@1", "--out", mean)
+    assert tool(monkeypatch, capsys, "average", *both) == (0, "")
+    again = ("--checkpoint", f"{start}@.5", "--checkpoint", f"{mean}@.5", "--out", out)
+    assert tool(monkeypatch, capsys, "average", *again) == (0, "")
+    first = {"weight": 0.75, "pairs": 28, "hours": 1.0, "seed": 70, "data": []}
+    second = {"weight": 0.25, "pairs": 36, "hours": 1.0, "seed": 90, "data": []}
+    assert "averaged" not in training_record(load_checkpoint(a))
+    record = training_record(load_checkpoint(mean))
+    assert (record["pairs"], record["averaged"]) == (28, [first, second])
+    json.dumps(record)
+    nested = {**first, "weight": 0.5, "averaged": [first, second]}
+    parts = training_record(load_checkpoint(out))["averaged"]
+    assert parts == [{"weight": 0.5, "pairs": 0}, nested]
 
 
 def test_a_path_may_have_an_at_and_a_run_is_not_written_over(

@@ -194,6 +194,7 @@ class Trainer:
         mine = self.record.get("commands", [])
         self.record["commands"] = before + [c for c in mine if c not in before]
         self.record["tuned"] = content["record"].get("tuned", {})
+        self.record["averaged"] = content["record"].get("averaged", [])
         torch.set_rng_state(content["rng"])
         return notes
 

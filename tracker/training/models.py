@@ -15,6 +15,7 @@ from tracker.errors import UserError
 from tracker.network.kestrel import Kestrel
 from tracker.network.siamfc import SiamFC
 from tracker.training.checkpoint import reading
+from tracker.training.record import part_of_average
 
 NETWORKS: dict[str, type[SiamFC] | type[Kestrel]] = {"siamfc": SiamFC, "kestrel": Kestrel}
 
@@ -96,6 +97,7 @@ def averaged(contents: Sequence[tuple[Path, dict[str, Any], float]]) -> dict[str
     """The first of some runs with the weighted mean of the averaged weights of all.
 
     What a run began with (``start.pt``) is no run: it may come first, and the record is another's.
+    ``averaged`` of the record tells of each, in the order in which they are given.
 
     Args:
         contents: path (for messages), checkpoint and weight of each.
@@ -105,10 +107,11 @@ def averaged(contents: Sequence[tuple[Path, dict[str, Any], float]]) -> dict[str
     """
     _, content, _ = next((c for c in contents if "step" in c[1]), contents[0])
     total = sum(weight for _, _, weight in contents)
-    builds = []
-    for path, other, _ in contents:
+    builds, parts = [], []
+    for path, other, weight in contents:
         with reading(path):
             builds.append((other["network"], {k: v.shape for k, v in other["average"].items()}))
+            parts.append(part_of_average(other, weight / total))
         if builds[-1] != builds[0]:
             raise UserError(
                 f"{path} is of another build than {contents[0][0]}; they cannot be averaged"
@@ -119,4 +122,5 @@ def averaged(contents: Sequence[tuple[Path, dict[str, Any], float]]) -> dict[str
         else value
         for name, value in content["average"].items()
     }
-    return {**content, "average": mean, "model": mean}
+    record = {**content.get("record", {}), "averaged": parts}
+    return {**content, "average": mean, "model": mean, "record": record}

@@ -40,10 +40,14 @@ def make_record(
 def training_record(checkpoint: dict[str, Any]) -> dict[str, Any]:
     """The record of a checkpoint as a model file holds it, without folders of this machine.
 
-    What a run began with has made no steps.
+    Commands are those of all runs up to this one; data, seed, steps, pairs, hours and options are
+    of the last run alone. Where the weights are an average, all of that is of the first of its
+    runs, and ``averaged`` tells of each (``part_of_average``). What a run began with has made no
+    steps.
     """
     record, options = checkpoint.get("record", {}), checkpoint.get("options", {})
     step, batch = int(checkpoint.get("step", 0)), int(options.get("batch", 0))
+    averaged = {"averaged": record["averaged"]} if record.get("averaged") else {}
     result = {
         "commands": record.get("commands", []),
         "data": record.get("data", []),
@@ -53,8 +57,22 @@ def training_record(checkpoint: dict[str, Any]) -> dict[str, Any]:
         "pairs": step * batch,
         "hours": round(float(checkpoint.get("seconds", 0)) / 3600, 2),
         "options": options,
+        **averaged,
     }
     return dict(_plain(result))
+
+
+def part_of_average(checkpoint: dict[str, Any], weight: float) -> dict[str, Any]:
+    """What the record of an average tells of one of its runs; of an average, its runs too.
+
+    Args:
+        weight: its share of the average, of 1.
+    """
+    if "step" not in checkpoint:  # what a run began with: the data of its record are that run's
+        return {"weight": weight, "pairs": 0}
+    record = training_record(checkpoint)
+    names = ("pairs", "hours", "seed", "data", "averaged")
+    return {"weight": weight} | {n: record[n] for n in names if record.get(n) is not None}
 
 
 def public_path(argument: str) -> str:
