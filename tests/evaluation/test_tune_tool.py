@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ import pytest
 from tracker import SiameseTracker, datasets
 from tracker.errors import UserError
 from tracker.evaluation import lockstep, tuning, tuning_report, tuning_runs
+from tracker.evaluation.longterm import PresenceCounts
 from tracker.evaluation.output_cache import OutputCache
 from tracker.evaluation.protocols import run_one_pass
 from tracker.geometry import iou
@@ -201,7 +203,7 @@ class MadeUp:
 
     def figures(self, setting, key):
         auc = 0.5 + int(key[-1]) / 100 + (self.gain if setting else 0.0)
-        return tuning_runs.Figures(auc, 0, 40, 0, 0, 0, 0)
+        return tuning_runs.Figures(auc, PresenceCounts(present=40))
 
 
 @pytest.mark.parametrize("gain", [0.02, -0.02])
@@ -227,11 +229,33 @@ def test_the_winner_is_kept_only_if_the_tracker_as_it_ships_gains(gain):
 
 
 def test_figures_and_the_objective_by_hand():
-    f = tuning_runs.Figures(0.6, absent=10, present=40, lost_absent=7, lost_present=4, returns=2,
-                            found_again=1)  # fmt: skip
+    counts = PresenceCounts(
+        absent=10, present=40, lost_absent=7, lost_present=4, returns=2, delays=(3,)
+    )
+    f = tuning_runs.Figures(0.6, counts)
     assert f.presence_error == pytest.approx(0.1 + 0.3)
     assert f.objective(0.5) == pytest.approx(0.6 - 0.2)
-    assert tuning_runs.presence_rates({"a": f, "b": f})["lost_said_when_gone"] == 0.7
-    never = tuning_runs.Figures(0.6, 0, 40, 0, 4, 0, 0)
+    never = tuning_runs.Figures(0.6, PresenceCounts(present=40, lost_present=4))
     assert never.presence_error == pytest.approx(0.1)
     assert tuning_runs.presence_rates({"b": never}) == {}
+    # what never leaves takes no part
+    rates = {
+        "lost_said_when_gone": 0.7, "lost_said_when_there": 0.1, "returns": 4, "found_again": 2,
+    }  # fmt: skip
+    assert tuning_runs.presence_rates({"a": f, "b": f, "c": never}) == rates
+    gone = tuning_runs.Figures(0.6, PresenceCounts(absent=2))
+    assert tuning_runs.presence_rates({"a": gone})["lost_said_when_there"] == 0
+    assert gone.presence_error == 1
+
+
+def test_figures_of_earlier_searches_are_still_read(tmp_path):
+    """They had the counts beside the AUC, and no delays."""
+    counts = {"absent": 10, "present": 40, "lost_absent": 7, "lost_present": 4, "returns": 2}
+    earlier = {"auc": 0.6, **counts, "found_again": 1}
+    now = tuning_runs.Figures(0.6, PresenceCounts(**counts, delays=(3,)))
+    path = tmp_path / "scores.jsonl"
+    lines = {"a": earlier, "b": dataclasses.asdict(now), "c": {"auc": 0.6}, "d": [0.6], "e": None}
+    path.write_text("".join(json.dumps({"key": k, "figures": f}) + "\n" for k, f in lines.items()))
+    assert dict(tuning_runs._read(path)) == {
+        "a": dataclasses.replace(now, presence=PresenceCounts(**counts, delays=(0,))), "b": now,
+    }  # fmt: skip

@@ -19,7 +19,7 @@ from tracker import SiameseTracker, crop, datasets
 from tracker.errors import UserError
 from tracker.evaluation import machine, opponents, output_cache, pool, protocols, tuning
 from tracker.evaluation.lockstep import Grid, Respecified, follow_all
-from tracker.evaluation.longterm import presence
+from tracker.evaluation.longterm import PresenceCounts, presence
 from tracker.evaluation.metrics import one_pass
 from tracker.evaluation.output_cache import OutputCache
 from tracker.evaluation.results_io import Track
@@ -32,20 +32,10 @@ TOGETHER = 64
 
 @dataclass(frozen=True)
 class Figures:
-    """What a setting comes to on one sequence: success AUC, and counts of frames.
-
-    Attributes:
-        lost_absent, lost_present: frames in which ``lost`` was said, by what is true.
-        returns, found_again: of the target, and those after which it was followed again.
-    """
+    """What a setting comes to on one sequence: success AUC, and how honest it is on absence."""
 
     auc: float
-    absent: int
-    present: int
-    lost_absent: int
-    lost_present: int
-    returns: int
-    found_again: int
+    presence: PresenceCounts
 
     @property
     def presence_error(self) -> float:
@@ -53,8 +43,8 @@ class Figures:
 
         A sequence that the target never leaves has the first part only.
         """
-        wrong = self.lost_present / self.present if self.present else 0.0
-        missed = 1 - self.lost_absent / self.absent if self.absent else 0.0
+        wrong = self.presence.said_when_there if self.presence.present else 0.0
+        missed = 1 - self.presence.said_when_gone if self.presence.absent else 0.0
         return wrong + missed
 
     def objective(self, weight: float) -> float:
@@ -65,11 +55,7 @@ class Figures:
 def figures_of(track: Track, sequence: datasets.Sequence) -> Figures:
     """Score a track by the rules of ``metrics`` and ``longterm``."""
     truth = sequence.truth[: len(track.boxes)]
-    p = presence(track.boxes, track.states, truth)
-    return Figures(
-        one_pass(track.boxes, truth).auc,
-        p.absent, p.present, p.lost_absent, p.lost_present, p.returns, p.found_again,
-    )  # fmt: skip
+    return Figures(one_pass(track.boxes, truth).auc, presence(track.boxes, track.states, truth))
 
 
 @dataclass(frozen=True)
@@ -297,7 +283,7 @@ def _read(path: Path) -> Iterator[tuple[str, Figures]]:
     for line in lines:
         try:
             record = json.loads(line)
-            found = record["key"], Figures(**record["figures"])
+            found = record["key"], _figures(record["figures"])
         except (ValueError, KeyError, TypeError):
             continue
         good += 1
@@ -306,15 +292,25 @@ def _read(path: Path) -> Iterator[tuple[str, Figures]]:
         raise UserError(f"{path}: this file was not written by a search; give another --out")
 
 
+def _figures(record: dict[str, Any]) -> Figures:
+    """Figures as they are kept; KeyError, TypeError or ValueError where it is something else."""
+    record = dict(record)
+    auc = record.pop("auc")
+    counts = dict(record.pop("presence", record))
+    if "found_again" in counts:  # until then the delays were not kept, which nobody asks for here
+        counts["delays"] = [0] * counts.pop("found_again")
+    return Figures(auc, PresenceCounts(**{**counts, "delays": tuple(counts["delays"])}))
+
+
 def presence_rates(figures: Mapping[str, Figures]) -> dict[str, Any]:
     """Frames pooled over sequences with absence: how often ``lost`` is said, by what is true."""
-    leaving = [f for f in figures.values() if f.absent]
-    absent, present = sum(f.absent for f in leaving), sum(f.present for f in leaving)
-    if not absent:
+    leaving = (f.presence for f in figures.values() if f.presence.absent)
+    total = sum(leaving, PresenceCounts())
+    if not total.absent:
         return {}
     return {
-        "lost_said_when_gone": sum(f.lost_absent for f in leaving) / absent,
-        "lost_said_when_there": sum(f.lost_present for f in leaving) / max(present, 1),
-        "returns": sum(f.returns for f in leaving),
-        "found_again": sum(f.found_again for f in leaving),
+        "lost_said_when_gone": total.said_when_gone,
+        "lost_said_when_there": total.said_when_there if total.present else 0.0,
+        "returns": total.returns,
+        "found_again": total.found_again,
     }
