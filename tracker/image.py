@@ -1,4 +1,4 @@
-"""The arrays that go to and fro, and the check of a picture that a caller hands over."""
+"""The arrays that go to and fro; pictures that a caller hands over are checked; compression."""
 
 from __future__ import annotations
 
@@ -12,6 +12,14 @@ Image = NDArray[np.uint8]
 
 Array = NDArray[np.float32]
 """What a network answers and what is reckoned from it: embeddings, scores, boxes, identities."""
+
+
+def jpeg(image: Image, quality: int) -> Image:
+    """What is left of a picture after compression; ``quality`` of 100."""
+    import cv2
+
+    code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return np.asarray(cv2.imdecode(code, cv2.IMREAD_COLOR), dtype=np.uint8)
 
 
 def check_image(image: Any) -> Image:

@@ -11,7 +11,7 @@ import numpy as np
 
 from tracker.datasets import Sequence
 from tracker.frames import Frames
-from tracker.image import Image
+from tracker.image import Image, jpeg
 
 
 def noisy(image: Image, sigma: float, seed: int) -> Image:
@@ -25,18 +25,13 @@ def scaled(image: Image, gain: float, offset: float = 0.0) -> Image:
     return np.clip(np.rint(image * np.float32(gain) + offset), 0, 255).astype(np.uint8)
 
 
-def _jpeg(image: Image, quality: int) -> Image:
-    code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    return np.asarray(cv2.imdecode(code, cv2.IMREAD_COLOR), dtype=np.uint8)
-
-
 CONDITIONS: dict[str, Callable[[Image, int], Image]] = {
     "dim": lambda image, index: scaled(image, 0.3),
     "dark": lambda image, index: noisy(scaled(image, 0.25), 6, index),
     "noise": lambda image, index: noisy(image, 15, index),
     "fog": lambda image, index: scaled(image, 0.3, 120),
     "blur": lambda image, index: np.asarray(cv2.GaussianBlur(image, (0, 0), 2.0)),
-    "jpeg": lambda image, index: _jpeg(image, 10),
+    "jpeg": lambda image, index: jpeg(image, 10),
 }
 """Name -> what it makes of a frame; the frame's number decides on noise."""
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-from tracker.training.tracks import Image
+from tracker.image import Image, jpeg
 
 
 def colour(image: Image, rng: Generator, strength: float = 1.0) -> Image:
@@ -74,12 +74,6 @@ def compress(image: Image, rng: Generator) -> Image:
     factor = rng.uniform(0.25, 0.6)
     small = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.resize(small, (width, height)), dtype=np.uint8)
-
-
-def jpeg(image: Image, quality: int) -> Image:
-    """What is left of the picture after compression."""
-    code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    return np.asarray(cv2.imdecode(code, cv2.IMREAD_COLOR), dtype=np.uint8)
 
 
 def noise(image: Image, rng: Generator) -> Image:
