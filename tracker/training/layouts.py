@@ -14,8 +14,9 @@ from tracker.dataset_layouts import read_flags, subfolders, video_pairs
 from tracker.errors import UserError
 from tracker.frames import VIDEO_SUFFIXES, Pictures, Video, picture_paths
 from tracker.geometry import FloatArray, context_side
+from tracker.image import Image
 from tracker.training.cutout import mask_corners, opacity
-from tracker.training.tracks import EncodedFrames, Image, Track, meets_picture, read_cutout
+from tracker.training.tracks import EncodedFrames, Track, meets_picture, read_cutout
 
 Read = tuple[list[Track], list[str]]
 """What a reader gives: tracks, and sentences on what was left out."""
@@ -25,6 +26,8 @@ Read = tuple[list[Track], list[str]]
 REACH = 3.2
 CONTEXT_PIXELS = 128
 QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 92]
+DEPTHS = ("", "*/", "*/*/")
+"""Of clips in the layout of GOT-10k; not "**", which passes linked folders over."""
 
 
 def read_got10k(folder: Path) -> Read:
@@ -34,9 +37,7 @@ def read_got10k(folder: Path) -> Read:
     ``x,y,w,h;x,y,w,h``: such clips, of one crowd, are hard negatives of each other. An optional
     ``cover.label`` of 0 in a frame means that nothing of the target is to be seen there.
     """
-    # not "**", which passes linked folders over
-    depths = ("", "*/", "*/*/")
-    clips = sorted(p.parent for d in depths for p in folder.glob(d + "groundtruth.txt"))
+    clips = sorted(p.parent for d in DEPTHS for p in folder.glob(d + "groundtruth.txt"))
     return [_read_got10k_clip(clip) for clip in clips], []
 
 

@@ -12,6 +12,7 @@ from tracker.cli import path_and_weight
 from tracker.errors import UserError, files_told
 from tracker.frames import is_picture
 from tracker.training.layouts import (
+    DEPTHS,
     Read,
     is_video,
     read_got10k,
@@ -33,9 +34,6 @@ READERS: dict[str, Callable[[Path], Read]] = {
     "got10k": read_got10k,  # of more than one depth, and with boxes of others
 }
 """Layout -> what reads it; ``pairs`` of the evaluation are ``videos`` here."""
-
-
-DEPTHS = ("", "*/", "*/*/")  # of clips in the layout of GOT-10k
 
 
 @files_told()
