@@ -14,7 +14,7 @@ import numpy as np
 from tracker.image import Array
 
 RIVALS = 32
-RATE = 0.19  # how fast the later look follows what is seen
+RATE = 0.19  # how fast the later look follows; set together with LEARN_EVERY of target.py
 DUPLICATE = 0.97  # cosine from which a rival is one that is already remembered
 
 

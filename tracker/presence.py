@@ -8,7 +8,9 @@ from tracker.results import State
 from tracker.spec import PresencePolicy
 
 MOST_EXCUSED = 30  # frames in a row by colours: something of the same may stand there for ever
-USUAL_RATE = 0.19  # how fast the usual similarity follows, each time the identity is asked for
+USUAL_RATE = 0.19
+"""How fast the usual similarity follows, each time the identity is asked for: set together with
+``ASK_EVERY`` of ``target.py``."""
 
 
 class Evidence(NamedTuple):

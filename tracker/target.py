@@ -31,9 +31,11 @@ from tracker.usual_size import UsualSize, closer_look
 
 MISS_DECAY = 0.9  # how fast a target that was not where it was expected is trusted again
 LONG_LOST = 100  # frames; then the usual size may be a mistake, and colours in another light
+# What is asked or learned less often is followed faster: see USUAL_RATE of presence.py, RATE of
+# memory.py, which were set together with these two.
 ASK_EVERY = 2  # sure frames: who it is changes slowly, and asking is a fifth of the decision
-CAMERA_TELLS = 0.25  # of the context's side: nearer guesses of a step are as good as one
 LEARN_EVERY = 2 * ASK_EVERY  # sure frames: the next ones look alike
+CAMERA_TELLS = 0.25  # of the context's side: nearer guesses of a step are as good as one
 SAME_FORM = 1.02  # times another width for its height: sizes of one stream are rounded
 
 
