@@ -71,6 +71,18 @@ def refuse_existing(paths: Iterable[Path], overwrite: bool) -> None:
             raise it_exists(path)
 
 
+def make_folder(folder: Path) -> None:
+    """Make the folder of results, if it is not there yet.
+
+    Raises:
+        UserError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"the folder {folder} cannot be made ({error.strerror})") from None
+
+
 def check_writable(folder: Path) -> None:
     """Check that files can be made in a folder, before hours are spent on what goes there.
 

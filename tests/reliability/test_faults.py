@@ -16,7 +16,7 @@ import cv2
 import pytest
 
 from tracker.errors import UserError
-from tracker.files import write_atomic
+from tracker.files import make_folder, write_atomic
 from tracker.weights import read_model, write_model
 
 resource = pytest.importorskip("resource", reason="limits on files as POSIX has them")
@@ -223,3 +223,11 @@ def test_evaluation_onto_a_full_disk_names_every_run(clip: Path, tmp_path: Path)
     done = call(*command, "--out", tmp_path / "out", "--no-report", "--quiet", largest=500)
     refused(done, "cannot be written")
     assert not [p for p in (tmp_path / "out").rglob("*") if p.is_file()]
+
+
+def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
+    make_folder(tmp_path / "new" / "one")
+    make_folder(tmp_path / "new" / "one")  # it may be there
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"^the folder .*file/x cannot be made \(.+\)$"):
+        make_folder(tmp_path / "file" / "x")

@@ -195,15 +195,3 @@ def _is_done(plan: Mapping[Path, Path]) -> bool:
             "or give another --out"
         )
     return not missing
-
-
-def make_folder(folder: Path) -> None:
-    """Make the folder of the results.
-
-    Raises:
-        UserError: it cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"the folder {folder} cannot be made: {error.strerror}") from None

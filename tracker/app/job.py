@@ -14,7 +14,6 @@ from pathlib import Path
 from tracker.app.batch import (
     Clip,
     check_batch,
-    make_folder,
     outputs_of,
     read_batch,
     run_batch,
@@ -43,7 +42,7 @@ from tracker.app.sample import load_sample
 from tracker.app.sources import open_source
 from tracker.app.window import Screen, Window
 from tracker.errors import UserError
-from tracker.files import at_home, keep_apart
+from tracker.files import at_home, keep_apart, make_folder
 from tracker.results import Box
 
 MakeScreen = Callable[[str, tuple[int, int]], Screen]

@@ -15,7 +15,7 @@ import torch
 from torch.utils.data import default_collate
 
 from tracker.errors import UserError
-from tracker.files import hold_folder
+from tracker.files import hold_folder, make_folder
 from tracker.network.kestrel import Kestrel
 from tracker.network.siamfc import SiamFC
 from tracker.spec import with_parameters
@@ -200,10 +200,7 @@ def prepare_folder(args: argparse.Namespace) -> Path:
         )
     if args.resume and not checkpoint.exists():
         raise UserError(f"there is no {checkpoint} to go on from; start without --resume")
-    try:
-        args.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"the folder {args.out} cannot be made ({error.strerror})") from None
+    make_folder(args.out)
     return checkpoint
 
 
