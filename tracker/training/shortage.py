@@ -9,6 +9,7 @@ import cv2
 import torch
 
 from tracker.errors import UserError
+from tracker.training.tracks import lacks_memory
 
 
 @contextlib.contextmanager
@@ -40,7 +41,7 @@ def pair_shortage(error: MemoryError | cv2.error) -> UserError | None:
 
 
 def _is_shortage(error: Exception) -> bool:
-    of_opencv = isinstance(error, cv2.error) and error.code == cv2.Error.StsNoMem
+    of_opencv = isinstance(error, cv2.error) and lacks_memory(error)
     return of_opencv or isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError))
 
 

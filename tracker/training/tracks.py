@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.errors import UserError, files_told
-from tracker.image import Image as Image
+from tracker.image import Image
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,11 +224,16 @@ def _decode(frame: Frame, flags: int) -> Image:
     return image
 
 
+def lacks_memory(error: cv2.error) -> bool:
+    """Whether OpenCV failed for want of memory: not the picture's fault."""
+    return bool(error.code == cv2.Error.StsNoMem)
+
+
 def _decode_bytes(data: NDArray[np.uint8], flags: int) -> Image | None:
     try:
         image = cv2.imdecode(data, flags) if data.size else None
     except cv2.error as error:  # of more pixels than OpenCV takes
-        if error.code == cv2.Error.StsNoMem:  # not the picture's fault
+        if lacks_memory(error):
             raise UserError(
                 "there is not enough memory to read a training picture; end other programs, or "
                 "train with fewer --workers"
