@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from tracker.errors import UserError
-from tracker.image import Image as Image
+from tracker.image import Image
 from tracker.native_path import native_path
 
 PICTURE_SUFFIXES = frozenset(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-from tracker.app.interfaces import Image
+from tracker.image import Image
 from tracker.native_path import native_text
 from tracker.results import Box
 

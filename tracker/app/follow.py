@@ -7,9 +7,10 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from tracker.app.frame_source import Frame
-from tracker.app.interfaces import Image, TargetSession
+from tracker.app.interfaces import TargetSession
 from tracker.app.results_writer import ResultsWriter, Row
 from tracker.geometry import check_box, clip_box
+from tracker.image import Image
 from tracker.results import Box, State, TrackResult
 from tracker.session import DebugView
 

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
-from tracker.app.interfaces import Image, Say
+from tracker.app.interfaces import Say
+from tracker.image import Image
 
 DEFAULT_FPS = 30.0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from tracker.image import Image as Image
+from tracker.image import Image
 from tracker.results import Box, TrackResult
 from tracker.session import DebugView
 

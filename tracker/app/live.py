@@ -15,10 +15,11 @@ import cv2
 import numpy as np
 
 from tracker.app.frame_source import Capture, Frame, SteadySize, frame_count_of, usable_fps
-from tracker.app.interfaces import Image, Say
+from tracker.app.interfaces import Say
 from tracker.app.pixels import PixelReader
 from tracker.app.stream_pace import StreamPace
 from tracker.errors import UserError
+from tracker.image import Image
 
 STREAM_TIMEOUT_MS = 10_000
 MOST_CAMERAS = 2**31 - 1  # what OpenCV's int holds

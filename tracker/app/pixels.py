@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.app.interfaces import Image
+from tracker.image import Image
 
 
 class PixelReader:

@@ -11,13 +11,13 @@ from tracker.app.events import Char, Closed, Event, Foreign, Key, KeyPress, Mous
 from tracker.app.follow import Follower
 from tracker.app.frame_source import Frame, Source
 from tracker.app.help import HELP
-from tracker.app.interfaces import Image
 from tracker.app.meter import RateMeter
 from tracker.app.pace import Pace
 from tracker.app.recorder import Recorder
 from tracker.app.selection import Selection, Step
 from tracker.app.window import Fit, Screen
 from tracker.errors import UserError
+from tracker.image import Image
 from tracker.results import Box
 
 MESSAGE_SECONDS = 2.5

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from tracker.app.frame_source import Frame
-from tracker.app.interfaces import Image, Say
+from tracker.app.interfaces import Say
 from tracker.app.outputs import unused
 from tracker.app.video_out import LONGEST_HOLD, LONGEST_STILL, VideoOut
 from tracker.errors import UserError
 from tracker.files import write_picture
+from tracker.image import Image
 
 
 class Recorder:

@@ -21,13 +21,14 @@ from numpy.typing import NDArray
 
 from tracker.app.decoder_log import DecoderLog
 from tracker.app.frame_source import DEFAULT_FPS, Frame, Source, SteadySize, frame_count_of
-from tracker.app.interfaces import Image, Say
+from tracker.app.interfaces import Say
 from tracker.app.live import LiveSource, not_opened, open_stream
 from tracker.app.outputs import located
 from tracker.app.pixels import PixelReader
 from tracker.app.video_file import VideoFile
 from tracker.errors import UserError, files_told
 from tracker.frames import PICTURE_SUFFIXES, natural_order, picture_paths
+from tracker.image import Image
 from tracker.native_path import native_path, native_text
 
 AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH

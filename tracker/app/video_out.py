@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from tracker.app import encoder
-from tracker.app.interfaces import Image
 from tracker.errors import UserError
 from tracker.files import open_alone
+from tracker.image import Image
 from tracker.native_path import native_path
 
 if sys.platform == "linux":

@@ -17,7 +17,7 @@ import numpy as np
 
 from tracker.app.display import screen_size
 from tracker.app.events import Closed, Event, Mouse, MouseKind, event_of
-from tracker.app.interfaces import Image
+from tracker.image import Image
 from tracker.native_path import native_text
 
 BACKGROUND = 18

@@ -13,8 +13,8 @@ from tracker import datasets
 from tracker.box_policy import search_region
 from tracker.crop import Region, mean_colour
 from tracker.exemplar import Exemplar
-from tracker.frames import Image
 from tracker.geometry import as_box
+from tracker.image import Image
 from tracker.levels import View
 from tracker.results import Box
 from tracker.runtime import Network

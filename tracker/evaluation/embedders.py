@@ -26,8 +26,8 @@ from tracker.evaluation.verification import (
     retrieval_sets,
     summarise,
 )
-from tracker.frames import Image
 from tracker.geometry import FloatArray, clip_box, xywh_to_corners
+from tracker.image import Image
 from tracker.results import Box
 
 THUMBNAIL = 8

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from tracker.evaluation.metrics import present_frames
 from tracker.evaluation.summary import SequenceScore
 from tracker.evaluation.vot import FAILURE_OVERLAP
-from tracker.frames import Image
 from tracker.geometry import as_box
+from tracker.image import Image
 from tracker.results import Box, State
 
 LASTING = 10

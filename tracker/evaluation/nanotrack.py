@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tracker.frames import Image
 from tracker.geometry import FloatArray, context_side
+from tracker.image import Image
 from tracker.results import Box, State, TrackResult
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ import numpy as np
 
 from tracker.errors import UserError
 from tracker.evaluation import machine
-from tracker.frames import Image
+from tracker.image import Image
 from tracker.native_path import native_path
 from tracker.results import Box, State, TrackResult
 from tracker.weights import available_models, model_stamp, read_model

@@ -13,8 +13,8 @@ from tracker.errors import UserError
 from tracker.evaluation.opponents import Tracker, as_result
 from tracker.evaluation.results_io import Track
 from tracker.evaluation.vot import RESET_SKIP, Anchor, Code, anchor_frames, bounded_overlaps
-from tracker.frames import Image
 from tracker.geometry import as_box
+from tracker.image import Image
 from tracker.results import Box, State, TrackResult
 
 OnFrame = Callable[[], None]

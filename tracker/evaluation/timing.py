@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 
 from tracker.evaluation import opponents
-from tracker.frames import Image, Video
+from tracker.frames import Video
+from tracker.image import Image
 from tracker.results import Box, State, TrackResult
 
 PARTS = ("crop", "network", "decide")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tracker.crop import halved, halvings
 from tracker.geometry import context_side
-from tracker.training.tracks import Image
+from tracker.image import Image
 
 Matrix = NDArray[np.float64]
 

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from tracker.image import Image
 from tracker.training.crops import Jitter, Matrix, averaged, crop_matrix, map_box, of_centres
-from tracker.training.tracks import Image, Track, read_cutout, track_image
+from tracker.training.tracks import Track, read_cutout, track_image
 
 Mask = NDArray[np.float32]
 Corners = NDArray[np.float32]

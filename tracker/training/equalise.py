@@ -17,9 +17,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import NodeProto, numpy_helper
 
+from tracker.image import Array
 from tracker.training.graph_values import attribute, values_of
 
-Array = NDArray[np.float32]
 LARGEST_FACTOR = 32.0  # what never answered on the crops may still answer elsewhere
 
 

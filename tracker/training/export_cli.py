@@ -20,6 +20,7 @@ from tracker.cli import file_stem, some_path
 from tracker.errors import UserError
 from tracker.files import check_writable, refuse_existing
 from tracker.frames import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Video, read_picture
+from tracker.image import Image
 from tracker.network.kestrel import Kestrel
 from tracker.network.siamfc import SiamFC
 from tracker.spec import ModelSpec, read_parameters, with_parameters
@@ -32,7 +33,6 @@ from tracker.training.pairs import PairSampler
 from tracker.training.record import training_record
 from tracker.training.sources import open_source
 from tracker.training.toy import toy_source
-from tracker.training.tracks import Image
 from tracker.weights import graph_files, write_model
 
 CROPS, EVERY = 6, 10  # to compare on, of a video one in so many frames

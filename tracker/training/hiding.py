@@ -6,9 +6,10 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
+from tracker.image import Image
 from tracker.training.crops import Jitter, crop_matrix
 from tracker.training.cutout import Corners, Mask, masked_picture, paste
-from tracker.training.tracks import Image, Track
+from tracker.training.tracks import Track
 
 # What is left of a target: enough to say where it ends and who it is, or not enough to find it.
 KNOWN, GONE = 0.5, 0.125

@@ -18,6 +18,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from tracker.errors import UserError
+from tracker.image import Image
 from tracker.training.augment import change_appearance, far, grey
 from tracker.training.crops import (
     Jitter,
@@ -32,7 +33,7 @@ from tracker.training.hiding import elsewhere, hide_behind_object, hide_behind_p
 from tracker.training.neighbours import NOTHING, nearest_beside
 from tracker.training.pair_options import PairOptions
 from tracker.training.sharing import box_in, meets_surroundings, without_box
-from tracker.training.tracks import EncodedFrame, Image, Source, Track, track_image
+from tracker.training.tracks import EncodedFrame, Source, Track, track_image
 
 Edges = NDArray[np.float64]
 WHOLE: Edges = np.zeros(4)  # the object as it is annotated

@@ -29,7 +29,6 @@ from tracker.training.rounding import rounded_weights
 from tracker.training.stamp import spec_of, with_record
 from tracker.weights import ROLES, ModelFiles
 
-Array = NDArray[np.float32]
 Feed = dict[str, Any]
 _SUMMED = {"Conv", "Add"}
 CHUNK = 8  # feeds whose intermediate results are in memory at once

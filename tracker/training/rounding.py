@@ -18,7 +18,7 @@ from onnx import NodeProto, numpy_helper
 
 from tracker.training.graph_values import attribute, values_of
 
-Array = NDArray[Any]
+Floats = NDArray[Any]  # float32 as seen, float64 where sums are long
 DAMPING = 0.01  # of the mean curvature, as in the paper
 POSITIONS = 1000  # of a depthwise layer in a crop; its kernels are small
 
@@ -41,7 +41,7 @@ def rounded_weights(
     nodes = {n.name: n for n in model.graph.node}
     constants = {i.name: numpy_helper.to_array(i) for i in model.graph.initializer}
     chosen = [nodes[name] for name in layers if nodes[name].op_type == "Conv"]
-    curvatures: dict[str, Array] = {}
+    curvatures: dict[str, Floats] = {}
     inputs = sorted({n.input[0] for n in chosen})
     for values in values_of(model, inputs, feeds):
         for node in chosen:
@@ -54,7 +54,7 @@ def rounded_weights(
     }
 
 
-def _seen(value: Array, conv: NodeProto, weights: Array) -> Array:
+def _seen(value: Floats, conv: NodeProto, weights: Floats) -> Floats:
     """What the kernels are multiplied with: (positions, I k k), a depthwise layer's by channel."""
     size = weights.shape[-1]
     top, left, bottom, right = attribute(conv, "pads", [0] * 4)
@@ -68,7 +68,7 @@ def _seen(value: Array, conv: NodeProto, weights: Array) -> Array:
     return channels[:, :: -(-channels.shape[1] // POSITIONS)]
 
 
-def _round(weights: Array, curvature: Array, top: int) -> NDArray[np.int8]:
+def _round(weights: Floats, curvature: Floats, top: int) -> NDArray[np.int8]:
     kernels = weights.reshape(len(weights), -1).astype(np.float64)
     scale = np.maximum(np.abs(kernels).max(1), 1e-12) / top
     if curvature.ndim == 2:
@@ -79,7 +79,7 @@ def _round(weights: Array, curvature: Array, top: int) -> NDArray[np.int8]:
     return found.reshape(weights.shape).astype(np.int8)
 
 
-def round_kernels(kernels: Array, curvature: Array, scale: Array, top: int = 127) -> Array:
+def round_kernels(kernels: Floats, curvature: Floats, scale: Floats, top: int = 127) -> Floats:
     """Integers q (O, K) for which q scale answers nearly as the kernels do.
 
     Args:

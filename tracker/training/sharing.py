@@ -7,14 +7,16 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.training.tracks import Image, Track
+from tracker.image import Image
+from tracker.training.tracks import Track
 
-Box = NDArray[np.float32]
+BoxRow = NDArray[np.float32]
+"""(4,) x, y, w, h: a row of a track's boxes."""
 LEAST_STRIP = 8
 """Pixels a side of what is worth showing of a picture without its target."""
 
 
-def box_in(target: Track, shown: Track, frame: int) -> Box | None:
+def box_in(target: Track, shown: Track, frame: int) -> BoxRow | None:
     """The box (x, y, w, h) of a target in a frame of a track; ``None`` if none is known there.
 
     Tracks share files or memory. Copies of a picture, one for each individual of a crowd, are
@@ -22,7 +24,7 @@ def box_in(target: Track, shown: Track, frame: int) -> Box | None:
     """
     number = _same_frame(target, shown, frame)
     if number is not None:
-        box: Box = target.boxes[number]
+        box: BoxRow = target.boxes[number]
         return box if np.isfinite(box).all() else None
     if target.others and shown.others and target.category == shown.category:
         crowd = shown.others[frame]
@@ -43,13 +45,13 @@ def _same_frame(target: Track, shown: Track, frame: int) -> int | None:
         return None
 
 
-def meets_surroundings(box: Box, shown: Box, reach: float) -> bool:
+def meets_surroundings(box: BoxRow, shown: BoxRow, reach: float) -> bool:
     """Whether a box lies, if only in part, within ``reach`` pixels of another one's middle."""
     middle = shown[:2] + shown[2:] / 2
     return bool((box[:2] < middle + reach).all() and (box[:2] + box[2:] > middle - reach).all())
 
 
-def without_box(image: Image, box: Box) -> Image:
+def without_box(image: Image, box: BoxRow) -> Image:
     """The widest part of a picture beside a box, or its mean colour where none is left."""
     low = [max(math.floor(float(v)), 0) for v in box[:2]]
     high = [max(math.ceil(float(v)), 0) for v in box[:2] + box[2:]]

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from tracker.errors import UserError
 from tracker.files import check_picture, write_picture
+from tracker.image import Image
 from tracker.training.pairs import Pair, PairSampler
-from tracker.training.tracks import Image
 
 Colour = tuple[int, int, int]
 

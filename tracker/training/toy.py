@@ -10,7 +10,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from tracker.geometry import FloatArray
-from tracker.training.tracks import EncodedFrames, Image, Source, Track
+from tracker.image import Image
+from tracker.training.tracks import EncodedFrames, Source, Track
 
 WIDTH, HEIGHT = 320, 240
 OBJECTS, FRAMES = 3, 24  # of a clip that is trained on

@@ -18,6 +18,7 @@ from tracker.evaluation.metrics import one_pass
 from tracker.evaluation.verification import roc
 from tracker.frames import Video
 from tracker.geometry import FloatArray, check_box
+from tracker.image import Image
 from tracker.network.losses import corner_iou
 from tracker.siamese_tracker import SiameseTracker
 from tracker.spec import ModelSpec
@@ -26,7 +27,6 @@ from tracker.training.loader import PairDataset
 from tracker.training.objective import Batch, KestrelObjective, LossOptions, make_objective
 from tracker.training.pairs import PairSampler
 from tracker.training.torch_network import TorchNetwork
-from tracker.training.tracks import Image
 
 BATCH = 16
 """Pairs that are measured at a time."""
