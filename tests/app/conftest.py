@@ -1,14 +1,14 @@
 """A clip, and the command line in this process."""
 
-import app_scene
 import pytest
 
+from tests.app import scene
 from tracker.app import cli
 
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory):
-    return app_scene.write_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", 60, 29.97)
+    return scene.write_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", 60, 29.97)
 
 
 @pytest.fixture
@@ -17,6 +17,6 @@ def call(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments, **options):
-        return cli.run([str(a) for a in arguments], make_session=app_scene.ColourSession, **options)
+        return cli.run([str(a) for a in arguments], make_session=scene.ColourSession, **options)
 
     return run

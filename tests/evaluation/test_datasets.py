@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from written_clips import clip, pictures, write
 
+from tests.evaluation.written_clips import clip, pictures, write
 from tracker import datasets
 from tracker.dataset_layouts import mask_labels
 from tracker.errors import UserError

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import cv2
 import pytest
-from evaluate_tool import HERE, TOOL, evaluate
-from trackers_under_test import moving_square
+
+from tests.evaluation.evaluate_tool import HERE, TOOL, evaluate
+from tests.evaluation.trackers_under_test import moving_square
 
 PERFECT = "trackers_under_test:Perfect"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from written_clips import clip, picture, write
 
+from tests.evaluation.written_clips import clip, picture, write
 from tracker.errors import UserError
 from tracker.evaluation import conditions, stillness
 from tracker.frames import Pictures, Video, picture_paths

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_runner import make_sequence
 
+from tests.evaluation.test_runner import make_sequence
 from tracker.evaluation import results_io
 from tracker.evaluation.moments import draw_boxes, first_loss, worst_moments
 from tracker.evaluation.summary import score_sequence

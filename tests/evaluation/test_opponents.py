@@ -167,7 +167,7 @@ def test_opencv_is_given_the_number_of_threads_that_was_asked_for(monkeypatch):
 
 def test_what_cannot_be_made_is_left_out_with_a_sentence(tmp_path):
     with pytest.raises(opponents.Unavailable, match="RuntimeError: no licence for this machine"):
-        opponents.build("trackers_under_test:CannotBeMade", OPTIONS)
+        opponents.build("tests.evaluation.trackers_under_test:CannotBeMade", OPTIONS)
     (tmp_path / "damaged_vit.onnx").write_bytes(b"no graph")
     with pytest.raises(opponents.Unavailable, match="vit: it cannot be made"):
         opponents.build("vit", opponents.Options(threads=1, opencv_models=str(tmp_path)))

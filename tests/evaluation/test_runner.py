@@ -9,8 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from trackers_under_test import BareBox, OpenCVLike, Perfect, moving_square
 
+from tests.evaluation.trackers_under_test import BareBox, OpenCVLike, Perfect, moving_square
 from tracker import datasets
 from tracker.errors import UserError
 from tracker.evaluation import opponents, protocols, results_io, runner, shortterm
@@ -44,7 +44,9 @@ def sequence(tmp_path) -> datasets.Sequence:
     return make_sequence(tmp_path / "frames")
 
 
-def job_for(sequence, out, name="trackers_under_test:Perfect", identity="v1", **more) -> runner.Job:
+def job_for(
+    sequence, out, name="tests.evaluation.trackers_under_test:Perfect", identity="v1", **more
+) -> runner.Job:
     return runner.make_job(name, OPTIONS, identity, sequence, out, **more)
 
 
@@ -121,7 +123,7 @@ def test_damaged_results_are_not_trusted(sequence, tmp_path, damage):
 
 
 def test_errors_of_a_tracker_are_a_sentence_and_leave_no_file(sequence, tmp_path):
-    job = job_for(sequence, tmp_path / "out", "trackers_under_test:Raises")
+    job = job_for(sequence, tmp_path / "out", "tests.evaluation.trackers_under_test:Raises")
     outcome = runner.run_job(job)
     assert outcome.error == "ZeroDivisionError: by design"
     assert not job.path.exists() and not job.record.exists()
@@ -131,7 +133,7 @@ def test_processes_give_the_same_results_and_survive_a_death(tmp_path):
     sequences = [make_sequence(tmp_path / "frames", f"s{i}") for i in range(3)]
     out = tmp_path / "out"
     jobs = [job_for(s, out) for s in sequences]
-    jobs.insert(1, job_for(sequences[0], out, "trackers_under_test:Dies"))
+    jobs.insert(1, job_for(sequences[0], out, "tests.evaluation.trackers_under_test:Dies"))
     frames = []
     outcomes = list(runner.run_all(jobs, 2, frames.append))
     failed = [o for o in outcomes if o.error]
@@ -158,12 +160,12 @@ def test_anchor_runs_go_both_ways(sequence, tmp_path):
 def test_vot_figures_of_perfect_and_lost_trackers(tmp_path):
     sequence = make_sequence(tmp_path / "frames", length=24)
     outcomes = []
-    for name in ("trackers_under_test:Perfect", "identity"):
+    for name in ("tests.evaluation.trackers_under_test:Perfect", "identity"):
         for anchor in shortterm.anchors_of(sequence):
             job = job_for(sequence, tmp_path / "out", name, protocol=runner.ANCHORS, anchor=anchor)
             outcomes.append(runner.run_job(job))
     scores = shortterm.summarise(outcomes)
-    perfect = scores["trackers_under_test.Perfect"]["made"]
+    perfect = scores["tests.evaluation.trackers_under_test.Perfect"]["made"]
     assert (perfect.accuracy, perfect.robustness) == (pytest.approx(1), 1)
     # the square leaves its first place (by 2 x 1 px a frame) for good: overlap falls below .1
     still = scores["identity"]["made"]

@@ -15,8 +15,8 @@ from types import MappingProxyType, SimpleNamespace
 import cv2
 import numpy as np
 import pytest
-from trackers_under_test import moving_square
 
+from tests.evaluation.trackers_under_test import moving_square
 from tracker.errors import UserError
 from tracker.evaluation import opponents, speed, timing
 from tracker.frames import Video

@@ -10,9 +10,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from evaluate_tool import evaluate
-from trackers_under_test import moving_square
 
+from tests.evaluation.evaluate_tool import evaluate
+from tests.evaluation.trackers_under_test import moving_square
 from tracker.datasets import Sequence
 from tracker.evaluation import stillness
 from tracker.evaluation.results_io import Track

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.app import scene
 from tests.reliability.checks import effort
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -55,8 +56,8 @@ def read(*paths: Path) -> list[dict]:
 @pytest.mark.parametrize(
     ("suffix", "codec"), [(".mp4", "mp4v"), (".avi", "MJPG"), (".mkv", "mp4v")]
 )
-def test_damage_at_random_places(tmp_path: Path, app_scene, suffix: str, codec: str) -> None:  # type: ignore[no-untyped-def]
-    whole = app_scene.write_clip(tmp_path / f"whole{suffix}", 40, codec=codec)
+def test_damage_at_random_places(tmp_path: Path, suffix: str, codec: str) -> None:
+    whole = scene.write_clip(tmp_path / f"whole{suffix}", 40, codec=codec)
     content, rng, paths = whole.read_bytes(), random.Random(5), []
     for number in range(effort(24)):
         damaged = bytearray(content)

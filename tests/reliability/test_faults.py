@@ -10,11 +10,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 
 import cv2
 import pytest
 
+from tests.app import scene
 from tracker.errors import UserError
 from tracker.files import make_folder, write_atomic
 from tracker.weights import read_model, write_model
@@ -56,12 +56,12 @@ def refused(done: subprocess.CompletedProcess[str], words: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def clip(app_scene: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return app_scene.write_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", 200)
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return scene.write_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", 200)
 
 
 def demo(clip: Path, *options: object, **more: object) -> subprocess.CompletedProcess[str]:
-    script = TESTS / "app" / "app_demo.py"
+    script = TESTS / "app" / "demo.py"
     return call(script, "--video", clip, "--init-box", BOX, "--quiet", *options, **more)  # type: ignore[arg-type]
 
 

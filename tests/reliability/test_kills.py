@@ -16,13 +16,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
+from tests.app import scene
 from tests.reliability.checks import effort
 from tracker.datasets import Sequence
 from tracker.weights import read_model
@@ -83,8 +83,8 @@ def moments(count: int, life: float, seed: int) -> list[tuple[float, int]]:
 
 
 @pytest.fixture(scope="module")
-def clip(app_scene: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return app_scene.write_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", 90)
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return scene.write_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", 90)
 
 
 def frames_of(path: Path) -> int:
@@ -100,7 +100,7 @@ def test_tracking_leaves_whole_files_at_any_moment(tmp_path: Path, clip: Path, c
     def command(folder: Path) -> tuple[object, ...]:
         options = ["--video", clip, "--init-box", "30,60,40,40", "--quiet"]
         outputs = ["--results", folder / "o.json", "--save", folder / "o.mp4"]
-        return TESTS / "app" / "app_demo.py", "--slow", *options, *outputs
+        return TESTS / "app" / "demo.py", "--slow", *options, *outputs
 
     whole = tmp_path / "whole"
     whole.mkdir()

@@ -24,6 +24,12 @@ QUICK = RunOptions(
 )  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """For every test of a module that imports it."""
+    torch.set_num_threads(1)
+
+
 def trainer(out: Path, options: RunOptions = QUICK, **more: object) -> Trainer:
     out.mkdir(exist_ok=True)
     return Trainer(

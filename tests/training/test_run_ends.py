@@ -19,18 +19,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from tests.training.quick_runs import QUICK, assert_same, stop_after, trainer, weights  # noqa: E402
+from tests.training.quick_runs import QUICK, assert_same, one_thread, stop_after, trainer, weights  # noqa: E402, F401
 from tracker.errors import UserError  # noqa: E402
 from tracker.training import train_cli  # noqa: E402
 from tracker.training.checkpoint import load_checkpoint  # noqa: E402
 from tracker.training.loop import Trainer  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

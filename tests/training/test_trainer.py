@@ -20,7 +20,15 @@ from tests.training.data import (  # noqa: E402
     tiny_source,
     write_clip,
 )
-from tests.training.quick_runs import QUICK, assert_same, losses, stop_after, trainer, weights  # noqa: E402
+from tests.training.quick_runs import (  # noqa: E402, F401
+    QUICK,
+    assert_same,
+    losses,
+    one_thread,
+    stop_after,
+    trainer,
+    weights,
+)
 from tracker.errors import UserError  # noqa: E402
 from tracker.training import train_cli  # noqa: E402
 from tracker.training.checkpoint import load_checkpoint  # noqa: E402
@@ -37,11 +45,6 @@ torch = pytest.importorskip("torch")
 
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
 
 
 # frozen stages come in at half of the run, confusions are mined in rounds of 3 steps,

@@ -14,7 +14,7 @@ ROOT = HERE.parents[1]
 BOX = "30,60,40,40"
 
 
-def start(*arguments, script=HERE / "app_demo.py", cwd=None, **options):
+def start(*arguments, script=HERE / "demo.py", cwd=None, **options):
     """Run the demo as a process of its own, without a display."""
     environment = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")}
     return subprocess.Popen(

@@ -7,11 +7,11 @@ import sys
 import time
 from pathlib import Path
 
-import app_scene
 import cv2
 import pytest
-from app_calls import BOX, boxes_in, finish, start
 
+from tests.app import scene
+from tests.app.calls import BOX, boxes_in, finish, start
 from tracker.app.events import Closed, MouseKind
 from tracker.app.window import Window
 
@@ -67,7 +67,7 @@ def test_notes_are_shown_in_the_window_too(call, tmp_path, monkeypatch, capfd):
     monkeypatch.setattr("tracker.app.draw.draw_message", lambda canvas, text: shown.append(text))
     (tmp_path / "pictures").mkdir()
     for index in range(20):
-        cv2.imwrite(str(tmp_path / f"pictures/{index}.png"), app_scene.picture(index))
+        cv2.imwrite(str(tmp_path / f"pictures/{index}.png"), scene.picture(index))
     (tmp_path / "pictures/12.png").write_bytes(b"none")
     assert call("--video", "pictures", "--init-box", BOX, make_screen=Screen) == 0
     said = "pictures/12.png is no readable image; frame 12 is left out"
@@ -109,7 +109,7 @@ def test_a_window_that_the_wheel_zooms_is_opened_again(monkeypatch, framework, o
     monkeypatch.setattr(cv2, "getWindowImageRect", lambda title: (30, 70, 500, 400))
     monkeypatch.setattr(cv2, "waitKeyEx", lambda milliseconds: -1)
     monkeypatch.setattr(cv2, "currentUIFramework", lambda: framework, raising=False)
-    window, picture = Window("clip", (320, 240)), app_scene.picture(0)
+    window, picture = Window("clip", (320, 240)), scene.picture(0)
     window.show(picture)
     for _ in range(3):
         callbacks[-1](cv2.EVENT_MOUSEWHEEL, 5, 5, 120, None)

@@ -1,8 +1,8 @@
 """A player with everything around it, driven by scripted events."""
 
-import app_scene
 import numpy as np
 
+from tests.app import scene
 from tracker.app.events import Char, Closed, Mouse, MouseKind
 from tracker.app.follow import Follower
 from tracker.app.frame_source import Frame
@@ -35,7 +35,7 @@ class Scene:
             return None
         self._next += 1
         index = self._next - 1
-        return Frame(app_scene.picture(index), index, index / self.fps, self._clock.now - 0.02)
+        return Frame(scene.picture(index), index, index / self.fps, self._clock.now - 0.02)
 
     def seek(self, index):
         self._next, self.ended = min(max(index, 0), self._count - 1), False
@@ -79,7 +79,7 @@ class Stage:
         self.clock = Clock()
         self.screen = Script(self.clock, size)
         self.source = Scene(self.clock, count, live)
-        self.session = app_scene.ColourSession()
+        self.session = scene.ColourSession()
         self.follower, first = Follower(self.session), self.source.read()
         self.follower.write_to(results, first)
         self.recorder = Recorder(tmp_path, "scene", 30.0, live=live)
@@ -108,7 +108,7 @@ class Stage:
 
 def drag(box, size=(640, 480), to=None):
     """Mouse events that draw a box of the frame in a window of ``size``."""
-    fit = Fit.of((app_scene.WIDTH, app_scene.HEIGHT), size)
+    fit = Fit.of((scene.WIDTH, scene.HEIGHT), size)
     x, y, w, h = box
 
     def at(kind, fx, fy):

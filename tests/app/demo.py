@@ -5,10 +5,9 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
+sys.path.insert(0, str(ROOT))
 
-from app_scene import ColourSession  # noqa: E402
-
+from tests.app.scene import ColourSession  # noqa: E402
 from tracker.app.cli import run  # noqa: E402
 from tracker.cli import run_main  # noqa: E402
 

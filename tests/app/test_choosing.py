@@ -1,9 +1,9 @@
 """Selecting, adding, choosing and dropping targets in the player, by scripted events."""
 
-import app_scene
 import pytest
-from app_stage import Stage, drag, key
 
+from tests.app import scene
+from tests.app.stage import Stage, drag, key
 from tracker.app.events import Key, KeyPress, Mouse, MouseKind
 from tracker.app.follow import Follower
 from tracker.app.frame_source import Frame
@@ -14,10 +14,10 @@ from tracker.geometry import iou
 @pytest.mark.parametrize("size", [(640, 480), (900, 480), (333, 777), (1280, 720)])
 def test_select_and_follow_in_a_window_of_any_shape(tmp_path, size):
     stage = Stage(tmp_path, size=size)
-    stage.run(*drag(app_scene.red_box(0), size), *stage.idle(400))
+    stage.run(*drag(scene.red_box(0), size), *stage.idle(400))
     (target,) = stage.follower.targets.values()
     assert stage.player.frame.index > 20
-    assert iou(target.result.box, app_scene.red_box(stage.player.frame.index)) > 0.8
+    assert iou(target.result.box, scene.red_box(stage.player.frame.index)) > 0.8
 
 
 def test_the_file_waits_while_nothing_is_selected_and_space_lets_it_go_on(tmp_path):
@@ -57,8 +57,8 @@ def test_a_live_picture_moves_until_the_press_and_freezes_while_drawing(tmp_path
 @pytest.mark.parametrize("order", [(1, 2), (2, 1)])
 def test_a_click_chooses_the_smallest_target_under_it(order):
     boxes = {1: (0.0, 0.0, 200.0, 150.0), 2: (40.0, 50.0, 20.0, 30.0)}
-    follower = Follower(app_scene.ColourSession())
-    frame = Frame(app_scene.picture(0), 0, 0.0, 0.0)
+    follower = Follower(scene.ColourSession())
+    frame = Frame(scene.picture(0), 0, 0.0, 0.0)
     added = {follower.add(frame, boxes[name]): name for name in order}
     chosen = []
     for point in ((50, 60), (100, 60), (59.9, 79.9), (60, 60), (300, 200)):
@@ -71,16 +71,16 @@ def test_add_choose_drop_and_clear(tmp_path):
     stage = Stage(tmp_path)
     seen = []
     note = lambda: seen.append((stage.ids, stage.follower.chosen))  # noqa: E731
-    click = drag((*app_scene.red_box(0)[:2], 10, 10))[1]
+    click = drag((*scene.red_box(0)[:2], 10, 10))[1]
     stage.run(
         key("n"),
         lambda: stage.source.seek(0),
         key("n"),
-        *drag(app_scene.red_box(0)),
+        *drag(scene.red_box(0)),
         key(" "),
         note,
         key("a"),
-        *drag(app_scene.blue_box(stage.player.frame.index)),
+        *drag(scene.blue_box(stage.player.frame.index)),
         note,
         KeyPress(Key.TAB),
         note,
@@ -107,11 +107,11 @@ def test_add_choose_drop_and_clear(tmp_path):
 
 def test_selecting_again_keeps_id_and_gives_the_session_a_new_target(tmp_path):
     stage = Stage(tmp_path)
-    stage.run(*drag(app_scene.red_box(0)), key("r"), *drag(app_scene.blue_box(0)), *stage.idle(200))
+    stage.run(*drag(scene.red_box(0)), key("r"), *drag(scene.blue_box(0)), *stage.idle(200))
     (target,) = stage.follower.targets.values()
     assert (target.id, target.session_id) == (1, 13)
-    assert list(stage.session.update(app_scene.picture(0))) == [13]
-    assert iou(target.result.box, app_scene.blue_box(stage.player.frame.index)) > 0.8
+    assert list(stage.session.update(scene.picture(0))) == [13]
+    assert iou(target.result.box, scene.blue_box(stage.player.frame.index)) > 0.8
 
 
 def prompts(monkeypatch):
@@ -122,30 +122,30 @@ def prompts(monkeypatch):
 
 def test_tab_chooses_another_target_to_select_again(tmp_path, monkeypatch):
     stage, shown = Stage(tmp_path), prompts(monkeypatch)
-    first = stage.follower.add(stage.player.frame, app_scene.red_box(0))
-    second = stage.follower.add(stage.player.frame, app_scene.blue_box(0))
+    first = stage.follower.add(stage.player.frame, scene.red_box(0))
+    second = stage.follower.add(stage.player.frame, scene.blue_box(0))
     stage.run(
-        key("r"), KeyPress(Key.TAB), *stage.idle(1), *drag(app_scene.blue_box(0)),
+        key("r"), KeyPress(Key.TAB), *stage.idle(1), *drag(scene.blue_box(0)),
     )  # fmt: skip
     assert "again" in shown[-1] and stage.ids == [first, second]
     assert stage.follower.chosen == first
     boxes = [stage.follower.targets[i].result.box for i in (first, second)]
-    assert min(iou(box, app_scene.blue_box(0)) for box in boxes) > 0.9
+    assert min(iou(box, scene.blue_box(0)) for box in boxes) > 0.9
 
 
 def test_tab_while_a_target_is_added_replaces_none(tmp_path):
     stage = Stage(tmp_path)
-    stage.follower.add(stage.player.frame, app_scene.red_box(0))
-    stage.run(key("a"), KeyPress(Key.TAB), *drag(app_scene.blue_box(0)))
+    stage.follower.add(stage.player.frame, scene.red_box(0))
+    stage.run(key("a"), KeyPress(Key.TAB), *drag(scene.blue_box(0)))
     assert stage.ids == [1, 2]
 
 
 def test_who_drops_the_target_to_select_again_selects_a_new_one(tmp_path, monkeypatch):
     stage, shown = Stage(tmp_path), prompts(monkeypatch)
-    for box in (app_scene.red_box(0), app_scene.blue_box(0)):
+    for box in (scene.red_box(0), scene.blue_box(0)):
         stage.follower.add(stage.player.frame, box)
     stage.run(
-        key("r"), *stage.idle(1), key("d"), *stage.idle(1), *drag(app_scene.blue_box(0)),
+        key("r"), *stage.idle(1), key("d"), *stage.idle(1), *drag(scene.blue_box(0)),
     )  # fmt: skip
     assert "again" in shown[0] and "again" not in shown[-1]
     assert stage.ids == [1, 3]
@@ -165,7 +165,7 @@ def test_escape_and_right_click_cancel_a_selection_but_not_the_program(tmp_path)
         move,
         Mouse(MouseKind.RIGHT_PRESS, 5, 5),
         note,
-        *drag(app_scene.red_box(0)),
+        *drag(scene.red_box(0)),
         key("r"),
         KeyPress(Key.ESCAPE),
         note,
@@ -186,7 +186,7 @@ def test_a_selection_that_stopped_a_film_is_cancelled_and_it_goes_on(tmp_path, c
     press, move, _ = drag((100, 100, 60, 60))
     start = {"a": [key("a")], "drag": [press, move], "c": [key("c")], "d": [key("r"), key("d")]}
     if begin in "cd":
-        stage.follower.add(stage.player.frame, app_scene.red_box(0))
+        stage.follower.add(stage.player.frame, scene.red_box(0))
     at = []
     note = lambda: at.append((stage.player.selecting, stage.player.frame.index))  # noqa: E731
     let_go = [] if begin in "cd" else [key(" ")]
@@ -211,16 +211,16 @@ def test_a_plain_click_stops_no_film(tmp_path):
 
 def test_a_click_while_a_target_is_added_leaves_that_as_it_is(tmp_path):
     stage = Stage(tmp_path)
-    stage.follower.add(stage.player.frame, app_scene.red_box(0))
-    stage.run(key("a"), *drag((100, 100, 2, 2)), *drag(app_scene.blue_box(0)))
+    stage.follower.add(stage.player.frame, scene.red_box(0))
+    stage.run(key("a"), *drag((100, 100, 2, 2)), *drag(scene.blue_box(0)))
     assert stage.ids == [1, 2]
 
 
 def test_who_steps_to_a_place_to_select_at_selects_there(tmp_path):
     stage = Stage(tmp_path)
-    stage.follower.add(stage.player.frame, app_scene.red_box(0))
+    stage.follower.add(stage.player.frame, scene.red_box(0))
     press, move, _ = drag((100, 100, 60, 60))
-    stage.run(key("a"), key("n"), press, move, key("n"), *drag(app_scene.blue_box(2)))
+    stage.run(key("a"), key("n"), press, move, key("n"), *drag(scene.blue_box(2)))
     assert stage.ids == [1, 2] and stage.player.frame.index == 2
     assert not stage.player.playing
 
@@ -228,7 +228,7 @@ def test_who_steps_to_a_place_to_select_at_selects_there(tmp_path):
 @pytest.mark.parametrize("pauses", [1, 2])
 def test_who_freezes_a_live_picture_to_select_in_it_selects_there(tmp_path, pauses):
     stage = Stage(tmp_path, live=True)
-    stage.follower.add(stage.player.frame, app_scene.red_box(0))
+    stage.follower.add(stage.player.frame, scene.red_box(0))
     at = []
     stage.run(
         key("a"), *stage.idle(5), *[key(" ")] * pauses, *stage.idle(5),
@@ -248,28 +248,26 @@ def test_who_seeks_for_a_place_to_select_at_selects_there(tmp_path, again):
     stage = Stage(tmp_path)
     at = []
     if again:
-        stage.follower.add(stage.player.frame, app_scene.blue_box(0))
+        stage.follower.add(stage.player.frame, scene.blue_box(0))
     stage.run(
         *([key("r")] if again else []), *stage.idle(5),
         KeyPress(Key.RIGHT), *stage.idle(60), lambda: at.append(stage.player.frame.index),
         KeyPress(Key.UP), *stage.idle(60), lambda: at.append(stage.player.frame.index),
         KeyPress(Key.UP), KeyPress(Key.LEFT), *stage.idle(60),
         lambda: at.append(stage.player.frame.index), lambda: at.append(stage.player.selecting),
-        *drag(app_scene.red_box(169)), *stage.idle(20),
+        *drag(scene.red_box(169)), *stage.idle(20),
     )  # fmt: skip
     assert at == [30, 199, 169, True]
     assert stage.ids == [1] and stage.player.frame.index > 169
     box = stage.follower.targets[1].result.box
-    assert iou(box, app_scene.red_box(stage.player.frame.index)) > 0.8
+    assert iou(box, scene.red_box(stage.player.frame.index)) > 0.8
 
 
 def test_a_drag_beside_the_targets_says_how_to_select(tmp_path):
     stage = Stage(tmp_path)
-    stage.follower.add(stage.player.frame, app_scene.red_box(0))
+    stage.follower.add(stage.player.frame, scene.red_box(0))
     said = []
-    stage.run(
-        *stage.idle(3), *drag(app_scene.blue_box(0)), lambda: said.append(stage.player._message)
-    )
+    stage.run(*stage.idle(3), *drag(scene.blue_box(0)), lambda: said.append(stage.player._message))
     assert stage.ids == [1] and "r: select" in said[0]
 
 
@@ -287,8 +285,8 @@ def test_a_target_whose_results_have_no_place_is_refused_on_screen(tmp_path):
     with ResultsWriter(tmp_path / "r.txt") as results:
         stage = Stage(tmp_path, results=results)
         stage.run(
-            *drag(app_scene.red_box(0)), *stage.idle(20),
-            key("a"), *drag(app_scene.blue_box(0)), *stage.idle(20),
+            *drag(scene.red_box(0)), *stage.idle(20),
+            key("a"), *drag(scene.blue_box(0)), *stage.idle(20),
         )  # fmt: skip
         assert stage.ids == [1]
         assert stage.player.frame.index > 5

@@ -10,11 +10,11 @@ import threading
 import time
 from pathlib import Path
 
-import app_scene
 import numpy as np
 import pytest
-from app_calls import ROOT
 
+from tests.app import scene
+from tests.app.calls import ROOT
 from tracker.app import encoder
 from tracker.app.frame_source import Frame
 from tracker.app.recorder import Recorder
@@ -26,8 +26,8 @@ def written_and_read(path, fps, count):
     """Frames and rate of a video of so many numbered pictures, as it comes back."""
     with VideoOut(path, fps) as video:
         for index in range(count):
-            video.write(app_scene.picture(index))
-    return app_scene.read_clip(path)
+            video.write(scene.picture(index))
+    return scene.read_clip(path)
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mkv", ".mov"])
@@ -35,7 +35,7 @@ def written_and_read(path, fps, count):
 def test_frames_size_and_rate_come_back(tmp_path, suffix, fps):
     frames, found = written_and_read(tmp_path / f"a{suffix}", fps, 12)
     assert found == pytest.approx(fps, abs=2e-3)
-    assert [app_scene.number_of(f) for f in frames] == list(range(12))
+    assert [scene.number_of(f) for f in frames] == list(range(12))
     assert frames[0].shape == (240, 320, 3)
 
 
@@ -74,10 +74,10 @@ def test_a_pipe_gets_a_format_that_can_be_piped_and_stays(tmp_path):
     reader.start()
     with VideoOut(path, 30) as video:
         for index in range(12):
-            video.write(app_scene.picture(index))
+            video.write(scene.picture(index))
     reader.join(timeout=60)
     (tmp_path / "b.ts").write_bytes(got[0])
-    assert path.is_fifo() and len(app_scene.read_clip(tmp_path / "b.ts")[0]) == 12
+    assert path.is_fifo() and len(scene.read_clip(tmp_path / "b.ts")[0]) == 12
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
@@ -100,7 +100,7 @@ def test_odd_sizes_lose_nothing(tmp_path, size, stored):
     with VideoOut(tmp_path / "a.mp4", 30) as video:
         for _ in range(3):
             video.write(np.full((size[1], size[0], 3), 200, np.uint8))
-    frames, _ = app_scene.read_clip(tmp_path / "a.mp4")
+    frames, _ = scene.read_clip(tmp_path / "a.mp4")
     assert len(frames) == 3 and frames[0].shape == (stored[1], stored[0], 3)
     assert abs(int(frames[0][-1, -1, 0]) - 200) < 6
 
@@ -114,15 +114,15 @@ def test_no_file_appears_before_the_first_frame(tmp_path):
 def test_a_killed_program_leaves_a_readable_video(tmp_path, how):
     path = tmp_path / "a.mp4"
     code = (
-        "import sys, time; sys.path[:0] = sys.argv[2:4]\n"
-        "from pathlib import Path; from tracker.app.video_out import VideoOut; import app_scene\n"
+        "import sys, time; sys.path.insert(0, sys.argv[2])\n"
+        "from pathlib import Path; from tracker.app.video_out import VideoOut\n"
+        "from tests.app import scene\n"
         "video = VideoOut(Path(sys.argv[1]), 30)\n"
-        "for i in range(40): video.write(app_scene.picture(i))\n"
+        "for i in range(40): video.write(scene.picture(i))\n"
         "print('written', flush=True); time.sleep(60)\n"
     )
-    root = Path(__file__).parents[2]
     process = subprocess.Popen(
-        [sys.executable, "-c", code, str(path), str(root), str(Path(__file__).parent)],
+        [sys.executable, "-c", code, str(path), str(ROOT)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -133,41 +133,41 @@ def test_a_killed_program_leaves_a_readable_video(tmp_path, how):
     process.wait(timeout=60)
     process.stdout.close()
     frames = wait_for_frames(path, 40)
-    assert [app_scene.number_of(f) for f in frames] == list(range(40))
+    assert [scene.number_of(f) for f in frames] == list(range(40))
 
 
 def wait_for_frames(path, count, seconds=60):
     """The encoder goes on by itself for a moment; wait until it is done."""
     deadline = time.monotonic() + seconds
     while True:
-        frames, _ = app_scene.read_clip(path)
+        frames, _ = scene.read_clip(path)
         if len(frames) >= count or time.monotonic() > deadline:
             return frames
         time.sleep(0.2)
 
 
 def test_half_a_frame_is_left_out(tmp_path):
-    image = app_scene.picture(0)
+    image = scene.picture(0)
     data = image.tobytes()
     pipe = io.BytesIO(data + data[: len(data) // 2])
     assert encoder.encode(pipe, str(tmp_path / "a.mp4"), 320, 240, 30) is None
-    assert len(app_scene.read_clip(tmp_path / "a.mp4")[0]) == 1
+    assert len(scene.read_clip(tmp_path / "a.mp4")[0]) == 1
 
 
 def test_a_full_disk_ends_the_video_while_its_index_still_fits(tmp_path, monkeypatch):
     space = iter([1 << 30, 1 << 30, 1 << 20])
     monkeypatch.setattr(encoder, "_free_bytes", lambda path: next(space))
-    pipe = io.BytesIO(b"".join(app_scene.picture(i).tobytes() for i in range(60)))
+    pipe = io.BytesIO(b"".join(scene.picture(i).tobytes() for i in range(60)))
     said = encoder.encode(pipe, str(tmp_path / "a.mp4"), 320, 240, 30)
     assert said == "the disk is almost full; the video ends after 32 frames"
-    assert len(app_scene.read_clip(tmp_path / "a.mp4")[0]) == 32
+    assert len(scene.read_clip(tmp_path / "a.mp4")[0]) == 32
 
 
 def test_a_file_that_cannot_be_written_is_one_sentence(tmp_path):
     video = VideoOut(tmp_path / "none" / "a.mp4", 30)
     with pytest.raises(UserError, match=r"a\.mp4 cannot be written"):
         for index in range(500):
-            video.write(app_scene.picture(index))
+            video.write(scene.picture(index))
     video.close()
 
 
@@ -181,9 +181,9 @@ def test_live_pictures_are_held_or_left_out_so_that_time_is_right(tmp_path):
     times = [0.1 * i for i in range(5)] + [0.9] + [0.9 + i / 60 for i in range(1, 31)] + [61.4]
     with VideoOut(tmp_path / "a.mp4", 30) as video:
         for index, at in enumerate(times):
-            video.write(app_scene.picture(index), at)
-    frames, _ = app_scene.read_clip(tmp_path / "a.mp4")
-    numbers = [app_scene.number_of(f) for f in frames]
+            video.write(scene.picture(index), at)
+    frames, _ = scene.read_clip(tmp_path / "a.mp4")
+    numbers = [scene.number_of(f) for f in frames]
     assert numbers == sorted(numbers)
     assert abs(len(frames) - 1.4 * 30) <= 2  # the pause is cut out
     assert numbers[:5] == [0, 0, 0, 1, 1] and numbers.count(4) == 15 and numbers.count(5) <= 2
@@ -191,14 +191,14 @@ def test_live_pictures_are_held_or_left_out_so_that_time_is_right(tmp_path):
 
 def test_a_frame_of_another_size_is_a_mistake_of_the_caller(tmp_path):
     with VideoOut(tmp_path / "a.mp4", 30) as video:
-        video.write(app_scene.picture(0))
+        video.write(scene.picture(0))
         with pytest.raises(ValueError, match="one frame size"):
             video.write(np.zeros((10, 10, 3), np.uint8))
 
 
 def numbered(index, seconds=None, timed=True):
     """What a recorder is given of a frame."""
-    image = app_scene.picture(index)
+    image = scene.picture(index)
     return image, Frame(image, index, index / 30 if seconds is None else seconds, 0.0, timed)
 
 
@@ -208,7 +208,7 @@ def recorded(tmp_path, frames):
     for index, seconds in frames:
         recorder.write(*numbered(index, seconds))
     recorder.close()
-    return [app_scene.number_of(f) for f in app_scene.read_clip(tmp_path / "a.mp4")[0]]
+    return [scene.number_of(f) for f in scene.read_clip(tmp_path / "a.mp4")[0]]
 
 
 def test_a_file_whose_frames_come_unevenly_is_saved_at_the_speed_of_life(tmp_path):
@@ -235,7 +235,7 @@ def test_times_that_are_no_guide_hold_nothing(tmp_path):
     for index, seconds in enumerate([0.0, 0.5, 0.1, 900.0]):
         recorder.write(*numbered(index, seconds, timed=False))
     recorder.close()
-    assert len(app_scene.read_clip(tmp_path / "a.mp4")[0]) == 4
+    assert len(scene.read_clip(tmp_path / "a.mp4")[0]) == 4
 
 
 def test_the_recorder_starts_and_ends_files_of_free_names(tmp_path):
@@ -246,9 +246,9 @@ def test_the_recorder_starts_and_ends_files_of_free_names(tmp_path):
         recorder.write(*numbered(0))
         assert recorder.seconds == pytest.approx(1 / 30)
         assert "1 frames" in recorder.toggle()
-        assert len(app_scene.read_clip(tmp_path / expected)[0]) == 1
-    recorder.snapshot(app_scene.picture(3), 3)
-    recorder.snapshot(app_scene.picture(3), 3)
+        assert len(scene.read_clip(tmp_path / expected)[0]) == 1
+    recorder.snapshot(scene.picture(3), 3)
+    recorder.snapshot(scene.picture(3), 3)
     assert {p.name for p in tmp_path.glob("*.png")} == {
         "demo_clip_000003.png",
         "demo_clip_000003_2.png",
@@ -262,11 +262,11 @@ def test_a_snapshot_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
 
     recorder = Recorder(tmp_path, "clip", 30.0)
     monkeypatch.setattr(os, "fsync", full)
-    said = recorder.snapshot(app_scene.picture(0), 0)
+    said = recorder.snapshot(scene.picture(0), 0)
     assert "demo_clip_000000.png" in said and "No space left on device" in said
     assert list(tmp_path.iterdir()) == []
     monkeypatch.undo()
-    assert "saved" in recorder.snapshot(app_scene.picture(0), 0)
+    assert "saved" in recorder.snapshot(scene.picture(0), 0)
 
 
 def test_a_disk_that_is_full_before_the_first_frame_is_named(tmp_path, monkeypatch):
@@ -276,7 +276,7 @@ def test_a_disk_that_is_full_before_the_first_frame_is_named(tmp_path, monkeypat
 
     monkeypatch.setattr(encoder, "_free_bytes", lambda path: 0)
     monkeypatch.setattr(encoder, "_writer", lambda *arguments: Closed())
-    pipe = io.BytesIO(app_scene.picture(0).tobytes())
+    pipe = io.BytesIO(scene.picture(0).tobytes())
     assert encoder.encode(pipe, str(tmp_path / "a.mp4"), 320, 240, 30) == "the disk is full"
 
 
@@ -306,7 +306,7 @@ def test_a_folder_that_cannot_be_looked_into_ends_nothing(tmp_path, monkeypatch,
 
     recorder = Recorder(tmp_path, "clip", 30.0)
     monkeypatch.setattr(Path, "exists", gone)
-    assert os.strerror(number) in recorder.snapshot(app_scene.picture(0), 0)
+    assert os.strerror(number) in recorder.snapshot(scene.picture(0), 0)
     with pytest.raises(UserError, match=os.strerror(number)):  # the player shows it
         recorder.toggle()
     assert not recorder.wanted

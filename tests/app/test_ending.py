@@ -8,9 +8,10 @@ import sys
 import time
 from pathlib import Path
 
-import app_scene
 import pytest
-from app_calls import BOX, HERE, ROOT, boxes_in, finish, start, wait_until_it_listens
+
+from tests.app import scene
+from tests.app.calls import BOX, HERE, ROOT, boxes_in, finish, start, wait_until_it_listens
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")
@@ -39,7 +40,7 @@ def wait_for_rows(path, count, process):
 )
 @pytest.mark.parametrize("after", [3, 60])
 def test_whatever_ends_the_program_its_files_are_whole(tmp_path, how, status, after):
-    clip = app_scene.write_clip(tmp_path / "clip.mp4", 400)
+    clip = scene.write_clip(tmp_path / "clip.mp4", 400)
     process = start(
         "--slow",
         "--video",
@@ -62,7 +63,7 @@ def test_whatever_ends_the_program_its_files_are_whole(tmp_path, how, status, af
     assert [r["frame"] for r in rows] == list(range(len(rows)))
     assert after <= len(rows) < 400
     deadline = time.monotonic() + 60
-    while not (frames := app_scene.read_clip(tmp_path / "o.mp4")[0]):
+    while not (frames := scene.read_clip(tmp_path / "o.mp4")[0]):
         assert time.monotonic() < deadline  # the encoder finishes by itself
         time.sleep(0.2)
     assert abs(len(frames) - len(rows)) <= 1
@@ -86,7 +87,7 @@ def test_work_goes_on_when_nobody_listens(tmp_path, clip, streams, status):
     if not Path("/dev/full").exists():
         pytest.skip("there is no /dev/full here")
     arguments = " ".join(FOLLOWED).replace("CLIP", str(clip))
-    command = f'"{sys.executable}" "{HERE / "app_demo.py"}" {arguments} --save o.mp4 {streams}'
+    command = f'"{sys.executable}" "{HERE / "demo.py"}" {arguments} --save o.mp4 {streams}'
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", command],
         cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
@@ -95,7 +96,7 @@ def test_work_goes_on_when_nobody_listens(tmp_path, clip, streams, status):
     said = "error: what is printed cannot be written to standard output (No space left on device)"
     assert done.stderr == (f"{said}; the files are complete\n" if status else "")
     assert len(boxes_in(tmp_path / "o.csv")) == 60
-    assert len(app_scene.read_clip(tmp_path / "o.mp4")[0]) == 60
+    assert len(scene.read_clip(tmp_path / "o.mp4")[0]) == 60
 
 
 def test_a_read_that_hangs_does_not_abort_the_end_of_the_program():

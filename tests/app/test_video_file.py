@@ -7,12 +7,12 @@ import sys
 import time
 from pathlib import Path
 
-import app_scene
 import cv2
 import numpy as np
 import pytest
-from app_scene import read_all
 
+from tests.app import scene
+from tests.app.scene import read_all
 from tracker.app.decoder_log import DecoderLog
 from tracker.app.frame_times import FrameTimes
 from tracker.app.prefetch import Prefetch
@@ -23,7 +23,7 @@ from tracker.errors import UserError
 
 @pytest.fixture
 def clip(tmp_path):
-    return app_scene.write_clip(tmp_path / "clip.mp4", 50, 29.97)
+    return scene.write_clip(tmp_path / "clip.mp4", 50, 29.97)
 
 
 @pytest.mark.parametrize("wrap", [lambda s: s, Prefetch], ids=["plain", "prefetched"])
@@ -32,7 +32,7 @@ def test_a_file_gives_every_frame_in_order_with_its_time(clip, wrap):
     assert (source.fps, source.frame_count) == (pytest.approx(29.97), 50)
     frames = read_all(source)
     source.close()
-    assert [app_scene.number_of(f.image) for f in frames] == list(range(50))
+    assert [scene.number_of(f.image) for f in frames] == list(range(50))
     assert [f.index for f in frames] == list(range(50))
     times = [f.timestamp for f in frames]
     np.testing.assert_allclose(times, np.arange(50) / 29.97, atol=2e-3)
@@ -47,7 +47,7 @@ def test_time_begins_with_the_first_frame(clip, monkeypatch):
     np.testing.assert_allclose([f.timestamp for f in read_all(source)], expected, atol=2e-3)
     source.seek(20)
     frame = source.read()
-    assert app_scene.number_of(frame.image) == frame.index == 20
+    assert scene.number_of(frame.image) == frame.index == 20
     assert frame.timestamp == pytest.approx(20 / 29.97, abs=2e-3)
 
 
@@ -57,14 +57,14 @@ def test_time_begins_with_the_first_frame(clip, monkeypatch):
     [(".mp4", "mp4v"), (".avi", "MJPG"), (".mkv", "mp4v"), (".ts", "mp4v")],
 )
 def test_seek_lands_on_the_frame_that_was_asked_for(tmp_path, wrap, suffix, codec):
-    path = app_scene.write_clip(tmp_path / f"clip{suffix}", 80, codec=codec)
+    path = scene.write_clip(tmp_path / f"clip{suffix}", 80, codec=codec)
     source = wrap(open_source(str(path), pytest.fail))
     for _ in range(3):
         source.read()
     for index in (40, 41, 5, 0, 79, 20, 1, 9, 75, 13, 51):
         source.seek(index)
         frame = source.read()
-        assert (frame.index, app_scene.number_of(frame.image)) == (index, index)
+        assert (frame.index, scene.number_of(frame.image)) == (index, index)
     source.seek(1000)
     assert source.read().index == 79
     assert source.read() is None and source.ended
@@ -94,7 +94,7 @@ def slow_down(path: Path, at: int) -> None:
 @pytest.mark.parametrize("codec", ["mp4v", "MJPG"])
 def test_seek_lands_where_frames_come_unevenly(tmp_path, wrap, codec):
     """A decoder seeks by time, which tells nothing of how many frames came before."""
-    path = app_scene.write_clip(tmp_path / "clip.mp4", 150, codec=codec)
+    path = scene.write_clip(tmp_path / "clip.mp4", 150, codec=codec)
     slow_down(path, 70)
     source = wrap(open_source(str(path), pytest.fail))
     for _ in range(8):
@@ -102,13 +102,13 @@ def test_seek_lands_where_frames_come_unevenly(tmp_path, wrap, codec):
     for index in (110, 60, 40, 149, 100, 0, 149, 1, 0, 75, 70, 69, 120):
         source.seek(index)
         frame = source.read()
-        assert (frame.index, app_scene.number_of(frame.image)) == (index, index)
+        assert (frame.index, scene.number_of(frame.image)) == (index, index)
     assert [f.index for f in read_all(source)] == list(range(121, 150))
     source.close()
 
 
 def test_a_single_frame_can_be_sought(tmp_path):
-    source = open_source(str(app_scene.write_clip(tmp_path / "clip.mp4", 1)), pytest.fail)
+    source = open_source(str(scene.write_clip(tmp_path / "clip.mp4", 1)), pytest.fail)
     for _ in range(3):
         assert [f.index for f in read_all(source)] == [0]
         source.seek(0)
@@ -140,7 +140,7 @@ def test_rotation_metadata_is_applied(clip):
 
 
 def test_a_cut_off_file_gives_its_frames_and_then_names_the_damage(tmp_path):
-    path = app_scene.write_clip(tmp_path / "clip.avi", 90, codec="MJPG")
+    path = scene.write_clip(tmp_path / "clip.avi", 90, codec="MJPG")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     source = Prefetch(open_source(str(path), pytest.fail))
     numbers = []
@@ -148,7 +148,7 @@ def test_a_cut_off_file_gives_its_frames_and_then_names_the_damage(tmp_path):
         while True:
             frame = source.read()
             if frame is not None:
-                numbers.append(app_scene.number_of(frame.image))
+                numbers.append(scene.number_of(frame.image))
     assert numbers == list(range(len(numbers))) and 30 < len(numbers) < 60
     source.close()
 
@@ -163,17 +163,17 @@ def cut_in_front(path: Path, frames: int) -> None:
 
 
 def test_what_was_cut_without_encoding_it_anew_is_whole(tmp_path):
-    path = app_scene.write_clip(tmp_path / "clip.mp4", 80)
+    path = scene.write_clip(tmp_path / "clip.mp4", 80)
     cut_in_front(path, 30)
     source = open_source(str(path), pytest.fail)
-    numbers = [app_scene.number_of(f.image) for f in read_all(source)]
+    numbers = [scene.number_of(f.image) for f in read_all(source)]
     assert source.frame_count == 80 and numbers == list(range(30, 80))
     source.close()
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov"])
 def test_an_mp4_that_is_cut_off_is_named(tmp_path, suffix):
-    path = app_scene.write_clip(tmp_path / f"clip{suffix}", 90, codec="MJPG")
+    path = scene.write_clip(tmp_path / f"clip{suffix}", 90, codec="MJPG")
     data = path.read_bytes()
     at = data.index(b"moov") - 4
     before, index = data[:at], bytearray(data[at:])
@@ -194,7 +194,7 @@ def test_an_mp4_that_is_cut_off_is_named(tmp_path, suffix):
 
 def test_a_file_that_is_longer_than_its_pictures_is_whole(tmp_path):
     """Its sound goes on, say: a container that counts no frames only knows its length."""
-    path = app_scene.write_clip(tmp_path / "clip.mkv", 60, 30, codec="MJPG")
+    path = scene.write_clip(tmp_path / "clip.mkv", 60, 30, codec="MJPG")
     data, tag = path.read_bytes(), b"\x44\x89\x88"  # duration, a double of 8 bytes
     at = data.index(tag) + len(tag)
     (duration,) = struct.unpack(">d", data[at : at + 8])
@@ -228,7 +228,7 @@ def test_seeking_waits_for_a_slow_decoder(tmp_path, clip):
 
 
 def test_flipped_bits_are_named_in_a_process_of_its_own(tmp_path):
-    path = app_scene.write_clip(tmp_path / "clip.mp4", 60)
+    path = scene.write_clip(tmp_path / "clip.mp4", 60)
     data = bytearray(path.read_bytes())
     for at in np.random.default_rng(3).integers(200, len(data) // 2, 60):
         data[at] ^= 0x10
@@ -267,9 +267,7 @@ def test_what_a_jump_makes_the_decoder_miss_is_no_damage(tmp_path):
             calls.append((excused, source._next))
 
     calls = []
-    source = open_source(
-        str(app_scene.write_clip(tmp_path / "clip.mp4", 200)), pytest.fail, log=Log()
-    )
+    source = open_source(str(scene.write_clip(tmp_path / "clip.mp4", 200)), pytest.fail, log=Log())
     read_all(source)
     calls.clear()
     source.seek(50)

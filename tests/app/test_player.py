@@ -3,11 +3,11 @@
 import json
 from pathlib import Path
 
-import app_scene
 import numpy as np
 import pytest
-from app_stage import Stage, drag, key
 
+from tests.app import scene
+from tests.app.stage import Stage, drag, key
 from tracker.app.events import Char, Closed, Key, KeyPress, event_of
 from tracker.app.results_writer import ResultsWriter
 from tracker.errors import UserError
@@ -19,7 +19,7 @@ def test_pause_step_and_go_on(tmp_path):
     at = []
     note = lambda: at.append(stage.player.frame.index)  # noqa: E731
     stage.run(
-        *drag(app_scene.red_box(0)),
+        *drag(scene.red_box(0)),
         *stage.idle(50),
         key(" "),
         note,
@@ -54,7 +54,7 @@ def test_arrows_seek_while_paused(tmp_path, code, change):
         lambda: at.append(stage.player.frame.index),
     )
     assert at == [500, 500 + change]
-    assert app_scene.number_of(stage.player.frame.image) == 500 + change
+    assert scene.number_of(stage.player.frame.image) == 500 + change
 
 
 def test_live_sources_refuse_to_seek_and_keep_their_speed(tmp_path):
@@ -67,7 +67,7 @@ def test_speed_changes_how_fast_frames_come(tmp_path):
     seen = []
     for keys in ((), ("+", "+"), ("-",)):
         stage = Stage(tmp_path, count=10**4)
-        stage.run(*map(key, keys), *drag(app_scene.red_box(0)), *stage.idle(120))
+        stage.run(*map(key, keys), *drag(scene.red_box(0)), *stage.idle(120))
         seen.append(stage.player.frame.index / (stage.clock.now - 100.0))
     assert seen[0] == pytest.approx(30, rel=0.25)
     assert seen[1] > 2 * seen[0] and seen[2] < 0.75 * seen[0]
@@ -75,7 +75,7 @@ def test_speed_changes_how_fast_frames_come(tmp_path):
 
 def test_an_arrow_that_is_held_goes_on_though_the_decoder_is_slow(tmp_path):
     stage = Stage(tmp_path)
-    stage.follower.add(stage.player.frame, app_scene.red_box(0))
+    stage.follower.add(stage.player.frame, scene.red_box(0))
     read, seek, late = stage.source.read, stage.source.seek, [0]
 
     def slow(timeout=1.0):
@@ -98,7 +98,7 @@ def test_an_arrow_that_is_held_goes_on_though_the_decoder_is_slow(tmp_path):
 def test_a_step_back_from_behind_the_end_begins_at_the_frame_on_screen(tmp_path):
     """Lengths are estimates where frames come unevenly."""
     stage = Stage(tmp_path, count=40)
-    stage.follower.add(stage.player.frame, app_scene.red_box(0))
+    stage.follower.add(stage.player.frame, scene.red_box(0))
     stage.source.frame_count, at = 400, []
     stage.source.seek = lambda index: vars(stage.source).update(_next=index, ended=False)
     stage.run(
@@ -123,7 +123,7 @@ def cut_off(stage):
 
 def test_damage_closes_no_window_that_stands_still_and_is_told_at_the_end(tmp_path):
     stage = Stage(tmp_path, count=40)
-    stage.follower.add(stage.player.frame, app_scene.red_box(0))
+    stage.follower.add(stage.player.frame, scene.red_box(0))
     seen = []
     cut_off(stage)
     with pytest.raises(UserError, match="cut off"):
@@ -137,7 +137,7 @@ def test_damage_closes_no_window_that_stands_still_and_is_told_at_the_end(tmp_pa
 
 def test_a_jump_into_damage_closes_no_window(tmp_path):
     stage = Stage(tmp_path, count=40)
-    stage.follower.add(stage.player.frame, app_scene.red_box(0))
+    stage.follower.add(stage.player.frame, scene.red_box(0))
     at = []
     stage.source.frame_count = 400
     stage.source.seek = lambda index: vars(stage.source).update(_next=index, ended=False)
@@ -153,7 +153,7 @@ def test_a_jump_into_damage_closes_no_window(tmp_path):
 
 def test_damage_ends_a_player_that_plays(tmp_path):
     stage = Stage(tmp_path, count=1)
-    stage.follower.add(stage.player.frame, app_scene.red_box(0))
+    stage.follower.add(stage.player.frame, scene.red_box(0))
 
     def cut_off(timeout=1.0):
         raise UserError("the scene is cut off")
@@ -173,7 +173,7 @@ def test_quit(tmp_path, event):
 def test_quit_does_not_wait_for_a_frame(tmp_path, event):
     """A camera that dropped, or a pipe that nobody feeds, gives none."""
     stage = Stage(tmp_path, live=True)
-    stage.follower.add(stage.player.frame, app_scene.red_box(0))
+    stage.follower.add(stage.player.frame, scene.red_box(0))
     stage.source.read = lambda timeout=1.0: None
     late = []
     stage.run(*stage.idle(5), event, lambda: late.append(True))
@@ -182,7 +182,7 @@ def test_quit_does_not_wait_for_a_frame(tmp_path, event):
 
 def test_a_paused_player_stays_at_the_end(tmp_path):
     stage = Stage(tmp_path, count=40)
-    stage.follower.add(stage.player.frame, app_scene.red_box(0))
+    stage.follower.add(stage.player.frame, scene.red_box(0))
     ends = []
     stage.run(
         key(" "), KeyPress(Key.UP), key("n"), key("n"), lambda: ends.append(stage.player.quit),
@@ -197,7 +197,7 @@ def test_a_jump_to_the_end_stops_there(tmp_path, monkeypatch, estimate):
     shown = []
     monkeypatch.setattr("tracker.app.draw.draw_message", lambda canvas, text: shown.append(text))
     stage = Stage(tmp_path, count=40)
-    stage.follower.add(stage.player.frame, app_scene.red_box(0))
+    stage.follower.add(stage.player.frame, scene.red_box(0))
     stage.source.frame_count, at = estimate, []
     stage.source.seek = lambda index: vars(stage.source).update(_next=index, ended=False)
     stage.run(
@@ -215,7 +215,7 @@ def test_who_selects_at_the_end_stays_there(tmp_path, estimate):
     stage = Stage(tmp_path, count=40)
     stage.source.frame_count, at = estimate, []
     stage.run(
-        KeyPress(Key.UP), *drag(app_scene.red_box(39)), *stage.idle(50),
+        KeyPress(Key.UP), *drag(scene.red_box(39)), *stage.idle(50),
         lambda: at.append((stage.player.frame.index, stage.player.playing, stage.ids)),
     )  # fmt: skip
     assert at == [(39, False, [1])]
@@ -225,7 +225,7 @@ def test_who_selects_where_the_end_was_expected_goes_on(tmp_path):
     stage = Stage(tmp_path, count=40)
     stage.source.frame_count, at = 30, []
     stage.run(
-        KeyPress(Key.UP), *drag(app_scene.red_box(29)), *stage.idle(5),
+        KeyPress(Key.UP), *drag(scene.red_box(29)), *stage.idle(5),
         lambda: at.append((stage.player.frame.index, stage.player.playing, stage.ids)),
     )  # fmt: skip
     assert at[0][0] > 29 and at[0][1:] == (True, [1])
@@ -234,7 +234,7 @@ def test_who_selects_where_the_end_was_expected_goes_on(tmp_path):
 def test_arrows_move_where_frames_are_seconds_apart(tmp_path):
     stage = Stage(tmp_path)
     stage.source.fps = 0.2
-    stage.follower.add(stage.player.frame, app_scene.red_box(0))
+    stage.follower.add(stage.player.frame, scene.red_box(0))
     seen = []
     stage.run(
         key(" "), KeyPress(Key.RIGHT), lambda: seen.append(stage.player.frame.index),
@@ -245,7 +245,7 @@ def test_arrows_move_where_frames_are_seconds_apart(tmp_path):
 
 def test_the_trail_begins_anew_after_a_jump(tmp_path):
     stage = Stage(tmp_path)
-    stage.follower.add(stage.player.frame, app_scene.red_box(0))
+    stage.follower.add(stage.player.frame, scene.red_box(0))
     trail = []
     stage.run(
         *stage.idle(20), key(" "), KeyPress(Key.RIGHT),
@@ -256,21 +256,21 @@ def test_the_trail_begins_anew_after_a_jump(tmp_path):
 
 def test_the_end_of_the_file_ends_the_player_and_max_frames_too(tmp_path):
     stage = Stage(tmp_path, count=20)
-    stage.run(*drag(app_scene.red_box(0)), *stage.idle(3000), lambda: pytest.fail("still running"))
+    stage.run(*drag(scene.red_box(0)), *stage.idle(3000), lambda: pytest.fail("still running"))
     assert stage.player.frame.index == 19
     stage = Stage(tmp_path, max_frames=7)
-    stage.run(*drag(app_scene.red_box(0)), *stage.idle(3000), lambda: pytest.fail("still running"))
+    stage.run(*drag(scene.red_box(0)), *stage.idle(3000), lambda: pytest.fail("still running"))
     assert stage.player.frame.index == 6
 
 
 def test_record_and_snapshot_have_the_size_of_the_frame(tmp_path):
     stage = Stage(tmp_path)
     stage.run(
-        *drag(app_scene.red_box(0)), key("v"), *stage.idle(120), key("v"), key("s"), *stage.idle(5)
+        *drag(scene.red_box(0)), key("v"), *stage.idle(120), key("v"), key("s"), *stage.idle(5)
     )
-    frames, fps = app_scene.read_clip(tmp_path / "demo_scene.mp4")
+    frames, fps = scene.read_clip(tmp_path / "demo_scene.mp4")
     assert fps == pytest.approx(30) and len(frames) > 20
-    numbers = [app_scene.number_of(f[:, -320:]) for f in frames]
+    numbers = [scene.number_of(f[:, -320:]) for f in frames]
     assert frames[0].shape == (240, 320, 3) and len(numbers) == len(frames)
     (snapshot,) = tmp_path.glob("*.png")
     import cv2
@@ -280,9 +280,9 @@ def test_record_and_snapshot_have_the_size_of_the_frame(tmp_path):
 
 def test_the_recording_light_is_in_the_window_and_not_in_the_file(tmp_path):
     stage = Stage(tmp_path, size=(320, 240))
-    stage.run(*drag(app_scene.red_box(0), (320, 240)), key("v"), *stage.idle(90))
-    frame = app_scene.read_clip(tmp_path / "demo_scene.mp4")[0][-1]
-    plain = app_scene.picture(stage.player.frame.index)
+    stage.run(*drag(scene.red_box(0), (320, 240)), key("v"), *stage.idle(90))
+    frame = scene.read_clip(tmp_path / "demo_scene.mp4")[0][-1]
+    plain = scene.picture(stage.player.frame.index)
     corner = np.s_[5:20, 260:310]
     assert np.abs(frame[corner].astype(int) - plain[corner]).mean() < 8
     assert np.abs(stage.screen.canvases[-1][corner].astype(int) - plain[corner]).mean() > 30
@@ -292,7 +292,7 @@ def test_the_recording_light_is_in_the_window_and_not_in_the_file(tmp_path):
 def test_who_looks_back_keeps_the_results_from_there_on(tmp_path, name):
     with ResultsWriter(tmp_path / name) as results:
         stage = Stage(tmp_path, results=results)
-        stage.follower.add(stage.player.frame, app_scene.red_box(0))
+        stage.follower.add(stage.player.frame, scene.red_box(0))
         followed = []
         stage.run(
             *stage.idle(200), key(" "), lambda: followed.append(stage.player.frame.index),
@@ -310,11 +310,11 @@ def test_results_of_a_rewind_replace_the_old_ones(tmp_path):
     path = Path(tmp_path / "a.txt")
     with ResultsWriter(path) as results:
         stage = Stage(tmp_path, results=results)
-        stage.run(*drag(app_scene.red_box(0)), *stage.idle(900), KeyPress(Key.LEFT), key(" "))
+        stage.run(*drag(scene.red_box(0)), *stage.idle(900), KeyPress(Key.LEFT), key(" "))
     lines = path.read_text().splitlines()
     assert len(lines) == stage.player.frame.index + 1
     for index, line in enumerate(lines):
-        assert iou([float(v) for v in line.split(",")], app_scene.red_box(index)) > 0.7
+        assert iou([float(v) for v in line.split(",")], scene.red_box(index)) > 0.7
 
 
 @pytest.mark.parametrize("lock", [0, 0x100000, 0x20000], ids=["none", "num", "caps"])
@@ -357,11 +357,11 @@ def test_other_keys_are_none(code):
 @pytest.mark.parametrize("debug", [False, True])
 def test_help_and_debug_change_the_picture_and_leave_the_frame_alone(tmp_path, debug):
     stage = Stage(tmp_path, debug=debug)
-    stage.run(*drag(app_scene.red_box(0)), key(" "), *stage.idle(2), key("h"), *stage.idle(2))
+    stage.run(*drag(scene.red_box(0)), key(" "), *stage.idle(2), key("h"), *stage.idle(2))
     plain, helped = stage.screen.canvases[-3], stage.screen.canvases[-1]
     assert (plain != helped).mean() > 0.05
     index = stage.player.frame.index
-    np.testing.assert_array_equal(stage.player.frame.image, app_scene.picture(index))
+    np.testing.assert_array_equal(stage.player.frame.image, scene.picture(index))
 
 
 def test_a_picture_that_stands_still_is_not_drawn_again_and_again(tmp_path):

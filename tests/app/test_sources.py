@@ -4,15 +4,15 @@ import os
 import sys
 from pathlib import Path
 
-import app_scene
 import cv2
 import numpy as np
 import pytest
-from app_scene import read_all
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from tests.app import scene
+from tests.app.scene import read_all
 from tracker.app.frame_source import usable_fps
 from tracker.app.pixels import PixelReader
 from tracker.app.sources import open_source
@@ -23,33 +23,33 @@ from tracker.frames import natural_order
 
 def test_a_folder_is_read_in_natural_order_and_may_seek(tmp_path):
     for index in (1, 2, 10, 9):
-        cv2.imwrite(str(tmp_path / f"ü {index}.png"), app_scene.picture(index))
+        cv2.imwrite(str(tmp_path / f"ü {index}.png"), scene.picture(index))
     (tmp_path / "notes.txt").write_text("not a frame")
     source = open_source(str(tmp_path), pytest.fail, fps=10)
     frames = read_all(source)
-    assert [app_scene.number_of(f.image) for f in frames] == [1, 2, 9, 10]
+    assert [scene.number_of(f.image) for f in frames] == [1, 2, 9, 10]
     assert [f.timestamp for f in frames] == [0, 0.1, 0.2, 0.3]
     source.seek(2)
-    assert app_scene.number_of(source.read().image) == 9
+    assert scene.number_of(source.read().image) == 9
 
 
 def test_a_glob_of_images_and_a_single_image_are_sources(tmp_path):
     for index in range(4):
-        cv2.imwrite(str(tmp_path / f"{'ab'[index % 2]}{index}.jpg"), app_scene.picture(index))
+        cv2.imwrite(str(tmp_path / f"{'ab'[index % 2]}{index}.jpg"), scene.picture(index))
     found = read_all(open_source(str(tmp_path / "b*.jpg"), pytest.fail))
-    assert [app_scene.number_of(f.image) for f in found] == [1, 3]
+    assert [scene.number_of(f.image) for f in found] == [1, 3]
     assert len(read_all(open_source(str(tmp_path / "a0.jpg"), pytest.fail))) == 1
 
 
 def test_the_pages_of_a_tiff_are_frames(tmp_path):
     path = tmp_path / "stäck.tif"
-    assert cv2.imwritemulti(str(path), [app_scene.picture(index) for index in range(20)])
+    assert cv2.imwritemulti(str(path), [scene.picture(index) for index in range(20)])
     source = open_source(str(path), pytest.fail, fps=10)
     assert (source.frame_count, source.name, source.can_seek) == (20, "stäck", True)
-    assert [app_scene.number_of(f.image) for f in read_all(source)] == list(range(20))
+    assert [scene.number_of(f.image) for f in read_all(source)] == list(range(20))
     for index in (13, 14, 2, 19):
         source.seek(index)
-        assert app_scene.number_of(source.read().image) == index
+        assert scene.number_of(source.read().image) == index
 
 
 def test_deep_grey_pages_are_read_too(tmp_path):
@@ -62,7 +62,7 @@ def test_deep_grey_pages_are_read_too(tmp_path):
 @pytest.mark.skipif(not hasattr(cv2, "Animation"), reason="this OpenCV knows no animations")
 def test_an_animation_of_which_one_picture_is_used_is_named(tmp_path):
     animation = cv2.Animation()
-    animation.frames = [app_scene.picture(index) for index in range(5)]
+    animation.frames = [scene.picture(index) for index in range(5)]
     animation.durations = np.full(5, 100)
     assert cv2.imwriteanimation(str(tmp_path / "a.webp"), animation)
     notes = []
@@ -73,7 +73,7 @@ def test_an_animation_of_which_one_picture_is_used_is_named(tmp_path):
 
 def test_damaged_images_are_left_out_by_name_and_the_rest_keeps_its_numbers(tmp_path):
     for index in range(4):
-        cv2.imwrite(str(tmp_path / f"{index}.png"), app_scene.picture(index))
+        cv2.imwrite(str(tmp_path / f"{index}.png"), scene.picture(index))
     (tmp_path / "2.png").write_bytes((tmp_path / "2.png").read_bytes()[:60])
     notes = []
     frames = read_all(open_source(str(tmp_path), notes.append))

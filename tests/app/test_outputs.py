@@ -1,10 +1,10 @@
 """What the demo writes: nothing over what is there, and everything up to the damage."""
 
-import app_scene
 import cv2
 import pytest
-from app_calls import BOX, boxes_in, finish, start
 
+from tests.app import scene
+from tests.app.calls import BOX, boxes_in, finish, start
 from tracker.app import inputs
 from tracker.errors import UserError
 
@@ -16,7 +16,7 @@ def test_a_batch_writes_one_file_a_clip(call, clip, tmp_path, capsys):
     with pytest.raises(UserError, match="1 of 2 clips failed"):
         call("--batch", "boxes.csv", "--out", "out", "--save-videos")
     assert len(boxes_in(tmp_path / "out" / "clip.csv")) == 120
-    assert len(app_scene.read_clip(tmp_path / "out" / "clip.mp4")[0]) == 60
+    assert len(scene.read_clip(tmp_path / "out" / "clip.mp4")[0]) == 60
     assert "none.mp4" in capsys.readouterr().err
 
 
@@ -93,7 +93,7 @@ def test_an_input_is_never_an_output_not_even_with_overwrite(
     (tmp_path / "hard.mp4").hardlink_to(source)
     (tmp_path / "net.search.onnx").write_bytes(b"net")
     (tmp_path / "frames").mkdir()
-    cv2.imwrite(str(tmp_path / "frames" / "0.png"), app_scene.picture(0))
+    cv2.imwrite(str(tmp_path / "frames" / "0.png"), scene.picture(0))
     before = {p: p.read_bytes() for p in tmp_path.rglob("*.*")}
     with pytest.raises(UserError, match=r"which is read|both be written") as caught:
         call(
@@ -105,7 +105,7 @@ def test_an_input_is_never_an_output_not_even_with_overwrite(
 
 
 def test_what_comes_from_stdin_is_not_written_over_either(tmp_path):
-    clip = app_scene.write_clip(tmp_path / "a.mkv", 12)
+    clip = scene.write_clip(tmp_path / "a.mkv", 12)
     before = clip.read_bytes()
     with clip.open("rb") as pipe:
         process = start(
@@ -149,7 +149,7 @@ def test_existing_outputs_stay_unless_overwrite_is_given(call, clip, tmp_path, o
 
 
 def test_damage_is_named_after_the_frames_before_it_are_saved(call, tmp_path):
-    path = app_scene.write_clip(tmp_path / "a.avi", 90, codec="MJPG")
+    path = scene.write_clip(tmp_path / "a.avi", 90, codec="MJPG")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(UserError, match="cut off"):
         call(
@@ -165,7 +165,7 @@ def test_damage_is_named_after_the_frames_before_it_are_saved(call, tmp_path):
         )
     count = len(boxes_in(tmp_path / "o.csv"))
     assert 30 < count < 60
-    assert len(app_scene.read_clip(tmp_path / "o.mp4")[0]) == count
+    assert len(scene.read_clip(tmp_path / "o.mp4")[0]) == count
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_damage_is_named_after_the_frames_before_it_are_saved(call, tmp_path):
     [("mkv", "mp4v", True), ("avi", "MJPG", True), ("mkv", "MJPG", False)],
 )
 def test_damage_is_named_though_the_video_comes_through_a_pipe(tmp_path, suffix, codec, promised):
-    path = app_scene.write_clip(tmp_path / f"a.{suffix}", 90, codec=codec)
+    path = scene.write_clip(tmp_path / f"a.{suffix}", 90, codec=codec)
     content = path.read_bytes()
     if not promised:  # the element of the duration becomes one that says nothing
         assert content.count(b"\x44\x89\x88") == 1
@@ -195,8 +195,8 @@ def test_damage_is_named_though_the_video_comes_through_a_pipe(tmp_path, suffix,
 
 @pytest.mark.parametrize("batch", [False, True])
 def test_results_are_complete_though_the_video_cannot_be_made(call, tmp_path, capsys, batch):
-    path = app_scene.write_clip(
-        tmp_path / "wide.avi", 40, codec="MJPG", make=lambda i: app_scene.picture(i, (9000, 240))
+    path = scene.write_clip(
+        tmp_path / "wide.avi", 40, codec="MJPG", make=lambda i: scene.picture(i, (9000, 240))
     )
     if batch:
         (tmp_path / "b.csv").write_text(f"video,x,y,w,h\n{path},{BOX}\n")

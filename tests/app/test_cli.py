@@ -6,13 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import app_scene
-import app_stage
 import cv2
 import pytest
-from app_calls import BOX, HERE, ROOT, boxes_in, finish, start
 
 import tracker
+from tests.app import scene, stage
+from tests.app.calls import BOX, HERE, ROOT, boxes_in, finish, start
 from tracker.app import cli, job, video_file
 from tracker.assets import sample_clip
 from tracker.errors import UserError
@@ -40,9 +39,9 @@ def test_a_clip_is_followed_saved_and_written(call, clip, tmp_path, capsys):
     )
     boxes = boxes_in(tmp_path / "out.csv")
     assert len(boxes) == 120
-    assert all(iou(boxes[f, 1], app_scene.red_box(f)) > 0.8 for f in range(60))
-    assert all(iou(boxes[f, 2], app_scene.blue_box(f)) > 0.8 for f in range(60))
-    frames, fps = app_scene.read_clip(tmp_path / "out.mp4")
+    assert all(iou(boxes[f, 1], scene.red_box(f)) > 0.8 for f in range(60))
+    assert all(iou(boxes[f, 2], scene.blue_box(f)) > 0.8 for f in range(60))
+    frames, fps = scene.read_clip(tmp_path / "out.mp4")
     assert len(frames) == 60 and fps == pytest.approx(29.97, abs=2e-3)
     out = capsys.readouterr().out
     assert "annotated video: out.mp4" in out and "results: out.csv" in out
@@ -53,9 +52,9 @@ def test_other_sources(call, tmp_path, source):
     folder = tmp_path / "frames"
     folder.mkdir()
     for index in range(12):
-        cv2.imwrite(str(folder / f"{index}.png"), app_scene.picture(index))
+        cv2.imwrite(str(folder / f"{index}.png"), scene.picture(index))
     if source == "pipe":
-        clip = app_scene.write_clip(tmp_path / "a.mkv", 12)
+        clip = scene.write_clip(tmp_path / "a.mkv", 12)
         with clip.open("rb") as pipe:
             process = start(
                 "--video", "-", "--init-box", BOX, "--results", "o.jsonl", cwd=tmp_path, stdin=pipe
@@ -66,7 +65,7 @@ def test_other_sources(call, tmp_path, source):
         assert call(*where, "--init-box", BOX, "--no-display", "--results", "o.jsonl") == 0
     rows = [json.loads(line) for line in (tmp_path / "o.jsonl").read_text().splitlines()]
     assert [r["frame"] for r in rows] == list(range(12))
-    assert iou(rows[11]["targets"][0]["box"], app_scene.red_box(11)) > 0.8
+    assert iou(rows[11]["targets"][0]["box"], scene.red_box(11)) > 0.8
 
 
 def test_a_file_url_and_a_tilde_are_files_like_any_other(call, clip, tmp_path, monkeypatch):
@@ -75,7 +74,7 @@ def test_a_file_url_and_a_tilde_are_files_like_any_other(call, clip, tmp_path, m
     folder = tmp_path / "one frame"
     folder.mkdir()
     (folder / "my clip.mp4").write_bytes(clip.read_bytes())
-    cv2.imwrite(str(folder / "1.png"), app_scene.picture(0))
+    cv2.imwrite(str(folder / "1.png"), scene.picture(0))
     rest = ("--init-box", BOX, "--no-display", "--quiet", "--overwrite", "--max-frames", 3)
     url = (folder / "my clip.mp4").as_uri()
     with pytest.raises(UserError, match="which is read; write it elsewhere"):
@@ -107,14 +106,14 @@ def test_results_may_go_to_standard_output(clip, tmp_path, form):
     assert out.count('"frame"' if form == "json" else ",1,1,") == 3
     (tmp_path / "log").write_text("before\n")
     with (tmp_path / "log").open("a") as log:
-        command = [sys.executable, HERE / "app_demo.py", *rest]
+        command = [sys.executable, HERE / "demo.py", *rest]
         assert subprocess.run(map(str, command), stdout=log, timeout=120).returncode == 0
     assert (tmp_path / "log").read_text() == "before\n" + out
 
 
 def test_a_camera_is_no_folder_of_that_name(call, tmp_path):
     (tmp_path / "77").mkdir()
-    cv2.imwrite(str(tmp_path / "77" / "1.png"), app_scene.picture(0))
+    cv2.imwrite(str(tmp_path / "77" / "1.png"), scene.picture(0))
     with pytest.raises(UserError, match="camera 77 cannot be opened"):
         call("--camera", 77, "--init-box", BOX, "--no-display", "--results", "a.csv")
 
@@ -149,7 +148,7 @@ def test_what_an_option_cannot_do_is_said(call, clip, tmp_path, capsys, source):
     folder = tmp_path / "frames"
     folder.mkdir()
     for index in range(3):
-        cv2.imwrite(str(folder / f"{index}.png"), app_scene.picture(index))
+        cv2.imwrite(str(folder / f"{index}.png"), scene.picture(index))
     where = clip if source == "clip" else folder
     options = ["--video", where, "--init-box", BOX, "--no-display", "--max-frames", 3, "--fps", 12]
     call(*options, "--debug", "--results", "a.csv")
@@ -162,7 +161,7 @@ def test_what_an_option_cannot_do_is_said(call, clip, tmp_path, capsys, source):
 
 def test_what_an_option_cannot_do_in_a_batch_is_said_once(call, clip, tmp_path, capsys):
     (tmp_path / "frames").mkdir()
-    cv2.imwrite(str(tmp_path / "frames" / "0.png"), app_scene.picture(0))
+    cv2.imwrite(str(tmp_path / "frames" / "0.png"), scene.picture(0))
     (tmp_path / "boxes.csv").write_text(
         "video,x,y,w,h\n"
         + "".join(f"{where},{BOX}\n" for where in ("frames", clip, clip.parent / "*"))
@@ -237,7 +236,7 @@ def test_without_options_the_sample_plays_and_says_where_its_video_is(
     for name in ("demo_sample.mp4", "demo_sample_2.mp4"):
         assert call("--no-display") == 0
         assert f"annotated video: {name}" in capsys.readouterr().out
-        assert len(app_scene.read_clip(tmp_path / name)[0]) == 60
+        assert len(scene.read_clip(tmp_path / name)[0]) == 60
 
 
 SAMPLE = ["--video", sample_clip()[0], "--no-display", "--results", "o.csv", "--device", "cpu"]
@@ -324,8 +323,8 @@ def test_a_session_knows_whether_frames_come_at_a_pace(
     cli.run(
         ["--video", str(clip), "--init-box", "30,60,40,40", "--results", "out.csv", "--quiet"]
         + ["--max-frames", "2", *([] if window else ["--no-display"])],
-        make_session=lambda paced: opened.append(paced) or app_scene.ColourSession(paced),
-        make_screen=lambda title, size: app_stage.Script(app_stage.Clock()),
+        make_session=lambda paced: opened.append(paced) or scene.ColourSession(paced),
+        make_screen=lambda title, size: stage.Script(stage.Clock()),
     )
     assert opened == [paced]
 
@@ -343,7 +342,7 @@ def test_a_live_picture_is_taken_when_the_network_is_there(clip, tmp_path, monke
     one = ["--video", clip, "--init-box", BOX, "--no-display", "--results", "o.csv"]
     cli.run(
         [*map(str, ["--batch", "boxes.csv", "--out", "out"] if batch else one), "--max-frames=2"],
-        make_session=lambda paced: order.append("session") or app_scene.ColourSession(paced),
+        make_session=lambda paced: order.append("session") or scene.ColourSession(paced),
     )
     assert order[:3] == ["session", "read", "read"]
 

@@ -10,11 +10,11 @@ import threading
 import time
 from pathlib import Path
 
-import app_scene
 import cv2
 import numpy as np
 import pytest
 
+from tests.app import scene
 from tracker.app import video_file
 from tracker.app.live import LiveSource
 from tracker.app.prefetch import Prefetch
@@ -66,7 +66,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         while self.server.dropped < visit and not self.server.over:
             self.stall()
             self.server.number += 1
-            _, jpeg = cv2.imencode(".jpg", app_scene.picture(self.server.number % 4096))
+            _, jpeg = cv2.imencode(".jpg", scene.picture(self.server.number % 4096))
             part = jpeg.tobytes()
             head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(part)}\r\n\r\n"
             self.wfile.write(head.encode() + part + b"\r\n")
@@ -88,19 +88,19 @@ def server():
 
 
 def test_a_file_on_a_server_keeps_every_frame_and_ends(server, tmp_path):
-    server.clip = app_scene.write_clip(tmp_path / "clip.avi", 40, codec="MJPG").read_bytes()
+    server.clip = scene.write_clip(tmp_path / "clip.avi", 40, codec="MJPG").read_bytes()
     source = open_source(f"{server.url}/clip.mp4?key=of/mine", pytest.fail)
     assert isinstance(source, VideoFile) and not source.live
     assert source.name == "clip.mp4"  # window and files are called after it
     numbers = []
     while (frame := source.read()) is not None:
-        numbers.append(app_scene.number_of(frame.image))
+        numbers.append(scene.number_of(frame.image))
     assert numbers == list(range(40))
     source.close()
 
 
 def test_a_server_that_cannot_seek_is_no_damage(server, tmp_path):
-    server.clip = app_scene.write_clip(tmp_path / "clip.avi", 200, codec="MJPG").read_bytes()
+    server.clip = scene.write_clip(tmp_path / "clip.avi", 200, codec="MJPG").read_bytes()
     notes = []
     source = Prefetch(open_source(f"{server.url}/clip.mp4", notes.append))
     for _ in range(60):
@@ -109,7 +109,7 @@ def test_a_server_that_cannot_seek_is_no_damage(server, tmp_path):
     rest = []
     while not source.ended:
         frame = source.read()
-        rest += [] if frame is None else [(frame.index, app_scene.number_of(frame.image))]
+        rest += [] if frame is None else [(frame.index, scene.number_of(frame.image))]
     assert "cannot seek" in notes[0] and not source.can_seek
     assert all(index == number for index, number in rest)
     assert rest[0][0] < 70 and rest[-1] == (199, 199)
@@ -119,7 +119,7 @@ def test_a_server_that_cannot_seek_is_no_damage(server, tmp_path):
 def test_an_mp4_with_its_index_at_the_end_needs_a_server_that_can_jump_there(server, tmp_path):
     """As ``python -m http.server`` cannot."""
     noise = np.random.default_rng(0).integers(0, 255, (240, 320, 3), np.uint8)
-    clip = app_scene.write_clip(tmp_path / "clip.mp4", 90, codec="MJPG", make=lambda _: noise)
+    clip = scene.write_clip(tmp_path / "clip.mp4", 90, codec="MJPG", make=lambda _: noise)
     server.clip = clip.read_bytes()
     source = open_source(f"{server.url}/clip.mp4", pytest.fail)
     with pytest.raises(UserError, match="or an mp4 whose server cannot jump to its end; download"):
@@ -130,7 +130,7 @@ def test_an_mp4_with_its_index_at_the_end_needs_a_server_that_can_jump_there(ser
 def test_a_server_that_falls_silent_in_the_middle_of_a_file_is_named(server, tmp_path, monkeypatch):
     """A mkv's length alone proves nothing: its sound may go on."""
     monkeypatch.setattr(video_file, "SILENCE", 1.0)
-    server.clip = app_scene.write_clip(tmp_path / "clip.mkv", 90, codec="MJPG").read_bytes()
+    server.clip = scene.write_clip(tmp_path / "clip.mkv", 90, codec="MJPG").read_bytes()
     server.sent, server.silent_until = len(server.clip) // 2, time.monotonic() + 60
     source = open_source(f"{server.url}/clip.mp4", pytest.fail)
     with pytest.raises(UserError, match=r"ends after frame \d\d, and its server fell silent"):
@@ -142,7 +142,7 @@ def test_a_server_that_falls_silent_in_the_middle_of_a_file_is_named(server, tmp
 
 def test_of_a_file_whose_length_nobody_says_it_is_told_how_much_was_followed(server, tmp_path):
     """As one that is written to a pipe; it comes as fast as the network is."""
-    content = app_scene.write_clip(tmp_path / "clip.mkv", 40, fps=20).read_bytes()
+    content = scene.write_clip(tmp_path / "clip.mkv", 40, fps=20).read_bytes()
     server.clip = content.replace(b"\x44\x89\x88", b"\xec\x89\x00")  # no duration any more
     notes, followed = [], 0
     source = open_source(f"{server.url}/piped", notes.append)
@@ -163,7 +163,7 @@ def test_a_live_stream_stays_fresh_behind_a_slow_consumer_and_survives_a_drop(se
     behind = []
     for _ in range(10):
         frame = source.read(timeout=20)
-        behind.append(server.number - app_scene.number_of(frame.image))
+        behind.append(server.number - scene.number_of(frame.image))
         time.sleep(0.1)
     # Ten times 100 ms are 60 frames of the camera; a queue would be as far behind at the end.
     assert np.median(behind[5:]) < 30
@@ -182,7 +182,7 @@ def test_a_live_stream_stays_fresh_behind_a_slow_consumer_and_survives_a_drop(se
 def test_a_stream_that_stalls_goes_on_where_it_is(server, tmp_path, seconds):
     """The connection stays open and nothing comes; after ten seconds the stream is asked anew."""
     results, total = tmp_path / "o.csv", 150
-    command = [sys.executable, Path(__file__).with_name("app_demo.py"), "--video",
+    command = [sys.executable, Path(__file__).with_name("demo.py"), "--video",
                f"{server.url}/live", "--init-box", "30,60,40,40", "--no-display", "--quiet",
                "--results", results, "--max-frames", str(total)]  # fmt: skip
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENCV_LOG_LEVEL": "SILENT"}  # as demo.py

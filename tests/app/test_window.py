@@ -11,11 +11,11 @@ import sys
 import time
 from pathlib import Path
 
-import app_scene
 import cv2
 import numpy as np
 import pytest
 
+from tests.app import scene
 from tracker.app.display import screen_size
 from tracker.app.window import Fit
 from tracker.geometry import iou
@@ -104,7 +104,7 @@ class Desk:
 
     def _start(self, *arguments):
         process = subprocess.Popen(
-            [sys.executable, str(HERE / "app_demo.py"), *map(str, arguments)],
+            [sys.executable, str(HERE / "demo.py"), *map(str, arguments)],
             cwd=self.folder,
             env=self.environment,
             stdout=subprocess.PIPE,
@@ -133,7 +133,7 @@ class Desk:
     def drag(self, box, button_up=True):
         """Draw a box, given in pixels of the frame."""
         x, y, w, h = box
-        fit = Fit.of((app_scene.WIDTH, app_scene.HEIGHT), self.size())
+        fit = Fit.of((scene.WIDTH, scene.HEIGHT), self.size())
         points = [
             (round(px * fit.scale + fit.left), round(py * fit.scale + fit.top))
             for px, py in ((x, y), (x + w / 2, y + h / 2), (x + w, y + h))
@@ -206,7 +206,7 @@ def desk(tmp_path):
 
 @pytest.fixture
 def clip(tmp_path):
-    return app_scene.write_clip(tmp_path / "clip.mp4", 2000)
+    return scene.write_clip(tmp_path / "clip.mp4", 2000)
 
 
 def finish(process, status=0):
@@ -232,7 +232,7 @@ def test_a_whole_visit(desk, clip, tmp_path):
     """Select, follow, record, pause, step, add, choose, select again, resize, snapshot, quit."""
     results = tmp_path / "o.csv"
     process = desk.start("--video", clip, "--results", "o.csv", "--save", "o.mp4")
-    desk.drag(app_scene.red_box(0))
+    desk.drag(scene.red_box(0))
     until(lambda: last_frame(results) > 10, process)
     desk.keys("v")
     started = last_frame(results)
@@ -251,7 +251,7 @@ def test_a_whole_visit(desk, clip, tmp_path):
     desk.do("windowsize", desk.window, 1100, 500)
     until(lambda: desk.size() == (1100, 500), process)
     time.sleep(0.5)
-    desk.drag(app_scene.blue_box(paused + 1))
+    desk.drag(scene.blue_box(paused + 1))
     until(lambda: {i for f, i, _ in rows_of(results) if f == paused + 1} == {1, 2}, process)
     desk.keys("Tab", "s", "h")
     until(lambda: list(tmp_path.glob("demo_clip_*.png")), process)
@@ -262,19 +262,19 @@ def test_a_whole_visit(desk, clip, tmp_path):
     desk.keys("r")  # the chosen one, target 1, becomes the blue square too
     time.sleep(0.3)
     at = last_frame(results)
-    desk.drag(app_scene.blue_box(at))
+    desk.drag(scene.blue_box(at))
     until(lambda: last_frame(results) > at + 5, process)
     desk.keys("q")
     finish(process)
 
     rows = rows_of(results)
     for frame, target, box in rows:
-        truth = app_scene.red_box if target == 1 and frame < at else app_scene.blue_box
+        truth = scene.red_box if target == 1 and frame < at else scene.blue_box
         assert iou(box, truth(frame)) > 0.75, (frame, target)
     assert {(f, 1) for f in range(rows[-1][0] + 1)} <= {(f, i) for f, i, _ in rows}
-    saved, fps = app_scene.read_clip(tmp_path / "o.mp4")
+    saved, fps = scene.read_clip(tmp_path / "o.mp4")
     assert len(saved) == rows[-1][0] + 1 and fps == pytest.approx(30)
-    recorded, _ = app_scene.read_clip(tmp_path / "demo_clip.mp4")
+    recorded, _ = scene.read_clip(tmp_path / "demo_clip.mp4")
     assert 10 < len(recorded) < len(saved) and recorded[0].shape == (240, 320, 3)
     (snapshot,) = tmp_path.glob("demo_clip_*.png")
     assert cv2.imread(str(snapshot)).shape == (240, 320, 3)
@@ -294,7 +294,7 @@ def test_cancel_too_small_and_escape(desk, clip, tmp_path):
     desk.do("mouseup", 1)
     time.sleep(0.5)
     assert process.poll() is None and rows_of(results) == []
-    desk.drag(app_scene.red_box(0))
+    desk.drag(scene.red_box(0))
     until(lambda: last_frame(results) > 3, process)
     desk.keys("Right")
     until(lambda: last_frame(results) > 25, process)
@@ -318,16 +318,16 @@ def test_a_box_is_drawn_where_it_was_meant_after_the_wheel_was_turned(desk, clip
     if cv2.currentUIFramework().startswith("QT"):  # where the wheel zooms
         before = desk.window
         until(lambda: desk.find_window(process) != before, process)
-    desk.drag(app_scene.red_box(0))
+    desk.drag(scene.red_box(0))
     until(lambda: rows_of(tmp_path / "o.csv"), process)
-    assert iou(rows_of(tmp_path / "o.csv")[0][2], app_scene.red_box(0)) > 0.9
+    assert iou(rows_of(tmp_path / "o.csv")[0][2], scene.red_box(0)) > 0.9
     desk.close_window()
     finish(process)
 
 
 def test_closing_the_window_quits(desk, clip, tmp_path):
     process = desk.start("--video", clip, "--results", "o.csv")
-    desk.drag(app_scene.red_box(0))
+    desk.drag(scene.red_box(0))
     until(lambda: last_frame(tmp_path / "o.csv") > 3, process)
     desk.close_window()
     finish(process)
@@ -341,5 +341,5 @@ def test_a_display_that_dies_leaves_whole_files(desk, clip, tmp_path):
     desk.close()
     process.communicate(timeout=PATIENCE)
     rows = rows_of(tmp_path / "o.csv")
-    until(lambda: app_scene.read_clip(tmp_path / "o.mp4")[0])
-    assert abs(len(app_scene.read_clip(tmp_path / "o.mp4")[0]) - len(rows)) <= 1
+    until(lambda: scene.read_clip(tmp_path / "o.mp4")[0])
+    assert abs(len(scene.read_clip(tmp_path / "o.mp4")[0]) - len(rows)) <= 1
