@@ -29,7 +29,7 @@ def start(*arguments, script=HERE / "demo.py", cwd=None, **options):
     )
 
 
-def wait_until_it_listens(process):
+def wait_until_it_listens(process) -> None:
     """Until SIGTERM has a handler, and then for a moment, in which it comes to its pipe."""
     status, bit = Path(f"/proc/{process.pid}/status"), 1 << (signal.SIGTERM - 1)
     while status.exists() and process.poll() is None:

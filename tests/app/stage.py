@@ -37,10 +37,10 @@ class Scene:
         index = self._next - 1
         return Frame(scene.picture(index), index, index / self.fps, self._clock.now - 0.02)
 
-    def seek(self, index):
+    def seek(self, index) -> None:
         self._next, self.ended = min(max(index, 0), self._count - 1), False
 
-    def close(self):
+    def close(self) -> None:
         pass
 
 
@@ -54,7 +54,7 @@ class Script:
     def size(self):
         return self._size
 
-    def show(self, canvas):
+    def show(self, canvas) -> None:
         assert canvas.shape == (self._size[1], self._size[0], 3) and canvas.dtype == np.uint8
         self.canvases.append(canvas)
 
@@ -68,7 +68,7 @@ class Script:
             return [step] if step is not None else []
         return [Closed()]
 
-    def close(self):
+    def close(self) -> None:
         pass
 
 
@@ -93,7 +93,7 @@ class Stage:
             **options,
         )
 
-    def run(self, *steps):
+    def run(self, *steps) -> None:
         self.screen.steps += list(steps)
         self.player.run()
         self.recorder.close()

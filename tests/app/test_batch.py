@@ -20,7 +20,7 @@ def table(tmp_path, text, encoding="utf-8"):
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 @pytest.mark.parametrize("comma", [",", ";", "\t"])
-def test_rows_become_clips_with_their_targets(tmp_path, encoding, newline, comma):
+def test_rows_become_clips_with_their_targets(tmp_path, encoding, newline, comma) -> None:
     rows = [
         "video,x,y,w,h,label",
         "a/clip.mp4,1,2,3,4,Käfer",
@@ -50,7 +50,7 @@ def test_rows_become_clips_with_their_targets(tmp_path, encoding, newline, comma
         "a\u2028b",
     ],
 )
-def test_names_and_labels_may_hold_quotation_marks(tmp_path, comma, label):
+def test_names_and_labels_may_hold_quotation_marks(tmp_path, comma, label) -> None:
     rows = ["video", *"xywh", "label", "note"], [f"{label}.mp4", *"1234", label, "left"]
     (clip,) = read_batch(table(tmp_path, "\n".join(map(comma.join, rows))))
     assert clip.where == str(tmp_path / f"{label}.mp4")
@@ -59,7 +59,9 @@ def test_names_and_labels_may_hold_quotation_marks(tmp_path, comma, label):
 
 @pytest.mark.parametrize("comma", [";", "\t"])
 @pytest.mark.parametrize("stated", [False, True])
-def test_what_a_spreadsheet_writes_where_decimals_have_commas_is_read(tmp_path, comma, stated):
+def test_what_a_spreadsheet_writes_where_decimals_have_commas_is_read(
+    tmp_path, comma, stated
+) -> None:
     rows = ["Video;x;y;w;h;Label", "a.mp4;69,0;50,25;107.5;87;red, small", ";;;;;", "", "; ;;;;"]
     lines = [f"sep={comma}"] * stated + [row.replace(";", comma) for row in rows]
     (clip,) = read_batch(table(tmp_path, "\r\n".join(lines), "utf-8-sig"))
@@ -67,25 +69,27 @@ def test_what_a_spreadsheet_writes_where_decimals_have_commas_is_read(tmp_path, 
 
 
 @pytest.mark.parametrize("number", ["0,069", "-0,069", "0069,500", "69,50", "69,5000", "1069,000"])
-def test_a_comma_that_separates_no_thousands_is_a_decimal_one(tmp_path, number):
+def test_a_comma_that_separates_no_thousands_is_a_decimal_one(tmp_path, number) -> None:
     (clip,) = read_batch(table(tmp_path, f"video;x;y;w;h\na.mp4;{number};2;3;4\n"))
     assert clip.boxes[0][0][0] == float(number.replace(",", "."))
 
 
-def test_a_first_line_that_states_the_separator_counts_as_a_line(tmp_path):
+def test_a_first_line_that_states_the_separator_counts_as_a_line(tmp_path) -> None:
     clips = read_batch(table(tmp_path, '"SEP=|"\nvideo|x|y|w|h\na,b;c.mp4|1|2|3|4\n'))
     assert clips[0].where == str(tmp_path / "a,b;c.mp4")
     with pytest.raises(UserError, match="line 3: x,y,w,h are four"):
         read_batch(table(tmp_path, "sep=;\nvideo;x;y;w;h\na.mp4;1;2;3;four\n"))
 
 
-def test_columns_that_nobody_reads_may_have_any_names_and_fields_without_text_do_no_harm(tmp_path):
+def test_columns_that_nobody_reads_may_have_any_names_and_fields_without_text_do_no_harm(
+    tmp_path,
+) -> None:
     text = "video,x,y,w,h,note,note,,\na.mp4,1,2,3,4,5,6,7,8, ,\n"
     (clip,) = read_batch(table(tmp_path, text))
     assert clip.boxes == (((1, 2, 3, 4), None),)
 
 
-def test_commas_that_trail_behind_a_row_without_a_label_do_no_harm(tmp_path):
+def test_commas_that_trail_behind_a_row_without_a_label_do_no_harm(tmp_path) -> None:
     text = "video,x,y,w,h,label\na.mp4,1,2,3,4,,,\n"
     (clip,) = read_batch(table(tmp_path, text))
     assert clip.boxes == (((1, 2, 3, 4), None),)
@@ -95,7 +99,7 @@ def test_commas_that_trail_behind_a_row_without_a_label_do_no_harm(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["0", "-"])
-def test_a_name_beside_the_table_is_no_camera_and_no_pipe(tmp_path, monkeypatch, name):
+def test_a_name_beside_the_table_is_no_camera_and_no_pipe(tmp_path, monkeypatch, name) -> None:
     monkeypatch.chdir(tmp_path)
     Path("boxes.csv").write_text(f"video,x,y,w,h\n{name},1,2,3,4\n")
     (clip,) = read_batch(Path("boxes.csv"))
@@ -104,7 +108,7 @@ def test_a_name_beside_the_table_is_no_camera_and_no_pipe(tmp_path, monkeypatch,
         open_source(clip.where, pytest.fail)
 
 
-def test_only_what_stands_in_the_table_is_a_pattern(tmp_path):
+def test_only_what_stands_in_the_table_is_a_pattern(tmp_path) -> None:
     """And not its folder, whatever letters are in the folder's name."""
     folder = tmp_path / "br [1]"
     folder.mkdir()
@@ -158,13 +162,13 @@ def test_only_what_stands_in_the_table_is_a_pattern(tmp_path):
         ),
     ],
 )
-def test_a_wrong_table_is_one_sentence_with_its_line(tmp_path, text, said):
+def test_a_wrong_table_is_one_sentence_with_its_line(tmp_path, text, said) -> None:
     with pytest.raises(UserError) as caught:
         read_batch(table(tmp_path, text))
     assert said in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_a_missing_or_binary_table_is_refused(tmp_path):
+def test_a_missing_or_binary_table_is_refused(tmp_path) -> None:
     with pytest.raises(UserError, match="cannot be read"):
         read_batch(tmp_path / "none.csv")
     (tmp_path / "a.csv").write_bytes(b"\xff\xfe\x00\x01")
@@ -172,7 +176,7 @@ def test_a_missing_or_binary_table_is_refused(tmp_path):
         read_batch(tmp_path / "a.csv")
 
 
-def test_failed_clips_stop_no_other_and_done_ones_are_skipped(tmp_path):
+def test_failed_clips_stop_no_other_and_done_ones_are_skipped(tmp_path) -> None:
     rows = "".join(f"\n{name}.mp4,1,2,3,4" for name in "abc")
     clips = read_batch(table(tmp_path, "video,x,y,w,h" + rows))
     plans = [outputs_of(clip, tmp_path / "out", ".csv") for clip in clips]
@@ -197,7 +201,7 @@ def test_failed_clips_stop_no_other_and_done_ones_are_skipped(tmp_path):
     assert any("b is damaged" in n for n in notes) and any("skipped" in n for n in notes)
 
 
-def test_a_clip_is_done_where_all_of_its_files_are(tmp_path):
+def test_a_clip_is_done_where_all_of_its_files_are(tmp_path) -> None:
     clips = read_batch(table(tmp_path, "video,x,y,w,h\na.mp4,1,2,3,4\nb.mp4,1,2,3,4"))
     results, both = (
         [outputs_of(clip, tmp_path, ".csv", videos=videos) for clip in clips]
@@ -224,7 +228,7 @@ def test_a_clip_is_done_where_all_of_its_files_are(tmp_path):
 
 
 @pytest.mark.parametrize("order", ["a.mp4 a.mp4 a_2.mp4", "a_2.mp4 a.mp4 a.mp4"])
-def test_a_second_target_and_a_clip_of_the_same_name_are_refused_up_front(tmp_path, order):
+def test_a_second_target_and_a_clip_of_the_same_name_are_refused_up_front(tmp_path, order) -> None:
     rows = "".join(f"\n{name},1,2,3,4" for name in order.split())
     clips = read_batch(table(tmp_path, "video,x,y,w,h" + rows))
     plans = [outputs_of(clip, tmp_path / "out", ".txt", own_files=True) for clip in clips]
@@ -234,13 +238,13 @@ def test_a_second_target_and_a_clip_of_the_same_name_are_refused_up_front(tmp_pa
     check_batch(clips, plans, [])
 
 
-def test_the_unfinished_file_of_one_clip_is_not_the_result_of_another(tmp_path):
+def test_the_unfinished_file_of_one_clip_is_not_the_result_of_another(tmp_path) -> None:
     clips = read_batch(table(tmp_path, "video,x,y,w,h\nA.mp4,1,2,3,4\na.part.mp4,1,2,3,4"))
     with pytest.raises(UserError, match=r"a\.part\.csv; rename one"):
         check_batch(clips, [outputs_of(c, tmp_path, ".csv") for c in clips], [])
 
 
-def test_a_name_too_long_for_the_disk_fails_alone(tmp_path):
+def test_a_name_too_long_for_the_disk_fails_alone(tmp_path) -> None:
     rows = f"\n{'n' * 249}.mp4,1,2,3,4\nb.mp4,1,2,3,4"
     clips = read_batch(table(tmp_path, "video,x,y,w,h" + rows))
     plans = [outputs_of(clip, tmp_path / "out", ".csv") for clip in clips]

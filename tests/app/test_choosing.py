@@ -12,7 +12,7 @@ from tracker.geometry import iou
 
 
 @pytest.mark.parametrize("size", [(640, 480), (900, 480), (333, 777), (1280, 720)])
-def test_select_and_follow_in_a_window_of_any_shape(tmp_path, size):
+def test_select_and_follow_in_a_window_of_any_shape(tmp_path, size) -> None:
     stage = Stage(tmp_path, size=size)
     stage.run(*drag(scene.red_box(0), size), *stage.idle(400))
     (target,) = stage.follower.targets.values()
@@ -20,7 +20,7 @@ def test_select_and_follow_in_a_window_of_any_shape(tmp_path, size):
     assert iou(target.result.box, scene.red_box(stage.player.frame.index)) > 0.8
 
 
-def test_the_file_waits_while_nothing_is_selected_and_space_lets_it_go_on(tmp_path):
+def test_the_file_waits_while_nothing_is_selected_and_space_lets_it_go_on(tmp_path) -> None:
     stage = Stage(tmp_path)
     at = []
     stage.run(
@@ -33,7 +33,7 @@ def test_the_file_waits_while_nothing_is_selected_and_space_lets_it_go_on(tmp_pa
     assert at[0] == 0 and at[1] > 10
 
 
-def test_a_live_picture_moves_until_the_press_and_freezes_while_drawing(tmp_path):
+def test_a_live_picture_moves_until_the_press_and_freezes_while_drawing(tmp_path) -> None:
     stage = Stage(tmp_path, live=True)
     press, move, release = drag((100, 100, 60, 60))
     at = []
@@ -55,7 +55,7 @@ def test_a_live_picture_moves_until_the_press_and_freezes_while_drawing(tmp_path
 
 
 @pytest.mark.parametrize("order", [(1, 2), (2, 1)])
-def test_a_click_chooses_the_smallest_target_under_it(order):
+def test_a_click_chooses_the_smallest_target_under_it(order) -> None:
     boxes = {1: (0.0, 0.0, 200.0, 150.0), 2: (40.0, 50.0, 20.0, 30.0)}
     follower = Follower(scene.ColourSession())
     frame = Frame(scene.picture(0), 0, 0.0, 0.0)
@@ -67,7 +67,7 @@ def test_a_click_chooses_the_smallest_target_under_it(order):
     assert chosen == [2, 1, 2, 1, None]
 
 
-def test_add_choose_drop_and_clear(tmp_path):
+def test_add_choose_drop_and_clear(tmp_path) -> None:
     stage = Stage(tmp_path)
     seen = []
     note = lambda: seen.append((stage.ids, stage.follower.chosen))  # noqa: E731
@@ -105,7 +105,7 @@ def test_add_choose_drop_and_clear(tmp_path):
     assert stage.player.selecting
 
 
-def test_selecting_again_keeps_id_and_gives_the_session_a_new_target(tmp_path):
+def test_selecting_again_keeps_id_and_gives_the_session_a_new_target(tmp_path) -> None:
     stage = Stage(tmp_path)
     stage.run(*drag(scene.red_box(0)), key("r"), *drag(scene.blue_box(0)), *stage.idle(200))
     (target,) = stage.follower.targets.values()
@@ -120,7 +120,7 @@ def prompts(monkeypatch):
     return shown
 
 
-def test_tab_chooses_another_target_to_select_again(tmp_path, monkeypatch):
+def test_tab_chooses_another_target_to_select_again(tmp_path, monkeypatch) -> None:
     stage, shown = Stage(tmp_path), prompts(monkeypatch)
     first = stage.follower.add(stage.player.frame, scene.red_box(0))
     second = stage.follower.add(stage.player.frame, scene.blue_box(0))
@@ -133,14 +133,14 @@ def test_tab_chooses_another_target_to_select_again(tmp_path, monkeypatch):
     assert min(iou(box, scene.blue_box(0)) for box in boxes) > 0.9
 
 
-def test_tab_while_a_target_is_added_replaces_none(tmp_path):
+def test_tab_while_a_target_is_added_replaces_none(tmp_path) -> None:
     stage = Stage(tmp_path)
     stage.follower.add(stage.player.frame, scene.red_box(0))
     stage.run(key("a"), KeyPress(Key.TAB), *drag(scene.blue_box(0)))
     assert stage.ids == [1, 2]
 
 
-def test_who_drops_the_target_to_select_again_selects_a_new_one(tmp_path, monkeypatch):
+def test_who_drops_the_target_to_select_again_selects_a_new_one(tmp_path, monkeypatch) -> None:
     stage, shown = Stage(tmp_path), prompts(monkeypatch)
     for box in (scene.red_box(0), scene.blue_box(0)):
         stage.follower.add(stage.player.frame, box)
@@ -151,7 +151,7 @@ def test_who_drops_the_target_to_select_again_selects_a_new_one(tmp_path, monkey
     assert stage.ids == [1, 3]
 
 
-def test_escape_and_right_click_cancel_a_selection_but_not_the_program(tmp_path):
+def test_escape_and_right_click_cancel_a_selection_but_not_the_program(tmp_path) -> None:
     stage = Stage(tmp_path)
     press, move, _ = drag((100, 100, 60, 60))
     seen = []
@@ -180,7 +180,9 @@ CANCEL = [KeyPress(Key.ESCAPE), Mouse(MouseKind.RIGHT_PRESS, 5, 5)]
 
 @pytest.mark.parametrize("cancel", CANCEL, ids=["Esc", "right"])
 @pytest.mark.parametrize("begin", ["a", "drag", "c", "d"])
-def test_a_selection_that_stopped_a_film_is_cancelled_and_it_goes_on(tmp_path, cancel, begin):
+def test_a_selection_that_stopped_a_film_is_cancelled_and_it_goes_on(
+    tmp_path, cancel, begin
+) -> None:
     """Also without a target, as it was let go with space at first."""
     stage = Stage(tmp_path)
     press, move, _ = drag((100, 100, 60, 60))
@@ -198,7 +200,7 @@ def test_a_selection_that_stopped_a_film_is_cancelled_and_it_goes_on(tmp_path, c
     assert at[0][1] == at[1][1] < at[2][1]
 
 
-def test_a_plain_click_stops_no_film(tmp_path):
+def test_a_plain_click_stops_no_film(tmp_path) -> None:
     stage = Stage(tmp_path)
     at = []
     stage.run(
@@ -209,14 +211,14 @@ def test_a_plain_click_stops_no_film(tmp_path):
     assert stage.player.frame.index > at[0][1]
 
 
-def test_a_click_while_a_target_is_added_leaves_that_as_it_is(tmp_path):
+def test_a_click_while_a_target_is_added_leaves_that_as_it_is(tmp_path) -> None:
     stage = Stage(tmp_path)
     stage.follower.add(stage.player.frame, scene.red_box(0))
     stage.run(key("a"), *drag((100, 100, 2, 2)), *drag(scene.blue_box(0)))
     assert stage.ids == [1, 2]
 
 
-def test_who_steps_to_a_place_to_select_at_selects_there(tmp_path):
+def test_who_steps_to_a_place_to_select_at_selects_there(tmp_path) -> None:
     stage = Stage(tmp_path)
     stage.follower.add(stage.player.frame, scene.red_box(0))
     press, move, _ = drag((100, 100, 60, 60))
@@ -226,7 +228,7 @@ def test_who_steps_to_a_place_to_select_at_selects_there(tmp_path):
 
 
 @pytest.mark.parametrize("pauses", [1, 2])
-def test_who_freezes_a_live_picture_to_select_in_it_selects_there(tmp_path, pauses):
+def test_who_freezes_a_live_picture_to_select_in_it_selects_there(tmp_path, pauses) -> None:
     stage = Stage(tmp_path, live=True)
     stage.follower.add(stage.player.frame, scene.red_box(0))
     at = []
@@ -237,14 +239,14 @@ def test_who_freezes_a_live_picture_to_select_in_it_selects_there(tmp_path, paus
     assert stage.ids == [1, 2] and at == [pauses == 2]
 
 
-def test_a_right_click_with_nothing_to_cancel_does_not_let_the_file_go(tmp_path):
+def test_a_right_click_with_nothing_to_cancel_does_not_let_the_file_go(tmp_path) -> None:
     stage = Stage(tmp_path)
     stage.run(Mouse(MouseKind.RIGHT_PRESS, 5, 5), *stage.idle(100))
     assert stage.player.selecting and stage.player.frame.index == 0
 
 
 @pytest.mark.parametrize("again", [False, True], ids=["first", "again"])
-def test_who_seeks_for_a_place_to_select_at_selects_there(tmp_path, again):
+def test_who_seeks_for_a_place_to_select_at_selects_there(tmp_path, again) -> None:
     stage = Stage(tmp_path)
     at = []
     if again:
@@ -263,7 +265,7 @@ def test_who_seeks_for_a_place_to_select_at_selects_there(tmp_path, again):
     assert iou(box, scene.red_box(stage.player.frame.index)) > 0.8
 
 
-def test_a_drag_beside_the_targets_says_how_to_select(tmp_path):
+def test_a_drag_beside_the_targets_says_how_to_select(tmp_path) -> None:
     stage = Stage(tmp_path)
     stage.follower.add(stage.player.frame, scene.red_box(0))
     said = []
@@ -271,7 +273,7 @@ def test_a_drag_beside_the_targets_says_how_to_select(tmp_path):
     assert stage.ids == [1] and "r: select" in said[0]
 
 
-def test_too_small_a_box_is_refused_on_screen(tmp_path):
+def test_too_small_a_box_is_refused_on_screen(tmp_path) -> None:
     stage = Stage(tmp_path)
     stage.run(*drag((100, 100, 3, 3)), *stage.idle(2))
     assert stage.ids == [] and stage.player.selecting
@@ -280,7 +282,7 @@ def test_too_small_a_box_is_refused_on_screen(tmp_path):
     assert (before != after).any()
 
 
-def test_a_target_whose_results_have_no_place_is_refused_on_screen(tmp_path):
+def test_a_target_whose_results_have_no_place_is_refused_on_screen(tmp_path) -> None:
     (tmp_path / "r_2.txt").write_text("somebody's")
     with ResultsWriter(tmp_path / "r.txt") as results:
         stage = Stage(tmp_path, results=results)

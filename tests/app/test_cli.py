@@ -19,7 +19,7 @@ from tracker.geometry import iou
 from tracker.weights import ROLES, weights_folder
 
 
-def test_a_clip_is_followed_saved_and_written(call, clip, tmp_path, capsys):
+def test_a_clip_is_followed_saved_and_written(call, clip, tmp_path, capsys) -> None:
     assert (
         call(
             "--video",
@@ -48,7 +48,7 @@ def test_a_clip_is_followed_saved_and_written(call, clip, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("source", ["folder", "glob", "pipe"])
-def test_other_sources(call, tmp_path, source):
+def test_other_sources(call, tmp_path, source) -> None:
     folder = tmp_path / "frames"
     folder.mkdir()
     for index in range(12):
@@ -68,7 +68,7 @@ def test_other_sources(call, tmp_path, source):
     assert iou(rows[11]["targets"][0]["box"], scene.red_box(11)) > 0.8
 
 
-def test_a_file_url_and_a_tilde_are_files_like_any_other(call, clip, tmp_path, monkeypatch):
+def test_a_file_url_and_a_tilde_are_files_like_any_other(call, clip, tmp_path, monkeypatch) -> None:
     """Read, and above all not written over."""
     monkeypatch.setenv("HOME", str(tmp_path))
     folder = tmp_path / "one frame"
@@ -88,7 +88,7 @@ def test_a_file_url_and_a_tilde_are_files_like_any_other(call, clip, tmp_path, m
 
 
 @pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="there are no such devices here")
-def test_results_may_go_to_a_device_or_a_pipe(clip):
+def test_results_may_go_to_a_device_or_a_pipe(clip) -> None:
     rest = ("--video", clip, "--init-box", BOX, "--no-display", "--max-frames", 3)
     status, out, err = finish(start(*rest, "--results", "/dev/stdout", "--results-format", "json"))
     assert status == 0 and [row["frame"] for row in json.loads(out)] == [0, 1, 2]
@@ -97,7 +97,7 @@ def test_results_may_go_to_a_device_or_a_pipe(clip):
 
 
 @pytest.mark.parametrize("form", ["json", "csv"])
-def test_results_may_go_to_standard_output(clip, tmp_path, form):
+def test_results_may_go_to_standard_output(clip, tmp_path, form) -> None:
     """Also where it is a file, behind what is in it already."""
     rest = ("--video", clip, "--init-box", BOX, "--no-display", "--max-frames", 3)
     rest = (*rest, "--results", "-", "--results-format", form)
@@ -111,14 +111,14 @@ def test_results_may_go_to_standard_output(clip, tmp_path, form):
     assert (tmp_path / "log").read_text() == "before\n" + out
 
 
-def test_a_camera_is_no_folder_of_that_name(call, tmp_path):
+def test_a_camera_is_no_folder_of_that_name(call, tmp_path) -> None:
     (tmp_path / "77").mkdir()
     cv2.imwrite(str(tmp_path / "77" / "1.png"), scene.picture(0))
     with pytest.raises(UserError, match="camera 77 cannot be opened"):
         call("--camera", 77, "--init-box", BOX, "--no-display", "--results", "a.csv")
 
 
-def test_the_folder_for_snapshots_and_recordings_is_made(call, clip, tmp_path):
+def test_the_folder_for_snapshots_and_recordings_is_made(call, clip, tmp_path) -> None:
     rest = ("--init-box", BOX, "--no-display", "--quiet", "--results", "a.csv")
     with pytest.raises(UserError):
         call("--video", "none.mp4", *rest, "--out", "new")
@@ -127,7 +127,7 @@ def test_the_folder_for_snapshots_and_recordings_is_made(call, clip, tmp_path):
     assert (tmp_path / "new" / "er").is_dir()
 
 
-def test_max_frames_ends_early(call, clip, tmp_path):
+def test_max_frames_ends_early(call, clip, tmp_path) -> None:
     call(
         "--video",
         clip,
@@ -144,7 +144,7 @@ def test_max_frames_ends_early(call, clip, tmp_path):
 
 
 @pytest.mark.parametrize("source", ["clip", "folder"])
-def test_what_an_option_cannot_do_is_said(call, clip, tmp_path, capsys, source):
+def test_what_an_option_cannot_do_is_said(call, clip, tmp_path, capsys, source) -> None:
     folder = tmp_path / "frames"
     folder.mkdir()
     for index in range(3):
@@ -159,7 +159,7 @@ def test_what_an_option_cannot_do_is_said(call, clip, tmp_path, capsys, source):
     assert "--debug" not in capsys.readouterr().err
 
 
-def test_what_an_option_cannot_do_in_a_batch_is_said_once(call, clip, tmp_path, capsys):
+def test_what_an_option_cannot_do_in_a_batch_is_said_once(call, clip, tmp_path, capsys) -> None:
     (tmp_path / "frames").mkdir()
     cv2.imwrite(str(tmp_path / "frames" / "0.png"), scene.picture(0))
     (tmp_path / "boxes.csv").write_text(
@@ -215,14 +215,16 @@ def test_what_an_option_cannot_do_in_a_batch_is_said_once(call, clip, tmp_path, 
         (["--batch", "none.csv", "--out", "o", "--save", "a.mp4"], "leave out --init-box, --save"),
     ],
 )
-def test_mistakes_are_said_in_one_sentence_and_leave_nothing(call, clip, tmp_path, arguments, said):
+def test_mistakes_are_said_in_one_sentence_and_leave_nothing(
+    call, clip, tmp_path, arguments, said
+) -> None:
     with pytest.raises(UserError) as caught:
         call(*(str(clip) if a == "CLIP" else a for a in arguments), "--no-display")
     assert said in str(caught.value) and "\n" not in str(caught.value)
     assert [p.name for p in tmp_path.iterdir()] == []
 
 
-def test_a_second_box_that_cannot_be_leaves_no_results(call, clip, tmp_path):
+def test_a_second_box_that_cannot_be_leaves_no_results(call, clip, tmp_path) -> None:
     with pytest.raises(UserError, match="outside the frame"):
         call("--video", clip, "--no-display", "--init-box", BOX, "--init-box", "400,300,9,9",
              "--results", "a.csv")  # fmt: skip
@@ -231,7 +233,7 @@ def test_a_second_box_that_cannot_be_leaves_no_results(call, clip, tmp_path):
 
 def test_without_options_the_sample_plays_and_says_where_its_video_is(
     call, clip, tmp_path, capsys, monkeypatch
-):
+) -> None:
     monkeypatch.setattr(job, "load_sample", lambda: (clip, (30.0, 60.0, 40.0, 40.0)))
     for name in ("demo_sample.mp4", "demo_sample_2.mp4"):
         assert call("--no-display") == 0
@@ -272,7 +274,7 @@ IN_IT = [*SAMPLE, "--init-box", "150,80,40,40"]
         ([*IN_IT, "--max-frames", "many"], "a whole number above 0 is needed, found many"),
     ],
 )
-def test_demo_py_says_what_is_wrong_and_exits_with_2(tmp_path, arguments, said):
+def test_demo_py_says_what_is_wrong_and_exits_with_2(tmp_path, arguments, said) -> None:
     (tmp_path / "words.mp4").write_text("words, not pictures\n" * 200)
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "empty").mkdir()
@@ -296,13 +298,13 @@ def test_demo_py_says_what_is_wrong_and_exits_with_2(tmp_path, arguments, said):
 )
 def test_a_target_may_begin_outside_of_the_frame_and_its_result_lies_in_it(
     call, clip, tmp_path, box, kept
-):
+) -> None:
     options = ("--no-display", "--results", "o.csv", "--save", "o.mp4", "--max-frames", 3)
     call("--video", clip, "--init-box", box, *options)
     assert boxes_in(tmp_path / "o.csv")[0, 1] == kept
 
 
-def test_torch_is_not_imported(tmp_path):
+def test_torch_is_not_imported(tmp_path) -> None:
     code = (
         "import sys, tracker.app.cli; print('torch' in sys.modules, 'onnxruntime' in sys.modules)"
     )
@@ -315,7 +317,7 @@ def test_torch_is_not_imported(tmp_path):
 )
 def test_a_session_knows_whether_frames_come_at_a_pace(
     clip, tmp_path, monkeypatch, live, window, paced
-):
+) -> None:
     opened = []
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(video_file.VideoFile, "live", live)
@@ -330,7 +332,9 @@ def test_a_session_knows_whether_frames_come_at_a_pace(
 
 
 @pytest.mark.parametrize("batch", [False, True])
-def test_a_live_picture_is_taken_when_the_network_is_there(clip, tmp_path, monkeypatch, batch):
+def test_a_live_picture_is_taken_when_the_network_is_there(
+    clip, tmp_path, monkeypatch, batch
+) -> None:
     """One from before it was loaded is old, and the target is elsewhere in the second."""
     order, read = [], video_file.VideoFile.read
     monkeypatch.chdir(tmp_path)
@@ -347,7 +351,7 @@ def test_a_live_picture_is_taken_when_the_network_is_there(clip, tmp_path, monke
     assert order[:3] == ["session", "read", "read"]
 
 
-def test_the_choice_of_device_is_said_once(clip, tmp_path, monkeypatch, capsys):
+def test_the_choice_of_device_is_said_once(clip, tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     arguments = ["--video", str(clip), "--init-box", "30,60,40,40", "--no-display"]
     cli.run([*arguments, "--results", "a.csv", "--max-frames", "2"])
@@ -356,7 +360,7 @@ def test_the_choice_of_device_is_said_once(clip, tmp_path, monkeypatch, capsys):
     assert "running on" not in capsys.readouterr().err
 
 
-def test_the_version_is_said(call, capsys):
+def test_the_version_is_said(call, capsys) -> None:
     with pytest.raises(SystemExit) as end:
         call("--version")
     assert end.value.code == 0

@@ -18,7 +18,7 @@ from tracker.app.window import Window
 HEADLESS = re.search(r"GUI:\s+NONE", cv2.getBuildInformation()) is not None
 
 
-def test_a_window_that_is_closed_ends_the_run_and_keeps_the_results(call, clip, tmp_path):
+def test_a_window_that_is_closed_ends_the_run_and_keeps_the_results(call, clip, tmp_path) -> None:
     class Screen:
         polls = 0
 
@@ -43,7 +43,7 @@ def test_a_window_that_is_closed_ends_the_run_and_keeps_the_results(call, clip, 
     assert len(boxes_in(tmp_path / "o.csv")) > 1
 
 
-def test_notes_are_shown_in_the_window_too(call, tmp_path, monkeypatch, capfd):
+def test_notes_are_shown_in_the_window_too(call, tmp_path, monkeypatch, capfd) -> None:
     """A stream that dropped, a recording that ended: stderr is behind the window, if anywhere."""
 
     class Screen:
@@ -75,7 +75,7 @@ def test_notes_are_shown_in_the_window_too(call, tmp_path, monkeypatch, capfd):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_program_can_be_ended_while_the_mouse_moves(monkeypatch, number):
+def test_the_program_can_be_ended_while_the_mouse_moves(monkeypatch, number) -> None:
     """OpenCV prints what its mouse callback raises, and goes on."""
     callbacks = []
 
@@ -99,7 +99,7 @@ def test_the_program_can_be_ended_while_the_mouse_moves(monkeypatch, number):
 
 
 @pytest.mark.parametrize("framework, opened", [("QT", 2), ("QT6", 2), ("GTK3", 1), ("COCOA", 1)])
-def test_a_window_that_the_wheel_zooms_is_opened_again(monkeypatch, framework, opened):
+def test_a_window_that_the_wheel_zooms_is_opened_again(monkeypatch, framework, opened) -> None:
     """Qt moves a zoomed picture with the pointer that draws a box."""
     calls, callbacks = [], []
     for name in ("namedWindow", "resizeWindow", "moveWindow", "imshow", "destroyWindow"):
@@ -128,7 +128,7 @@ def test_a_window_that_the_wheel_zooms_is_opened_again(monkeypatch, framework, o
         assert calls[-2:] == [("moveWindow", 30, 70), ("imshow", picture)]
 
 
-def test_no_display_is_said_in_one_line_and_the_run_goes_on(tmp_path, clip):
+def test_no_display_is_said_in_one_line_and_the_run_goes_on(tmp_path, clip) -> None:
     status, _, err = finish(
         start(
             "--video",
@@ -149,7 +149,7 @@ def test_no_display_is_said_in_one_line_and_the_run_goes_on(tmp_path, clip):
     assert err == f"no window: {missing}\n"
 
 
-def test_a_display_that_does_not_answer_is_no_display(tmp_path, clip, monkeypatch):
+def test_a_display_that_does_not_answer_is_no_display(tmp_path, clip, monkeypatch) -> None:
     if not sys.platform.startswith("linux"):
         pytest.skip("X11 only")
     if HEADLESS:
@@ -162,7 +162,7 @@ def test_a_display_that_does_not_answer_is_no_display(tmp_path, clip, monkeypatc
 
 
 @pytest.mark.parametrize("platform", ["wayland", "offscreen"])
-def test_a_window_system_that_opencv_lacks_is_no_display(monkeypatch, platform):
+def test_a_window_system_that_opencv_lacks_is_no_display(monkeypatch, platform) -> None:
     """Qt would abort the process."""
     from tracker.app.display import why_no_display
 

@@ -39,7 +39,7 @@ def blank(size):
     return np.full((size[1], size[0], 3), 90, np.uint8)
 
 
-def draw_all(image, targets, chosen=1):
+def draw_all(image, targets, chosen=1) -> None:
     canvas = Canvas(image)
     draw.draw_debug(canvas, View)
     draw.draw_targets(canvas, targets, chosen)
@@ -51,7 +51,7 @@ def draw_all(image, targets, chosen=1):
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_any_size_can_be_drawn_on(size):
+def test_any_size_can_be_drawn_on(size) -> None:
     image = blank(size)
     boxes = [
         (0, 0, 1, 1),
@@ -76,7 +76,7 @@ finite = st.floats(-1e5, 1e5, allow_nan=False)
     st.integers(1, 200),
 )
 @settings(max_examples=60, deadline=None)
-def test_any_finite_box_can_be_drawn(box, state, width, height):
+def test_any_finite_box_can_be_drawn(box, state, width, height) -> None:
     draw_all(blank((width, height)), [target(1, box, state)])
 
 
@@ -87,7 +87,7 @@ def coloured(image, state):
 
 @pytest.mark.parametrize("state", [State.TRACKING, State.UNCERTAIN])
 @pytest.mark.parametrize("scale", [0.5, 1.0, 3.0])
-def test_the_box_lies_where_the_result_says(state, scale):
+def test_the_box_lies_where_the_result_says(state, scale) -> None:
     image = blank((1280, 720))
     box = 400 / scale, 300 / scale, 200 / scale, 150 / scale
     followed = target(1, box, state)
@@ -99,7 +99,7 @@ def test_the_box_lies_where_the_result_says(state, scale):
     assert np.abs(np.array([x1, y1, x2, y2]) - [400, 300, 600, 450]).max() <= 4
 
 
-def test_a_lost_target_has_no_box_but_stays_in_the_list():
+def test_a_lost_target_has_no_box_but_stays_in_the_list() -> None:
     image = blank((1280, 720))
     followed = target(1, (600, 400, 200, 150), State.LOST)
     draw.draw_targets(Canvas(image), [followed], 1)
@@ -107,7 +107,7 @@ def test_a_lost_target_has_no_box_but_stays_in_the_list():
     assert (image[:120, :160] != 90).any()
 
 
-def test_the_dashes_of_uncertainty_differ_from_a_full_line():
+def test_the_dashes_of_uncertainty_differ_from_a_full_line() -> None:
     filled = []
     for state in (State.TRACKING, State.UNCERTAIN):
         image = blank((1280, 720))
@@ -116,19 +116,19 @@ def test_the_dashes_of_uncertainty_differ_from_a_full_line():
     assert filled[1] < 0.75 * filled[0]
 
 
-def test_text_grows_with_the_picture():
+def test_text_grows_with_the_picture() -> None:
     heights = [Canvas(blank(s)).text_size("tracking")[1] for s in SIZES[2:]]
     small, full_hd, large = heights[0], heights[3], heights[4]
     assert 6 <= small < full_hd < large and large > 2 * full_hd
 
 
-def test_many_targets_do_not_cover_the_picture():
+def test_many_targets_do_not_cover_the_picture() -> None:
     image = blank((320, 240))
     draw.draw_targets(Canvas(image), [target(i, (5, 5, 5, 5), State.LOST) for i in range(1, 21)], 1)
     assert (image[200:] == 90).all() and (image[:, 160:] == 90).all()
 
 
-def test_the_heat_of_the_response_lies_where_its_peak_is():
+def test_the_heat_of_the_response_lies_where_its_peak_is() -> None:
     class Peak:
         search_region = (100.0, 50.0, 160.0, 160.0)
         response = np.zeros((16, 16), np.float32)
@@ -150,7 +150,7 @@ def test_the_heat_of_the_response_lies_where_its_peak_is():
     st.floats(0, 1),
 )
 @settings(max_examples=200, deadline=None)
-def test_a_frame_fits_its_canvas_and_positions_map_back(fw, fh, cw, ch, px, py):
+def test_a_frame_fits_its_canvas_and_positions_map_back(fw, fh, cw, ch, px, py) -> None:
     fit = Fit.of((fw, fh), (cw, ch))
     assert fit.left >= 0 and fit.left + fit.width <= cw and fit.top >= 0
     assert fit.top + fit.height <= ch and (cw - fit.width <= 1 or ch - fit.height <= 1)
@@ -169,7 +169,7 @@ def test_a_frame_fits_its_canvas_and_positions_map_back(fw, fh, cw, ch, px, py):
         ((1, 1), (640, 640)),
     ],
 )
-def test_the_first_size_of_the_window(frame, window):
+def test_the_first_size_of_the_window(frame, window) -> None:
     assert start_size(*frame) == window
 
 
@@ -182,7 +182,7 @@ def test_the_first_size_of_the_window(frame, window):
         ((1080, 1920), (304, 540)),
     ],
 )
-def test_a_window_is_no_larger_than_the_screen(monkeypatch, frame, opened):
+def test_a_window_is_no_larger_than_the_screen(monkeypatch, frame, opened) -> None:
     """Else the line that says what to do lies below its edge."""
     asked = []
     for name in ("namedWindow", "setMouseCallback"):
@@ -193,7 +193,7 @@ def test_a_window_is_no_larger_than_the_screen(monkeypatch, frame, opened):
     assert asked == [opened]
 
 
-def test_the_rate_is_frames_over_time_and_not_a_mean_of_rates():
+def test_the_rate_is_frames_over_time_and_not_a_mean_of_rates() -> None:
     now = [0.0]
     meter = RateMeter(clock=lambda: now[0])
     assert meter.rate == 0
@@ -203,7 +203,7 @@ def test_the_rate_is_frames_over_time_and_not_a_mean_of_rates():
     assert meter.rate == pytest.approx(4 / 0.4)
 
 
-def test_a_name_that_is_no_text_is_drawn_with_question_marks():
+def test_a_name_that_is_no_text_is_drawn_with_question_marks() -> None:
     """OpenCV crashes on what is not UTF-8, such as the folder of a snapshot may be."""
     odd, plain = (Canvas(np.zeros((120, 400, 3), np.uint8)) for _ in range(2))
     odd.text("saved v\udce9/a.png", 5, 20)
@@ -212,7 +212,7 @@ def test_a_name_that_is_no_text_is_drawn_with_question_marks():
     np.testing.assert_array_equal(odd.image, plain.image)
 
 
-def test_so_is_the_title_of_a_window(monkeypatch):
+def test_so_is_the_title_of_a_window(monkeypatch) -> None:
     shown = []
     for name in ("namedWindow", "resizeWindow", "setMouseCallback"):
         monkeypatch.setattr(window.cv2, name, lambda title, *rest: shown.append(title))
@@ -220,7 +220,7 @@ def test_so_is_the_title_of_a_window(monkeypatch):
     assert shown == ["cl?p"] * 3
 
 
-def test_the_mouse_is_in_the_middle_of_the_pixel_that_it_points_at(monkeypatch):
+def test_the_mouse_is_in_the_middle_of_the_pixel_that_it_points_at(monkeypatch) -> None:
     """In a window of twice the size, pixel 100 covers 50.0 to 50.5 of the frame."""
     callbacks = []
     for name in ("namedWindow", "resizeWindow", "getWindowProperty"):
@@ -246,7 +246,7 @@ def texts(monkeypatch):
 
 
 @pytest.mark.parametrize("size", [(112, 96), (128, 96), (180, 320), (320, 240)])
-def test_long_names_and_many_figures_are_cut_where_they_say_least(monkeypatch, size):
+def test_long_names_and_many_figures_are_cut_where_they_say_least(monkeypatch, size) -> None:
     written, canvas = texts(monkeypatch), Canvas(blank(size))
     draw.draw_targets(canvas, [target(1, (60, 50, 60, 40), label="cup " * 20)], 1)
     draw.draw_numbers(canvas, draw.Numbers("412/1200", 30, 0.004, 0.02, ("paused",)))
@@ -258,7 +258,7 @@ def test_long_names_and_many_figures_are_cut_where_they_say_least(monkeypatch, s
 
 
 @pytest.mark.parametrize("size", [(160, 120), (160, 90), (120, 90)])
-def test_all_of_the_help_is_seen_in_a_small_window(monkeypatch, size):
+def test_all_of_the_help_is_seen_in_a_small_window(monkeypatch, size) -> None:
     places = []
 
     def note(canvas, words, x, y, colour, size):
@@ -270,7 +270,7 @@ def test_all_of_the_help_is_seen_in_a_small_window(monkeypatch, size):
     assert len(places) == 2 * len(HELP) and min(map(min, places)) >= 0, places
 
 
-def test_the_list_shows_the_chosen_one_and_hides_no_target(monkeypatch):
+def test_the_list_shows_the_chosen_one_and_hides_no_target(monkeypatch) -> None:
     written, canvas = texts(monkeypatch), Canvas(blank((320, 240)))
     boxes = [(5 + 20 * i, 180, 15, 15) for i in range(14)]
     draw.draw_targets(canvas, [target(i + 1, box) for i, box in enumerate(boxes)], 14)

@@ -16,7 +16,7 @@ from tests.app.calls import BOX, HERE, ROOT, boxes_in, finish, start, wait_until
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_a_pipe_that_gives_nothing_can_be_left(tmp_path, how):
+def test_a_pipe_that_gives_nothing_can_be_left(tmp_path, how) -> None:
     rest = ("--init-box", BOX, "--results", tmp_path / "o.csv", "--no-display")
     process = start("--video", "-", *rest, stdin=subprocess.PIPE)
     wait_until_it_listens(process)
@@ -28,7 +28,7 @@ def test_a_pipe_that_gives_nothing_can_be_left(tmp_path, how):
     assert finish(process)[2] == "interrupted; what was written so far is kept\n"
 
 
-def wait_for_rows(path, count, process):
+def wait_for_rows(path, count, process) -> None:
     deadline = time.monotonic() + 90
     while not (path.exists() and path.read_bytes().count(b'"frame"') >= count):
         assert process.poll() is None and time.monotonic() < deadline
@@ -39,7 +39,7 @@ def wait_for_rows(path, count, process):
     "how, status", [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)]
 )
 @pytest.mark.parametrize("after", [3, 60])
-def test_whatever_ends_the_program_its_files_are_whole(tmp_path, how, status, after):
+def test_whatever_ends_the_program_its_files_are_whole(tmp_path, how, status, after) -> None:
     clip = scene.write_clip(tmp_path / "clip.mp4", 400)
     process = start(
         "--slow",
@@ -83,7 +83,7 @@ FOLLOWED = ["--video", "CLIP", "--init-box", BOX, "--results", "o.csv", "--no-di
         ("2>&1 | true", 0),
     ],
 )
-def test_work_goes_on_when_nobody_listens(tmp_path, clip, streams, status):
+def test_work_goes_on_when_nobody_listens(tmp_path, clip, streams, status) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("there is no /dev/full here")
     arguments = " ".join(FOLLOWED).replace("CLIP", str(clip))
@@ -99,7 +99,7 @@ def test_work_goes_on_when_nobody_listens(tmp_path, clip, streams, status):
     assert len(scene.read_clip(tmp_path / "o.mp4")[0]) == 60
 
 
-def test_a_read_that_hangs_does_not_abort_the_end_of_the_program():
+def test_a_read_that_hangs_does_not_abort_the_end_of_the_program() -> None:
     """A stalled stream that goes on while Python ends: OpenCV's call cannot return any more."""
     code = """
 import threading, cv2, numpy as np

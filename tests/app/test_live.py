@@ -27,18 +27,18 @@ class FakeCamera:
     def retrieve(self):
         return True, np.full((8, 8, 3), self.taken % 256, np.uint8)
 
-    def get(self, prop):
+    def get(self, prop) -> float:
         return 60.0 if prop == cv2.CAP_PROP_FPS else 0.0
 
-    def release(self):
+    def release(self) -> None:
         self.released = True
 
 
-def quiet(text):
+def quiet(text) -> None:
     pass
 
 
-def test_a_slow_consumer_never_builds_up_delay():
+def test_a_slow_consumer_never_builds_up_delay() -> None:
     camera = FakeCamera(fps=200)
     source = LiveSource(0, quiet, camera)
     ages, indices, seen = [], [], []
@@ -56,7 +56,7 @@ def test_a_slow_consumer_never_builds_up_delay():
     assert camera.released
 
 
-def test_a_dropped_stream_is_opened_again_with_growing_pauses():
+def test_a_dropped_stream_is_opened_again_with_growing_pauses() -> None:
     away = [None, None]
     pauses, notes, ready = [], [], threading.Event()
 
@@ -78,7 +78,7 @@ def test_a_dropped_stream_is_opened_again_with_growing_pauses():
     assert notes[:2] == ["stream dropped; trying to reach it again", "stream is back"]
 
 
-def test_a_camera_that_stays_away_ends_the_source():
+def test_a_camera_that_stays_away_ends_the_source() -> None:
     notes = []
     source = LiveSource(
         0, notes.append, FakeCamera(frames=2), lambda: None, patience=0.3, first_pause=0.05
@@ -93,7 +93,7 @@ def test_a_camera_that_stays_away_ends_the_source():
     assert not any(t.name == "camera" and t.is_alive() for t in threading.enumerate())
 
 
-def test_a_stalled_stream_returns_nothing_instead_of_blocking():
+def test_a_stalled_stream_returns_nothing_instead_of_blocking() -> None:
     class Stalled(FakeCamera):
         def grab(self):
             time.sleep(1.0)
@@ -106,7 +106,7 @@ def test_a_stalled_stream_returns_nothing_instead_of_blocking():
     source.close()
 
 
-def test_broken_frames_count_as_a_drop_and_not_as_a_crash():
+def test_broken_frames_count_as_a_drop_and_not_as_a_crash() -> None:
     class Broken(FakeCamera):
         def retrieve(self):
             return True, np.zeros((0, 0, 3), np.uint8)
@@ -121,7 +121,7 @@ def test_broken_frames_count_as_a_drop_and_not_as_a_crash():
     source.close()
 
 
-def test_what_fails_in_the_thread_is_raised_where_frames_are_read():
+def test_what_fails_in_the_thread_is_raised_where_frames_are_read() -> None:
     class Full(FakeCamera):
         def retrieve(self):
             raise MemoryError("no room for a picture")
@@ -140,7 +140,7 @@ class StillAtFirst(FakeCamera):
 
 
 @pytest.mark.parametrize("camera, frames", [(FakeCamera, 5), (StillAtFirst, 9)])
-def test_a_stream_that_begins_anew_each_time_is_a_file_and_ends(camera, frames):
+def test_a_stream_that_begins_anew_each_time_is_a_file_and_ends(camera, frames) -> None:
     def reopen():
         return camera(frames=frames)
 
@@ -153,7 +153,7 @@ def test_a_stream_that_begins_anew_each_time_is_a_file_and_ends(camera, frames):
     assert "begins anew" in notes[-1]
 
 
-def test_a_camera_server_that_begins_with_the_same_card_each_time_is_live():
+def test_a_camera_server_that_begins_with_the_same_card_each_time_is_live() -> None:
     """Such as "no signal", until the camera answers."""
 
     class Card(FakeCamera):
@@ -205,19 +205,19 @@ def captured_within(where, camera):
 
 
 @pytest.mark.parametrize("where", ["http://x/live.m3u8", "https://x/LIVE.M3U8?token=a/b"])
-def test_what_comes_in_segments_is_held_to_its_times(where):
+def test_what_comes_in_segments_is_held_to_its_times(where) -> None:
     assert captured_within(where, Burst()) > 1.0
 
 
 @pytest.mark.parametrize(
     "where", ["rtsp://x/a.m3u8.sdp", "udp://x", 0, "http://x/live.flv", "http://x/ts?list=a.m3u8"]
 )
-def test_cameras_and_other_streams_are_taken_as_they_come(where):
+def test_cameras_and_other_streams_are_taken_as_they_come(where) -> None:
     """What FFmpeg queues up at first to know them would be a delay that stays."""
     assert paced(where) is None
 
 
-def test_a_broadcast_that_has_become_a_recording_ends():
+def test_a_broadcast_that_has_become_a_recording_ends() -> None:
     """An HLS server closes its list of segments, and would send all of them from then on."""
     recording = Burst()
     recording.count = 60.0
@@ -233,6 +233,6 @@ def test_a_broadcast_that_has_become_a_recording_ends():
     assert recording.released
 
 
-def test_what_cannot_be_opened_at_the_start_is_refused():
+def test_what_cannot_be_opened_at_the_start_is_refused() -> None:
     with pytest.raises(UserError, match="camera 7 cannot be opened"):
         LiveSource(7, quiet, None, lambda: None)

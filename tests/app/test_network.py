@@ -30,10 +30,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
     that can be dropped or stall.
     """
 
-    def log_message(self, *arguments):
+    def log_message(self, *arguments) -> None:
         pass
 
-    def do_GET(self):
+    def do_GET(self) -> None:
         if self.path.startswith("/clip.mp4"):
             data = self.server.clip
             self.send_response(200)
@@ -52,11 +52,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         else:
             self.send_error(404)
 
-    def stall(self):
+    def stall(self) -> None:
         while time.monotonic() < self.server.silent_until and not self.server.over:
             time.sleep(0.05)
 
-    def live(self):
+    def live(self) -> None:
         self.server.visits += 1
         self.stall()
         self.send_response(200)
@@ -87,7 +87,7 @@ def server():
     server.server_close()
 
 
-def test_a_file_on_a_server_keeps_every_frame_and_ends(server, tmp_path):
+def test_a_file_on_a_server_keeps_every_frame_and_ends(server, tmp_path) -> None:
     server.clip = scene.write_clip(tmp_path / "clip.avi", 40, codec="MJPG").read_bytes()
     source = open_source(f"{server.url}/clip.mp4?key=of/mine", pytest.fail)
     assert isinstance(source, VideoFile) and not source.live
@@ -99,7 +99,7 @@ def test_a_file_on_a_server_keeps_every_frame_and_ends(server, tmp_path):
     source.close()
 
 
-def test_a_server_that_cannot_seek_is_no_damage(server, tmp_path):
+def test_a_server_that_cannot_seek_is_no_damage(server, tmp_path) -> None:
     server.clip = scene.write_clip(tmp_path / "clip.avi", 200, codec="MJPG").read_bytes()
     notes = []
     source = Prefetch(open_source(f"{server.url}/clip.mp4", notes.append))
@@ -116,7 +116,9 @@ def test_a_server_that_cannot_seek_is_no_damage(server, tmp_path):
     source.close()
 
 
-def test_an_mp4_with_its_index_at_the_end_needs_a_server_that_can_jump_there(server, tmp_path):
+def test_an_mp4_with_its_index_at_the_end_needs_a_server_that_can_jump_there(
+    server, tmp_path
+) -> None:
     """As ``python -m http.server`` cannot."""
     noise = np.random.default_rng(0).integers(0, 255, (240, 320, 3), np.uint8)
     clip = scene.write_clip(tmp_path / "clip.mp4", 90, codec="MJPG", make=lambda _: noise)
@@ -127,7 +129,9 @@ def test_an_mp4_with_its_index_at_the_end_needs_a_server_that_can_jump_there(ser
     source.close()
 
 
-def test_a_server_that_falls_silent_in_the_middle_of_a_file_is_named(server, tmp_path, monkeypatch):
+def test_a_server_that_falls_silent_in_the_middle_of_a_file_is_named(
+    server, tmp_path, monkeypatch
+) -> None:
     """A mkv's length alone proves nothing: its sound may go on."""
     monkeypatch.setattr(video_file, "SILENCE", 1.0)
     server.clip = scene.write_clip(tmp_path / "clip.mkv", 90, codec="MJPG").read_bytes()
@@ -140,7 +144,9 @@ def test_a_server_that_falls_silent_in_the_middle_of_a_file_is_named(server, tmp
     source.close()
 
 
-def test_of_a_file_whose_length_nobody_says_it_is_told_how_much_was_followed(server, tmp_path):
+def test_of_a_file_whose_length_nobody_says_it_is_told_how_much_was_followed(
+    server, tmp_path
+) -> None:
     """As one that is written to a pipe; it comes as fast as the network is."""
     content = scene.write_clip(tmp_path / "clip.mkv", 40, fps=20).read_bytes()
     server.clip = content.replace(b"\x44\x89\x88", b"\xec\x89\x00")  # no duration any more
@@ -156,7 +162,7 @@ def test_of_a_file_whose_length_nobody_says_it_is_told_how_much_was_followed(ser
     assert f"{followed} of its 40 frames were followed" in notes[-1]
 
 
-def test_a_live_stream_stays_fresh_behind_a_slow_consumer_and_survives_a_drop(server):
+def test_a_live_stream_stays_fresh_behind_a_slow_consumer_and_survives_a_drop(server) -> None:
     notes = []
     source = open_source(f"{server.url}/live", notes.append)
     assert isinstance(source, LiveSource)
@@ -179,7 +185,7 @@ def test_a_live_stream_stays_fresh_behind_a_slow_consumer_and_survives_a_drop(se
 
 
 @pytest.mark.parametrize("seconds", [2, pytest.param(30, marks=pytest.mark.long)])
-def test_a_stream_that_stalls_goes_on_where_it_is(server, tmp_path, seconds):
+def test_a_stream_that_stalls_goes_on_where_it_is(server, tmp_path, seconds) -> None:
     """The connection stays open and nothing comes; after ten seconds the stream is asked anew."""
     results, total = tmp_path / "o.csv", 150
     command = [sys.executable, Path(__file__).with_name("demo.py"), "--video",

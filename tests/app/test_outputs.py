@@ -9,7 +9,7 @@ from tracker.app import inputs
 from tracker.errors import UserError
 
 
-def test_a_batch_writes_one_file_a_clip(call, clip, tmp_path, capsys):
+def test_a_batch_writes_one_file_a_clip(call, clip, tmp_path, capsys) -> None:
     (tmp_path / "boxes.csv").write_text(
         f"video,x,y,w,h\n{clip},30,60,40,40\n{clip},250,195,40,40\nnone.mp4,1,1,9,9\n"
     )
@@ -20,7 +20,7 @@ def test_a_batch_writes_one_file_a_clip(call, clip, tmp_path, capsys):
     assert "none.mp4" in capsys.readouterr().err
 
 
-def test_a_first_look_of_a_batch_stays_apart_from_whole_clips(call, clip, tmp_path, capsys):
+def test_a_first_look_of_a_batch_stays_apart_from_whole_clips(call, clip, tmp_path, capsys) -> None:
     (tmp_path / "boxes.csv").write_text(f"video,x,y,w,h\n{clip},{BOX}\n")
     batch = "--batch", "boxes.csv", "--out", "out"
     call(*batch, "--max-frames", 3)
@@ -33,7 +33,7 @@ def test_a_first_look_of_a_batch_stays_apart_from_whole_clips(call, clip, tmp_pa
     assert "skipped" in capsys.readouterr().err
 
 
-def test_a_batch_into_the_folder_of_its_clips_keeps_them(call, clip, tmp_path):
+def test_a_batch_into_the_folder_of_its_clips_keeps_them(call, clip, tmp_path) -> None:
     (tmp_path / "clip.mp4").write_bytes(clip.read_bytes())
     (tmp_path / "clip.csv").write_text("video,x,y,w,h\nclip.mp4,30,60,40,40\n")
     for more in ([], ["--overwrite"]):
@@ -45,7 +45,7 @@ def test_a_batch_into_the_folder_of_its_clips_keeps_them(call, clip, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["clip.mp4", "clip_2.txt"])
-def test_a_batch_replaces_no_file_of_others(call, clip, tmp_path, capsys, name):
+def test_a_batch_replaces_no_file_of_others(call, clip, tmp_path, capsys, name) -> None:
     (tmp_path / "boxes.csv").write_text(
         f"video,x,y,w,h\n{clip},30,60,40,40\n{clip},250,195,40,40\n"
     )
@@ -82,7 +82,7 @@ def test_a_batch_replaces_no_file_of_others(call, clip, tmp_path, capsys, name):
 )
 def test_an_input_is_never_an_output_not_even_with_overwrite(
     call, clip, tmp_path, monkeypatch, arguments
-):
+) -> None:
     monkeypatch.setattr(inputs, "weights_folder", lambda: tmp_path / "weights")
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / "tiny.exemplar.onnx").write_bytes(b"net")
@@ -104,7 +104,7 @@ def test_an_input_is_never_an_output_not_even_with_overwrite(
     assert {p: p.read_bytes() for p in tmp_path.rglob("*.*")} == before
 
 
-def test_what_comes_from_stdin_is_not_written_over_either(tmp_path):
+def test_what_comes_from_stdin_is_not_written_over_either(tmp_path) -> None:
     clip = scene.write_clip(tmp_path / "a.mkv", 12)
     before = clip.read_bytes()
     with clip.open("rb") as pipe:
@@ -118,7 +118,7 @@ def test_what_comes_from_stdin_is_not_written_over_either(tmp_path):
     assert clip.read_bytes() == before
 
 
-def test_a_further_target_whose_file_exists_begins_nothing(call, clip, tmp_path):
+def test_a_further_target_whose_file_exists_begins_nothing(call, clip, tmp_path) -> None:
     (tmp_path / "o_2.txt").write_bytes(b"precious")
     boxes = ["--init-box", BOX, "--init-box", "250,195,40,40"]
     with pytest.raises(UserError, match=r"o_2\.txt exists; add --overwrite"):
@@ -127,7 +127,7 @@ def test_a_further_target_whose_file_exists_begins_nothing(call, clip, tmp_path)
 
 
 @pytest.mark.parametrize("option", ["--save", "--results"])
-def test_existing_outputs_stay_unless_overwrite_is_given(call, clip, tmp_path, option):
+def test_existing_outputs_stay_unless_overwrite_is_given(call, clip, tmp_path, option) -> None:
     name = "out.mp4" if option == "--save" else "out.csv"
     (tmp_path / name).write_bytes(b"precious")
     arguments = [
@@ -148,7 +148,7 @@ def test_existing_outputs_stay_unless_overwrite_is_given(call, clip, tmp_path, o
     assert (tmp_path / name).read_bytes() != b"precious"
 
 
-def test_damage_is_named_after_the_frames_before_it_are_saved(call, tmp_path):
+def test_damage_is_named_after_the_frames_before_it_are_saved(call, tmp_path) -> None:
     path = scene.write_clip(tmp_path / "a.avi", 90, codec="MJPG")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(UserError, match="cut off"):
@@ -172,7 +172,9 @@ def test_damage_is_named_after_the_frames_before_it_are_saved(call, tmp_path):
     "suffix, codec, promised",
     [("mkv", "mp4v", True), ("avi", "MJPG", True), ("mkv", "MJPG", False)],
 )
-def test_damage_is_named_though_the_video_comes_through_a_pipe(tmp_path, suffix, codec, promised):
+def test_damage_is_named_though_the_video_comes_through_a_pipe(
+    tmp_path, suffix, codec, promised
+) -> None:
     path = scene.write_clip(tmp_path / f"a.{suffix}", 90, codec=codec)
     content = path.read_bytes()
     if not promised:  # the element of the duration becomes one that says nothing
@@ -194,7 +196,9 @@ def test_damage_is_named_though_the_video_comes_through_a_pipe(tmp_path, suffix,
 
 
 @pytest.mark.parametrize("batch", [False, True])
-def test_results_are_complete_though_the_video_cannot_be_made(call, tmp_path, capsys, batch):
+def test_results_are_complete_though_the_video_cannot_be_made(
+    call, tmp_path, capsys, batch
+) -> None:
     path = scene.write_clip(
         tmp_path / "wide.avi", 40, codec="MJPG", make=lambda i: scene.picture(i, (9000, 240))
     )

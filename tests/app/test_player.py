@@ -14,7 +14,7 @@ from tracker.errors import UserError
 from tracker.geometry import iou
 
 
-def test_pause_step_and_go_on(tmp_path):
+def test_pause_step_and_go_on(tmp_path) -> None:
     stage = Stage(tmp_path)
     at = []
     note = lambda: at.append(stage.player.frame.index)  # noqa: E731
@@ -41,7 +41,7 @@ def test_pause_step_and_go_on(tmp_path):
 @pytest.mark.parametrize(
     "code, change", [(Key.RIGHT, 30), (Key.LEFT, -30), (Key.UP, 300), (Key.DOWN, -300)]
 )
-def test_arrows_seek_while_paused(tmp_path, code, change):
+def test_arrows_seek_while_paused(tmp_path, code, change) -> None:
     stage = Stage(tmp_path, count=1000)
     at = []
     stage.run(
@@ -57,13 +57,13 @@ def test_arrows_seek_while_paused(tmp_path, code, change):
     assert scene.number_of(stage.player.frame.image) == 500 + change
 
 
-def test_live_sources_refuse_to_seek_and_keep_their_speed(tmp_path):
+def test_live_sources_refuse_to_seek_and_keep_their_speed(tmp_path) -> None:
     stage = Stage(tmp_path, live=True)
     stage.run(KeyPress(Key.LEFT), key("+"), *stage.idle(5))
     assert stage.player.pace.speed == 1.0
 
 
-def test_speed_changes_how_fast_frames_come(tmp_path):
+def test_speed_changes_how_fast_frames_come(tmp_path) -> None:
     seen = []
     for keys in ((), ("+", "+"), ("-",)):
         stage = Stage(tmp_path, count=10**4)
@@ -73,7 +73,7 @@ def test_speed_changes_how_fast_frames_come(tmp_path):
     assert seen[1] > 2 * seen[0] and seen[2] < 0.75 * seen[0]
 
 
-def test_an_arrow_that_is_held_goes_on_though_the_decoder_is_slow(tmp_path):
+def test_an_arrow_that_is_held_goes_on_though_the_decoder_is_slow(tmp_path) -> None:
     stage = Stage(tmp_path)
     stage.follower.add(stage.player.frame, scene.red_box(0))
     read, seek, late = stage.source.read, stage.source.seek, [0]
@@ -95,7 +95,7 @@ def test_an_arrow_that_is_held_goes_on_though_the_decoder_is_slow(tmp_path):
     assert at[0] in range(120, 124) and at[1] in range(at[0] - 60, at[0] - 55)
 
 
-def test_a_step_back_from_behind_the_end_begins_at_the_frame_on_screen(tmp_path):
+def test_a_step_back_from_behind_the_end_begins_at_the_frame_on_screen(tmp_path) -> None:
     """Lengths are estimates where frames come unevenly."""
     stage = Stage(tmp_path, count=40)
     stage.follower.add(stage.player.frame, scene.red_box(0))
@@ -108,7 +108,7 @@ def test_a_step_back_from_behind_the_end_begins_at_the_frame_on_screen(tmp_path)
     assert at == [0]
 
 
-def cut_off(stage):
+def cut_off(stage) -> None:
     """Let the source end in damage."""
     read = stage.source.read
 
@@ -121,7 +121,7 @@ def cut_off(stage):
     stage.source.read = damaged
 
 
-def test_damage_closes_no_window_that_stands_still_and_is_told_at_the_end(tmp_path):
+def test_damage_closes_no_window_that_stands_still_and_is_told_at_the_end(tmp_path) -> None:
     stage = Stage(tmp_path, count=40)
     stage.follower.add(stage.player.frame, scene.red_box(0))
     seen = []
@@ -135,7 +135,7 @@ def test_damage_closes_no_window_that_stands_still_and_is_told_at_the_end(tmp_pa
     assert seen == [(39, "the scene is cut off"), 9]
 
 
-def test_a_jump_into_damage_closes_no_window(tmp_path):
+def test_a_jump_into_damage_closes_no_window(tmp_path) -> None:
     stage = Stage(tmp_path, count=40)
     stage.follower.add(stage.player.frame, scene.red_box(0))
     at = []
@@ -151,7 +151,7 @@ def test_a_jump_into_damage_closes_no_window(tmp_path):
     assert at == [(False, "the scene is cut off")]
 
 
-def test_damage_ends_a_player_that_plays(tmp_path):
+def test_damage_ends_a_player_that_plays(tmp_path) -> None:
     stage = Stage(tmp_path, count=1)
     stage.follower.add(stage.player.frame, scene.red_box(0))
 
@@ -164,13 +164,13 @@ def test_damage_ends_a_player_that_plays(tmp_path):
 
 
 @pytest.mark.parametrize("event", [Char("q"), KeyPress(Key.ESCAPE), Closed()])
-def test_quit(tmp_path, event):
+def test_quit(tmp_path, event) -> None:
     stage = Stage(tmp_path)
     stage.run(event, lambda: pytest.fail("still running"))
 
 
 @pytest.mark.parametrize("event", [key("q"), KeyPress(Key.ESCAPE), Closed()])
-def test_quit_does_not_wait_for_a_frame(tmp_path, event):
+def test_quit_does_not_wait_for_a_frame(tmp_path, event) -> None:
     """A camera that dropped, or a pipe that nobody feeds, gives none."""
     stage = Stage(tmp_path, live=True)
     stage.follower.add(stage.player.frame, scene.red_box(0))
@@ -180,7 +180,7 @@ def test_quit_does_not_wait_for_a_frame(tmp_path, event):
     assert stage.player.quit and not late
 
 
-def test_a_paused_player_stays_at_the_end(tmp_path):
+def test_a_paused_player_stays_at_the_end(tmp_path) -> None:
     stage = Stage(tmp_path, count=40)
     stage.follower.add(stage.player.frame, scene.red_box(0))
     ends = []
@@ -192,7 +192,7 @@ def test_a_paused_player_stays_at_the_end(tmp_path):
 
 
 @pytest.mark.parametrize("estimate", [40, 400])
-def test_a_jump_to_the_end_stops_there(tmp_path, monkeypatch, estimate):
+def test_a_jump_to_the_end_stops_there(tmp_path, monkeypatch, estimate) -> None:
     """Who looks for the end wants to see it; lengths are estimates where frames come unevenly."""
     shown = []
     monkeypatch.setattr("tracker.app.draw.draw_message", lambda canvas, text: shown.append(text))
@@ -211,7 +211,7 @@ def test_a_jump_to_the_end_stops_there(tmp_path, monkeypatch, estimate):
 
 
 @pytest.mark.parametrize("estimate", [40, 41])
-def test_who_selects_at_the_end_stays_there(tmp_path, estimate):
+def test_who_selects_at_the_end_stays_there(tmp_path, estimate) -> None:
     stage = Stage(tmp_path, count=40)
     stage.source.frame_count, at = estimate, []
     stage.run(
@@ -221,7 +221,7 @@ def test_who_selects_at_the_end_stays_there(tmp_path, estimate):
     assert at == [(39, False, [1])]
 
 
-def test_who_selects_where_the_end_was_expected_goes_on(tmp_path):
+def test_who_selects_where_the_end_was_expected_goes_on(tmp_path) -> None:
     stage = Stage(tmp_path, count=40)
     stage.source.frame_count, at = 30, []
     stage.run(
@@ -231,7 +231,7 @@ def test_who_selects_where_the_end_was_expected_goes_on(tmp_path):
     assert at[0][0] > 29 and at[0][1:] == (True, [1])
 
 
-def test_arrows_move_where_frames_are_seconds_apart(tmp_path):
+def test_arrows_move_where_frames_are_seconds_apart(tmp_path) -> None:
     stage = Stage(tmp_path)
     stage.source.fps = 0.2
     stage.follower.add(stage.player.frame, scene.red_box(0))
@@ -243,7 +243,7 @@ def test_arrows_move_where_frames_are_seconds_apart(tmp_path):
     assert seen == [1, 3]
 
 
-def test_the_trail_begins_anew_after_a_jump(tmp_path):
+def test_the_trail_begins_anew_after_a_jump(tmp_path) -> None:
     stage = Stage(tmp_path)
     stage.follower.add(stage.player.frame, scene.red_box(0))
     trail = []
@@ -254,7 +254,7 @@ def test_the_trail_begins_anew_after_a_jump(tmp_path):
     assert trail.index(None) == len(trail) - 2
 
 
-def test_the_end_of_the_file_ends_the_player_and_max_frames_too(tmp_path):
+def test_the_end_of_the_file_ends_the_player_and_max_frames_too(tmp_path) -> None:
     stage = Stage(tmp_path, count=20)
     stage.run(*drag(scene.red_box(0)), *stage.idle(3000), lambda: pytest.fail("still running"))
     assert stage.player.frame.index == 19
@@ -263,7 +263,7 @@ def test_the_end_of_the_file_ends_the_player_and_max_frames_too(tmp_path):
     assert stage.player.frame.index == 6
 
 
-def test_record_and_snapshot_have_the_size_of_the_frame(tmp_path):
+def test_record_and_snapshot_have_the_size_of_the_frame(tmp_path) -> None:
     stage = Stage(tmp_path)
     stage.run(
         *drag(scene.red_box(0)), key("v"), *stage.idle(120), key("v"), key("s"), *stage.idle(5)
@@ -278,7 +278,7 @@ def test_record_and_snapshot_have_the_size_of_the_frame(tmp_path):
     assert cv2.imread(str(snapshot)).shape == (240, 320, 3)
 
 
-def test_the_recording_light_is_in_the_window_and_not_in_the_file(tmp_path):
+def test_the_recording_light_is_in_the_window_and_not_in_the_file(tmp_path) -> None:
     stage = Stage(tmp_path, size=(320, 240))
     stage.run(*drag(scene.red_box(0), (320, 240)), key("v"), *stage.idle(90))
     frame = scene.read_clip(tmp_path / "demo_scene.mp4")[0][-1]
@@ -289,7 +289,7 @@ def test_the_recording_light_is_in_the_window_and_not_in_the_file(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.json", "a.txt"])
-def test_who_looks_back_keeps_the_results_from_there_on(tmp_path, name):
+def test_who_looks_back_keeps_the_results_from_there_on(tmp_path, name) -> None:
     with ResultsWriter(tmp_path / name) as results:
         stage = Stage(tmp_path, results=results)
         stage.follower.add(stage.player.frame, scene.red_box(0))
@@ -306,7 +306,7 @@ def test_who_looks_back_keeps_the_results_from_there_on(tmp_path, name):
         assert len(text.splitlines()) == followed[0] + 1 + (name == "a.csv")
 
 
-def test_results_of_a_rewind_replace_the_old_ones(tmp_path):
+def test_results_of_a_rewind_replace_the_old_ones(tmp_path) -> None:
     path = Path(tmp_path / "a.txt")
     with ResultsWriter(path) as results:
         stage = Stage(tmp_path, results=results)
@@ -318,7 +318,7 @@ def test_results_of_a_rewind_replace_the_old_ones(tmp_path):
 
 
 @pytest.mark.parametrize("lock", [0, 0x100000, 0x20000], ids=["none", "num", "caps"])
-def test_keys_are_known_under_any_lock(lock):
+def test_keys_are_known_under_any_lock(lock) -> None:
     assert event_of(0xFF51 | lock) == KeyPress(Key.LEFT)
     assert event_of(27 | lock) == KeyPress(Key.ESCAPE)
     assert event_of(ord("q") | lock) == Char("q")
@@ -326,12 +326,12 @@ def test_keys_are_known_under_any_lock(lock):
 
 
 @pytest.mark.parametrize("lock", [0, 0x100000, 0x20000], ids=["none", "num", "caps"])
-def test_the_arrows_of_the_keypad_are_arrows(lock):
+def test_the_arrows_of_the_keypad_are_arrows(lock) -> None:
     found = [event_of(code | lock) for code in (0xFF96, 0xFF97, 0xFF98, 0xFF99)]
     assert found == [KeyPress(key) for key in (Key.LEFT, Key.UP, Key.RIGHT, Key.DOWN)]
 
 
-def test_keys_mean_the_same_where_the_keyboard_writes_cyrillic():
+def test_keys_mean_the_same_where_the_keyboard_writes_cyrillic() -> None:
     """OpenCV hands over X key symbols: those of a Russian keyboard, and the Ukrainian s."""
     codes = 0x6CA, 0x6D4, 0x6CB, 0x6C6, 0x6D7, 0x6D3, 0x6D9, 0x6CD, 0x6D2, 0x6A6
     assert [event_of(code) for code in codes] == [Char(char) for char in "qnradcsvhs"]
@@ -342,20 +342,20 @@ def test_keys_mean_the_same_where_the_keyboard_writes_cyrillic():
 @pytest.mark.parametrize(
     "code", [0x6CE, 0x7F1, 0xCE0, 0x10006CA, 0x1004E00], ids=["ru", "el", "he", "ku", "zh"]
 )
-def test_of_letters_that_are_no_keys_it_is_said_what_to_do(tmp_path, code):
+def test_of_letters_that_are_no_keys_it_is_said_what_to_do(tmp_path, code) -> None:
     stage = Stage(tmp_path)
     stage.run(event_of(code), *stage.idle(1))
     assert stage.player._message == "switch the keyboard to Latin letters"
 
 
 @pytest.mark.parametrize("code", [0, 0xE9, 0x1B6, 0xFE51, 0xFFE1, 63236, 0x700000])
-def test_other_keys_are_none(code):
+def test_other_keys_are_none(code) -> None:
     """Latin letters with marks, dead keys, shift, function keys of macOS and Windows."""
     assert event_of(code) is None
 
 
 @pytest.mark.parametrize("debug", [False, True])
-def test_help_and_debug_change_the_picture_and_leave_the_frame_alone(tmp_path, debug):
+def test_help_and_debug_change_the_picture_and_leave_the_frame_alone(tmp_path, debug) -> None:
     stage = Stage(tmp_path, debug=debug)
     stage.run(*drag(scene.red_box(0)), key(" "), *stage.idle(2), key("h"), *stage.idle(2))
     plain, helped = stage.screen.canvases[-3], stage.screen.canvases[-1]
@@ -364,13 +364,13 @@ def test_help_and_debug_change_the_picture_and_leave_the_frame_alone(tmp_path, d
     np.testing.assert_array_equal(stage.player.frame.image, scene.picture(index))
 
 
-def test_a_picture_that_stands_still_is_not_drawn_again_and_again(tmp_path):
+def test_a_picture_that_stands_still_is_not_drawn_again_and_again(tmp_path) -> None:
     stage = Stage(tmp_path)
     stage.run(key(" "), key(" "), *stage.idle(200))
     assert len(stage.screen.canvases) < 60
 
 
-def test_the_age_of_a_live_frame_is_known(tmp_path):
+def test_the_age_of_a_live_frame_is_known(tmp_path) -> None:
     stage = Stage(tmp_path, live=True)
     stage.run(*stage.idle(10))
     assert 0.02 <= stage.player._age < 0.1

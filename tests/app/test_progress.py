@@ -11,11 +11,11 @@ from tracker.app.progress import Progress
 
 
 class Terminal(io.StringIO):
-    def isatty(self):
+    def isatty(self) -> bool:
         return True
 
 
-def test_the_line_has_part_rate_and_time_left(monkeypatch):
+def test_the_line_has_part_rate_and_time_left(monkeypatch) -> None:
     now = [0.0]
     bar = Progress("clip", 100, stream=Terminal())
     bar._meter._clock = lambda: now[0]
@@ -30,7 +30,9 @@ def test_the_line_has_part_rate_and_time_left(monkeypatch):
 @pytest.mark.parametrize(
     "kind, at", [(io.StringIO, [10, 20, 30, 40]), (Terminal, [1 + 0.25 * i for i in range(157)])]
 )
-def test_a_log_gets_a_line_every_ten_seconds_and_a_terminal_several_a_second(monkeypatch, kind, at):
+def test_a_log_gets_a_line_every_ten_seconds_and_a_terminal_several_a_second(
+    monkeypatch, kind, at
+) -> None:
     now, stream = [0.0], kind()
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     bar = Progress("pipe", None, stream=stream)
@@ -42,7 +44,7 @@ def test_a_log_gets_a_line_every_ten_seconds_and_a_terminal_several_a_second(mon
     assert stream.getvalue().count("\n") == (0 if stream.isatty() else len(at))
 
 
-def test_quiet_writes_nothing_and_a_terminal_is_left_clean():
+def test_quiet_writes_nothing_and_a_terminal_is_left_clean() -> None:
     for quiet in (True, False):
         stream = Terminal()
         bar = Progress("clip", 10, stream=stream, quiet=quiet)
@@ -52,7 +54,7 @@ def test_quiet_writes_nothing_and_a_terminal_is_left_clean():
         assert stream.getvalue() == "" if quiet else stream.getvalue().endswith(" \r")
 
 
-def test_long_times_have_hours():
+def test_long_times_have_hours() -> None:
     assert progress._clock(3725) == "1:02:05" and progress._clock(59.6) == "1:00"
 
 
@@ -69,7 +71,7 @@ def screen(written, columns):
 
 
 @pytest.mark.parametrize("seconds", [0.005, 0.05, 0.5, 5.0])
-def test_wide_letters_do_not_break_the_line(monkeypatch, seconds):
+def test_wide_letters_do_not_break_the_line(monkeypatch, seconds) -> None:
     now = [0.0]
     size = os.terminal_size((70, 24))
     monkeypatch.setattr(progress.shutil, "get_terminal_size", lambda: size)

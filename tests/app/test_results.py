@@ -23,7 +23,7 @@ def row(x, state=State.TRACKING, label="cup", similarity=None):
     return Row(label, TrackResult((float(x), 2.0, 30.5, 40.25), 0.875, state, similarity))
 
 
-def write(path, frames, form=None, **options):
+def write(path, frames, form=None, **options) -> None:
     with ResultsWriter(path, form, **options) as writer:
         for index, rows in frames:
             writer.write(index, index / 25, rows)
@@ -36,7 +36,7 @@ FRAMES = [
 ]
 
 
-def test_csv(tmp_path):
+def test_csv(tmp_path) -> None:
     write(tmp_path / "a.csv", FRAMES)
     rows = list(csv.DictReader((tmp_path / "a.csv").open()))
     assert [(r["frame"], r["id"]) for r in rows] == [
@@ -64,7 +64,7 @@ def test_csv(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
-def test_json_and_json_lines_hold_the_same_rows(tmp_path, name):
+def test_json_and_json_lines_hold_the_same_rows(tmp_path, name) -> None:
     write(tmp_path / name, FRAMES)
     text = (tmp_path / name).read_text()
     rows = json.loads(text) if name == "a.json" else [json.loads(t) for t in text.splitlines()]
@@ -80,7 +80,7 @@ def test_json_and_json_lines_hold_the_same_rows(tmp_path, name):
     assert rows[2]["targets"][0]["box"] is None
 
 
-def test_otb_has_a_line_a_frame_and_a_file_a_target(tmp_path):
+def test_otb_has_a_line_a_frame_and_a_file_a_target(tmp_path) -> None:
     write(tmp_path / "a.txt", FRAMES)
     assert (tmp_path / "a.txt").read_text().splitlines() == [
         "10.000,2.000,30.500,40.250",
@@ -94,12 +94,12 @@ def test_otb_has_a_line_a_frame_and_a_file_a_target(tmp_path):
     ]
 
 
-def test_got10k_writes_an_empty_box_for_a_lost_target(tmp_path):
+def test_got10k_writes_an_empty_box_for_a_lost_target(tmp_path) -> None:
     write(tmp_path / "a.txt", FRAMES, "got10k")
     assert (tmp_path / "a.txt").read_text().splitlines()[2] == "0,0,0,0"
 
 
-def test_mot_counts_from_one_and_leaves_lost_targets_out(tmp_path):
+def test_mot_counts_from_one_and_leaves_lost_targets_out(tmp_path) -> None:
     write(tmp_path / "a.txt", FRAMES, "mot")
     assert (tmp_path / "a.txt").read_text().splitlines() == [
         "1,1,11.000,3.000,30.500,40.250,0.8750,-1,-1,-1",
@@ -109,7 +109,7 @@ def test_mot_counts_from_one_and_leaves_lost_targets_out(tmp_path):
     ]
 
 
-def test_frames_that_were_left_out_keep_their_line_in_otb(tmp_path):
+def test_frames_that_were_left_out_keep_their_line_in_otb(tmp_path) -> None:
     write(tmp_path / "a.txt", [(0, {}), (3, {5: row(1)}), (4, {})])
     lines = (tmp_path / "a.txt").read_text().splitlines()
     assert len(lines) == 5 and lines[3].startswith("1.000")
@@ -147,7 +147,7 @@ def parse(path, form):
 @settings(max_examples=80, deadline=None)
 def test_any_order_of_frames_leaves_what_was_seen_last_and_is_readable_all_along(
     tmp_path_factory, form, frames
-):
+) -> None:
     path = tmp_path_factory.mktemp("r") / f"a{SUFFIX.get(form, '.txt')}"
     expected = {}
     with ResultsWriter(path, form) as writer:
@@ -168,7 +168,9 @@ def test_any_order_of_frames_leaves_what_was_seen_last_and_is_readable_all_along
 
 
 @pytest.mark.parametrize("form", ["otb", "got10k"])
-def test_a_line_stays_a_frame_where_frames_are_seen_again_and_targets_are_added(tmp_path, form):
+def test_a_line_stays_a_frame_where_frames_are_seen_again_and_targets_are_added(
+    tmp_path, form
+) -> None:
     lost = row(0, State.LOST)
     with ResultsWriter(tmp_path / "a.txt", form) as writer:
         for frame in range(6):
@@ -191,7 +193,7 @@ def test_a_line_stays_a_frame_where_frames_are_seen_again_and_targets_are_added(
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/fd"), reason="this system has no /dev/fd")
-def test_a_pipe_is_given_what_is_seen_again_once_more(tmp_path):
+def test_a_pipe_is_given_what_is_seen_again_once_more(tmp_path) -> None:
     reading, writing = os.pipe()
     with ResultsWriter(Path(f"/dev/fd/{writing}"), "json") as pipe:
         for frame in (0, 1, 2, 0, 1):
@@ -202,7 +204,7 @@ def test_a_pipe_is_given_what_is_seen_again_once_more(tmp_path):
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_nothing_is_overwritten_unless_asked_for(tmp_path, form):
+def test_nothing_is_overwritten_unless_asked_for(tmp_path, form) -> None:
     path = tmp_path / f"a{SUFFIX.get(form, '.txt')}"
     path.write_text("precious")
     with pytest.raises(UserError, match="exists; add --overwrite"):
@@ -212,7 +214,7 @@ def test_nothing_is_overwritten_unless_asked_for(tmp_path, form):
     assert "precious" not in path.read_text()
 
 
-def test_no_file_appears_before_the_first_frame(tmp_path):
+def test_no_file_appears_before_the_first_frame(tmp_path) -> None:
     ResultsWriter(tmp_path / "a.csv").close()
     assert not (tmp_path / "a.csv").exists()
 
@@ -225,13 +227,13 @@ def test_no_file_appears_before_the_first_frame(tmp_path):
         (".", "ending in"),
     ],
 )
-def test_places_that_cannot_be_written_are_refused(tmp_path, name, said):
+def test_places_that_cannot_be_written_are_refused(tmp_path, name, said) -> None:
     with pytest.raises(UserError, match=said):
         ResultsWriter(tmp_path / name)
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
-def test_a_full_disk_is_one_sentence(tmp_path):
+def test_a_full_disk_is_one_sentence(tmp_path) -> None:
     (tmp_path / "a.csv").symlink_to("/dev/full")
     with pytest.raises(UserError, match="cannot be written"):
         write(tmp_path / "a.csv", FRAMES, overwrite=True)
@@ -239,7 +241,7 @@ def test_a_full_disk_is_one_sentence(tmp_path):
 
 @pytest.mark.skipif(not os.path.exists("/dev/fd"), reason="this system has no /dev/fd")
 @pytest.mark.parametrize("gone", ["before", "later"])
-def test_a_pipe_whose_reader_left_is_one_sentence_and_no_wait(tmp_path, gone):
+def test_a_pipe_whose_reader_left_is_one_sentence_and_no_wait(tmp_path, gone) -> None:
     reading, writing = os.pipe()
     for end in (reading, writing):
         os.set_blocking(end, False)
@@ -257,7 +259,7 @@ def test_a_pipe_whose_reader_left_is_one_sentence_and_no_wait(tmp_path, gone):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
-def test_a_named_pipe_waits_for_its_reader(tmp_path):
+def test_a_named_pipe_waits_for_its_reader(tmp_path) -> None:
     os.mkfifo(tmp_path / "a.jsonl")
     got = []
     reader = threading.Timer(0.3, lambda: got.append((tmp_path / "a.jsonl").read_text()))
@@ -267,7 +269,7 @@ def test_a_named_pipe_waits_for_its_reader(tmp_path):
     assert [json.loads(line)["frame"] for line in got[0].splitlines()] == [0, 1, 2]
 
 
-def test_a_disk_that_fills_up_leaves_whole_rows(tmp_path, capfd):
+def test_a_disk_that_fills_up_leaves_whole_rows(tmp_path, capfd) -> None:
     resource = pytest.importorskip("resource")
     signal = pytest.importorskip("signal")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -283,7 +285,7 @@ def test_a_disk_that_fills_up_leaves_whole_rows(tmp_path, capfd):
     assert [r["frame"] for r in rows] == list(range(len(rows))) and len(rows) > 20
 
 
-def test_a_disk_that_fills_up_while_frames_are_seen_again_keeps_the_old_rows(tmp_path):
+def test_a_disk_that_fills_up_while_frames_are_seen_again_keeps_the_old_rows(tmp_path) -> None:
     resource = pytest.importorskip("resource")
     signal = pytest.importorskip("signal")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -304,7 +306,7 @@ def test_a_disk_that_fills_up_while_frames_are_seen_again_keeps_the_old_rows(tmp
     assert [(r["frame"], len(r["targets"])) for r in rows] == [(f, 1) for f in range(40)]
 
 
-def test_ctrl_c_while_frames_are_seen_again_leaves_whole_rows(tmp_path):
+def test_ctrl_c_while_frames_are_seen_again_leaves_whole_rows(tmp_path) -> None:
     class Interrupted:
         """A file in whose writing ctrl-c comes between any two steps."""
 
@@ -327,7 +329,7 @@ def test_ctrl_c_while_frames_are_seen_again_leaves_whole_rows(tmp_path):
         assert [r["frame"] for r in json.loads(path.read_text())] == list(range(10))
 
 
-def test_a_live_source_needs_no_memory_a_frame(tmp_path):
+def test_a_live_source_needs_no_memory_a_frame(tmp_path) -> None:
     with ResultsWriter(tmp_path / "a.csv", rewinds=False) as writer:
         for index in range(300):
             writer.write(index, 0, {1: row(1)})
@@ -337,5 +339,5 @@ def test_a_live_source_needs_no_memory_a_frame(tmp_path):
 
 
 @pytest.mark.parametrize("name, form", [("A.CSV", "csv"), ("a.ndjson", "jsonl"), ("a.txt", "otb")])
-def test_the_ending_chooses_the_format(tmp_path, name, form):
+def test_the_ending_chooses_the_format(tmp_path, name, form) -> None:
     assert form_of(tmp_path / name) == form

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tracker.app.selection import Selection, Step
 
 
-def test_press_drag_release_gives_the_box():
+def test_press_drag_release_gives_the_box() -> None:
     selection = Selection(320, 240)
     selection.press(10, 20)
     assert selection.dragging and selection.box == (10, 20, 0, 0)
@@ -18,7 +18,7 @@ def test_press_drag_release_gives_the_box():
 
 
 @pytest.mark.parametrize("end", [(10, 20), (90, 20), (10, 90), (90, 90)])
-def test_any_direction_gives_the_same_kind_of_box(end):
+def test_any_direction_gives_the_same_kind_of_box(end) -> None:
     selection = Selection(320, 240)
     selection.press(50, 50)
     selection.release(*end)
@@ -27,7 +27,7 @@ def test_any_direction_gives_the_same_kind_of_box(end):
     assert (x + w, y + h) == (max(50, end[0]), max(50, end[1]))
 
 
-def test_a_drag_beyond_the_frame_is_clipped():
+def test_a_drag_beyond_the_frame_is_clipped() -> None:
     selection = Selection(320, 240)
     selection.press(300, 200)
     assert selection.release(900, -50) is Step.DONE
@@ -35,20 +35,20 @@ def test_a_drag_beyond_the_frame_is_clipped():
 
 
 @pytest.mark.parametrize("end", [(10, 10), (13, 200), (200, 13), (15.9, 15.9)])
-def test_too_small_a_box_is_refused(end):
+def test_too_small_a_box_is_refused(end) -> None:
     selection = Selection(320, 240)
     selection.press(10, 10)
     assert selection.release(*end) is Step.TOO_SMALL
     assert selection.box is None and not selection.dragging
 
 
-def test_a_frame_smaller_than_the_limit_can_be_selected_whole():
+def test_a_frame_smaller_than_the_limit_can_be_selected_whole() -> None:
     selection = Selection(4, 3)
     selection.press(0, 0)
     assert selection.release(4, 3) is Step.DONE
 
 
-def test_cancel_while_dragging_forgets_the_box():
+def test_cancel_while_dragging_forgets_the_box() -> None:
     selection = Selection(320, 240)
     assert selection.cancel() is Step.NOTHING
     selection.press(10, 10)
@@ -70,7 +70,7 @@ events = st.lists(
 
 @given(events)
 @settings(max_examples=200, deadline=None)
-def test_no_order_of_events_gives_a_box_outside_or_a_small_finished_one(sequence):
+def test_no_order_of_events_gives_a_box_outside_or_a_small_finished_one(sequence) -> None:
     selection = Selection(100, 80)
     for name, x, y in sequence:
         step = selection.cancel() if name == "cancel" else getattr(selection, name)(x, y)

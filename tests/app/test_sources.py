@@ -21,7 +21,7 @@ from tracker.errors import UserError
 from tracker.frames import natural_order
 
 
-def test_a_folder_is_read_in_natural_order_and_may_seek(tmp_path):
+def test_a_folder_is_read_in_natural_order_and_may_seek(tmp_path) -> None:
     for index in (1, 2, 10, 9):
         cv2.imwrite(str(tmp_path / f"ü {index}.png"), scene.picture(index))
     (tmp_path / "notes.txt").write_text("not a frame")
@@ -33,7 +33,7 @@ def test_a_folder_is_read_in_natural_order_and_may_seek(tmp_path):
     assert scene.number_of(source.read().image) == 9
 
 
-def test_a_glob_of_images_and_a_single_image_are_sources(tmp_path):
+def test_a_glob_of_images_and_a_single_image_are_sources(tmp_path) -> None:
     for index in range(4):
         cv2.imwrite(str(tmp_path / f"{'ab'[index % 2]}{index}.jpg"), scene.picture(index))
     found = read_all(open_source(str(tmp_path / "b*.jpg"), pytest.fail))
@@ -41,7 +41,7 @@ def test_a_glob_of_images_and_a_single_image_are_sources(tmp_path):
     assert len(read_all(open_source(str(tmp_path / "a0.jpg"), pytest.fail))) == 1
 
 
-def test_the_pages_of_a_tiff_are_frames(tmp_path):
+def test_the_pages_of_a_tiff_are_frames(tmp_path) -> None:
     path = tmp_path / "stäck.tif"
     assert cv2.imwritemulti(str(path), [scene.picture(index) for index in range(20)])
     source = open_source(str(path), pytest.fail, fps=10)
@@ -52,7 +52,7 @@ def test_the_pages_of_a_tiff_are_frames(tmp_path):
         assert scene.number_of(source.read().image) == index
 
 
-def test_deep_grey_pages_are_read_too(tmp_path):
+def test_deep_grey_pages_are_read_too(tmp_path) -> None:
     grey = np.tile(np.arange(256, dtype=np.uint16) << 8, (16, 1))
     assert cv2.imwritemulti(str(tmp_path / "a.tif"), [grey, grey])
     frames = read_all(open_source(str(tmp_path / "a.tif"), pytest.fail))
@@ -60,7 +60,7 @@ def test_deep_grey_pages_are_read_too(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(cv2, "Animation"), reason="this OpenCV knows no animations")
-def test_an_animation_of_which_one_picture_is_used_is_named(tmp_path):
+def test_an_animation_of_which_one_picture_is_used_is_named(tmp_path) -> None:
     animation = cv2.Animation()
     animation.frames = [scene.picture(index) for index in range(5)]
     animation.durations = np.full(5, 100)
@@ -71,7 +71,7 @@ def test_an_animation_of_which_one_picture_is_used_is_named(tmp_path):
     assert len(notes) == 1 and "a.webp holds 5 pictures, of which only the first" in notes[0]
 
 
-def test_damaged_images_are_left_out_by_name_and_the_rest_keeps_its_numbers(tmp_path):
+def test_damaged_images_are_left_out_by_name_and_the_rest_keeps_its_numbers(tmp_path) -> None:
     for index in range(4):
         cv2.imwrite(str(tmp_path / f"{index}.png"), scene.picture(index))
     (tmp_path / "2.png").write_bytes((tmp_path / "2.png").read_bytes()[:60])
@@ -81,7 +81,7 @@ def test_damaged_images_are_left_out_by_name_and_the_rest_keeps_its_numbers(tmp_
     assert len(notes) == 1 and "2.png" in notes[0] and "frame 2" in notes[0]
 
 
-def test_a_change_of_size_is_scaled_back_and_said_once(tmp_path):
+def test_a_change_of_size_is_scaled_back_and_said_once(tmp_path) -> None:
     sizes = [(64, 48), (64, 48), (128, 96), (128, 96), (64, 48)]
     for index, (w, h) in enumerate(sizes):
         cv2.imwrite(str(tmp_path / f"{index}.png"), np.full((h, w, 3), 10 * index, np.uint8))
@@ -93,7 +93,7 @@ def test_a_change_of_size_is_scaled_back_and_said_once(tmp_path):
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 7), (241, 321), (33, 2000)])
-def test_odd_sizes_come_through(tmp_path, shape):
+def test_odd_sizes_come_through(tmp_path, shape) -> None:
     image = np.random.default_rng(0).integers(0, 255, (*shape, 3), dtype=np.uint8)
     cv2.imwrite(str(tmp_path / "a.png"), image)
     (frame,) = read_all(open_source(str(tmp_path / "a.png"), pytest.fail))
@@ -110,7 +110,7 @@ def test_odd_sizes_come_through(tmp_path, shape):
     ],
     ids=["grey", "16-bit grey", "alpha", "16-bit colour"],
 )
-def test_png_of_any_depth_and_channels_becomes_bgr(tmp_path, make, expected):
+def test_png_of_any_depth_and_channels_becomes_bgr(tmp_path, make, expected) -> None:
     grey = np.tile(np.arange(256, dtype=np.uint8), (16, 1))
     cv2.imwrite(str(tmp_path / "a.png"), make(grey))
     (frame,) = read_all(open_source(str(tmp_path), pytest.fail))
@@ -119,7 +119,7 @@ def test_png_of_any_depth_and_channels_becomes_bgr(tmp_path, make, expected):
         np.testing.assert_array_equal(frame.image[:, :, channel], expected(grey))
 
 
-def test_float_pictures_do_not_flicker():
+def test_float_pictures_do_not_flicker() -> None:
     """A highlight in one of them does not make it another unit."""
     reader = PixelReader()
     means = [reader(np.float32([[0.5, top]])).mean() for top in (1.4, 1.6, 1.4)]
@@ -127,7 +127,7 @@ def test_float_pictures_do_not_flicker():
     assert [reader(np.float32([[100, 200]])).mean() for _ in range(2)] == [150, 150]
 
 
-def test_twelve_bits_in_sixteen_are_not_left_black_and_do_not_flicker():
+def test_twelve_bits_in_sixteen_are_not_left_black_and_do_not_flicker() -> None:
     reader = PixelReader()
     bright = reader(np.full((4, 4), 4095, np.uint16))
     dark = reader(np.full((4, 4), 160, np.uint16))
@@ -146,14 +146,14 @@ def test_twelve_bits_in_sixteen_are_not_left_black_and_do_not_flicker():
     )
 )
 @settings(max_examples=150, deadline=None)
-def test_any_array_that_is_a_picture_becomes_bgr(pixels):
+def test_any_array_that_is_a_picture_becomes_bgr(pixels) -> None:
     image = PixelReader()(pixels)
     assert image.dtype == np.uint8 and image.shape == (*pixels.shape[:2], 3)
     assert image.flags.c_contiguous
 
 
 @pytest.mark.parametrize("shape", [(0, 4, 3), (4,), (4, 4, 2), (2, 4, 4, 3)])
-def test_what_is_no_picture_is_refused(shape):
+def test_what_is_no_picture_is_refused(shape) -> None:
     with pytest.raises(ValueError, match="a picture is"):
         PixelReader()(np.zeros(shape, np.uint8))
 
@@ -181,7 +181,7 @@ def put(folder, name, data=b""):
         (lambda d: "250", "camera 250 cannot be opened"),
     ],
 )
-def test_what_cannot_be_read_is_said_in_one_sentence(tmp_path, make, said):
+def test_what_cannot_be_read_is_said_in_one_sentence(tmp_path, make, said) -> None:
     with pytest.raises(UserError, match=r".+") as caught:
         source = open_source(make(tmp_path), lambda text: None)
         source.read()
@@ -189,7 +189,7 @@ def test_what_cannot_be_read_is_said_in_one_sentence(tmp_path, make, said):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders")
-def test_a_pipe_or_a_camera_given_as_a_file_is_named(tmp_path, monkeypatch):
+def test_a_pipe_or_a_camera_given_as_a_file_is_named(tmp_path, monkeypatch) -> None:
     os.mkfifo(tmp_path / "pipe.ts")
     with pytest.raises(UserError, match=r"pipe\.ts is no file but a pipe .*--video - < .*pipe\.ts"):
         open_source(str(tmp_path / "pipe.ts"), pytest.fail)
@@ -198,7 +198,7 @@ def test_a_pipe_or_a_camera_given_as_a_file_is_named(tmp_path, monkeypatch):
     assert "--camera 3" in _instead_of(tmp_path / "usb-Camera-index0")
 
 
-def test_natural_order_puts_2_before_10():
+def test_natural_order_puts_2_before_10() -> None:
     names = ["10.jpg", "2.jpg", "a.jpg", "1b.jpg", "1.jpg", "B2.jpg", "b10.jpg"]
     ordered = [p.name for p in sorted(map(Path, names), key=natural_order)]
     assert ordered == ["1.jpg", "1b.jpg", "2.jpg", "10.jpg", "a.jpg", "B2.jpg", "b10.jpg"]
@@ -208,5 +208,5 @@ def test_natural_order_puts_2_before_10():
 
 
 @pytest.mark.parametrize("value, fps", [(29.97, 29.97), (0, 30), (float("nan"), 30), (90000, 30)])
-def test_nonsense_frame_rates_become_30(value, fps):
+def test_nonsense_frame_rates_become_30(value, fps) -> None:
     assert usable_fps(value) == fps

@@ -32,13 +32,13 @@ def passed_over(times):
 
 
 @pytest.mark.parametrize("ahead", [0, 2])
-def test_segments_are_shown_frame_by_frame(ahead):
+def test_segments_are_shown_frame_by_frame(ahead) -> None:
     times = shown(published(100, ahead=ahead))
     assert passed_over(times) == 0
     assert times[-1] - 399.9 < 0.1
 
 
-def test_segments_that_are_not_published_to_the_second_lose_little():
+def test_segments_that_are_not_published_to_the_second_lose_little() -> None:
     draw = random.Random(1)
     jitter = [draw.uniform(0, 2) for _ in range(400)]
     times = shown(published(400, late=lambda number: jitter[number]))
@@ -46,7 +46,7 @@ def test_segments_that_are_not_published_to_the_second_lose_little():
     assert max(at - index / 10 for index, at in enumerate(times)) < CREDIT
 
 
-def test_a_silence_leaves_little_delay_however_often_it_comes():
+def test_a_silence_leaves_little_delay_however_often_it_comes() -> None:
     """What was sent in the meantime queues up, unless it is passed over."""
     silent = [(60 * minute, 60 * minute + 8) for minute in range(1, 60)]
     frames = []
@@ -60,7 +60,7 @@ def test_a_silence_leaves_little_delay_however_often_it_comes():
 
 
 @pytest.mark.parametrize("rate", [0.2, 0.5, 0.97])
-def test_a_source_that_is_slower_than_its_times_never_waits_long(rate):
+def test_a_source_that_is_slower_than_its_times_never_waits_long(rate) -> None:
     frames = [(index / 10, rate * index / 10) for index in range(5000)]
     assert max(at - arrival for at, (arrival, _) in zip(shown(frames), frames, strict=True)) < 0.11
     frames = [(index / 10 / rate, index / 10) for index in range(5000)]
@@ -68,7 +68,7 @@ def test_a_source_that_is_slower_than_its_times_never_waits_long(rate):
 
 
 @pytest.mark.parametrize("drift", [-5e-5, 5e-5])
-def test_clocks_that_differ_build_up_no_delay(drift):
+def test_clocks_that_differ_build_up_no_delay(drift) -> None:
     times = shown(
         (arrival * (1 + drift), stated) for arrival, stated in published(20000, ahead=2, fps=2)
     )
@@ -76,7 +76,7 @@ def test_clocks_that_differ_build_up_no_delay(drift):
     assert max(delays) < CREDIT and passed_over(times) < 0.02 * len(times)
 
 
-def test_times_that_jump_or_are_not_stated_hold_nothing_up():
+def test_times_that_jump_or_are_not_stated_hold_nothing_up() -> None:
     assert shown([(0, 0), (0, 0.5), (0, 90000.0), (0, 90000.5), (0, 3.0)])[2:] == pytest.approx(
         [0.5, 1.0, 1.0], abs=0.01
     )

@@ -27,7 +27,7 @@ def clip(tmp_path):
 
 
 @pytest.mark.parametrize("wrap", [lambda s: s, Prefetch], ids=["plain", "prefetched"])
-def test_a_file_gives_every_frame_in_order_with_its_time(clip, wrap):
+def test_a_file_gives_every_frame_in_order_with_its_time(clip, wrap) -> None:
     source = wrap(open_source(str(clip), pytest.fail))
     assert (source.fps, source.frame_count) == (pytest.approx(29.97), 50)
     frames = read_all(source)
@@ -38,7 +38,7 @@ def test_a_file_gives_every_frame_in_order_with_its_time(clip, wrap):
     np.testing.assert_allclose(times, np.arange(50) / 29.97, atol=2e-3)
 
 
-def test_time_begins_with_the_first_frame(clip, monkeypatch):
+def test_time_begins_with_the_first_frame(clip, monkeypatch) -> None:
     """An avi with B-frames states .08 s for it."""
     stated = VideoFile._stated_time
     monkeypatch.setattr(VideoFile, "_stated_time", lambda self: stated(self) + 0.08)
@@ -56,7 +56,7 @@ def test_time_begins_with_the_first_frame(clip, monkeypatch):
     "suffix, codec",
     [(".mp4", "mp4v"), (".avi", "MJPG"), (".mkv", "mp4v"), (".ts", "mp4v")],
 )
-def test_seek_lands_on_the_frame_that_was_asked_for(tmp_path, wrap, suffix, codec):
+def test_seek_lands_on_the_frame_that_was_asked_for(tmp_path, wrap, suffix, codec) -> None:
     path = scene.write_clip(tmp_path / f"clip{suffix}", 80, codec=codec)
     source = wrap(open_source(str(path), pytest.fail))
     for _ in range(3):
@@ -92,7 +92,7 @@ def slow_down(path: Path, at: int) -> None:
 
 @pytest.mark.parametrize("wrap", [lambda s: s, Prefetch], ids=["plain", "prefetched"])
 @pytest.mark.parametrize("codec", ["mp4v", "MJPG"])
-def test_seek_lands_where_frames_come_unevenly(tmp_path, wrap, codec):
+def test_seek_lands_where_frames_come_unevenly(tmp_path, wrap, codec) -> None:
     """A decoder seeks by time, which tells nothing of how many frames came before."""
     path = scene.write_clip(tmp_path / "clip.mp4", 150, codec=codec)
     slow_down(path, 70)
@@ -107,7 +107,7 @@ def test_seek_lands_where_frames_come_unevenly(tmp_path, wrap, codec):
     source.close()
 
 
-def test_a_single_frame_can_be_sought(tmp_path):
+def test_a_single_frame_can_be_sought(tmp_path) -> None:
     source = open_source(str(scene.write_clip(tmp_path / "clip.mp4", 1)), pytest.fail)
     for _ in range(3):
         assert [f.index for f in read_all(source)] == [0]
@@ -115,7 +115,7 @@ def test_a_single_frame_can_be_sought(tmp_path):
     source.close()
 
 
-def test_frames_without_a_time_follow_the_one_before():
+def test_frames_without_a_time_follow_the_one_before() -> None:
     """B-frames in an avi: the decoder states no time for the last ones."""
     times = FrameTimes(60.0)
     stated = [0.067, 0.1, 0.133, 0.167, 0.0, math.nan]
@@ -132,14 +132,14 @@ def rotate_mp4(path: Path) -> None:
     path.write_bytes(data)
 
 
-def test_rotation_metadata_is_applied(clip):
+def test_rotation_metadata_is_applied(clip) -> None:
     upright = read_all(open_source(str(clip), pytest.fail))[0].image
     rotate_mp4(clip)
     turned = read_all(open_source(str(clip), pytest.fail))[0].image
     np.testing.assert_array_equal(turned, cv2.rotate(upright, cv2.ROTATE_90_CLOCKWISE))
 
 
-def test_a_cut_off_file_gives_its_frames_and_then_names_the_damage(tmp_path):
+def test_a_cut_off_file_gives_its_frames_and_then_names_the_damage(tmp_path) -> None:
     path = scene.write_clip(tmp_path / "clip.avi", 90, codec="MJPG")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     source = Prefetch(open_source(str(path), pytest.fail))
@@ -162,7 +162,7 @@ def cut_in_front(path: Path, frames: int) -> None:
     path.write_bytes(data)
 
 
-def test_what_was_cut_without_encoding_it_anew_is_whole(tmp_path):
+def test_what_was_cut_without_encoding_it_anew_is_whole(tmp_path) -> None:
     path = scene.write_clip(tmp_path / "clip.mp4", 80)
     cut_in_front(path, 30)
     source = open_source(str(path), pytest.fail)
@@ -172,7 +172,7 @@ def test_what_was_cut_without_encoding_it_anew_is_whole(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov"])
-def test_an_mp4_that_is_cut_off_is_named(tmp_path, suffix):
+def test_an_mp4_that_is_cut_off_is_named(tmp_path, suffix) -> None:
     path = scene.write_clip(tmp_path / f"clip{suffix}", 90, codec="MJPG")
     data = path.read_bytes()
     at = data.index(b"moov") - 4
@@ -192,7 +192,7 @@ def test_an_mp4_that_is_cut_off_is_named(tmp_path, suffix):
         read_all(source)
 
 
-def test_a_file_that_is_longer_than_its_pictures_is_whole(tmp_path):
+def test_a_file_that_is_longer_than_its_pictures_is_whole(tmp_path) -> None:
     """Its sound goes on, say: a container that counts no frames only knows its length."""
     path = scene.write_clip(tmp_path / "clip.mkv", 60, 30, codec="MJPG")
     data, tag = path.read_bytes(), b"\x44\x89\x88"  # duration, a double of 8 bytes
@@ -205,7 +205,7 @@ def test_a_file_that_is_longer_than_its_pictures_is_whole(tmp_path):
     assert source.read() is None and source.ended
 
 
-def test_seeking_waits_for_a_slow_decoder(tmp_path, clip):
+def test_seeking_waits_for_a_slow_decoder(tmp_path, clip) -> None:
     """Two threads in one decoder crash it."""
     source = open_source(str(clip), pytest.fail)
     inside, most, read = [], [], source.read
@@ -227,7 +227,7 @@ def test_seeking_waits_for_a_slow_decoder(tmp_path, clip):
     ahead.close()
 
 
-def test_flipped_bits_are_named_in_a_process_of_its_own(tmp_path):
+def test_flipped_bits_are_named_in_a_process_of_its_own(tmp_path) -> None:
     path = scene.write_clip(tmp_path / "clip.mp4", 60)
     data = bytearray(path.read_bytes())
     for at in np.random.default_rng(3).integers(200, len(data) // 2, 60):
@@ -259,7 +259,7 @@ def test_flipped_bits_are_named_in_a_process_of_its_own(tmp_path):
     assert done.stderr == "to stderr\n"  # the decoder's own lines are not shown
 
 
-def test_what_a_jump_makes_the_decoder_miss_is_no_damage(tmp_path):
+def test_what_a_jump_makes_the_decoder_miss_is_no_damage(tmp_path) -> None:
     """Pictures right after the place of a jump may refer to ones before it, which were not read."""
 
     class Log(DecoderLog):
@@ -277,7 +277,7 @@ def test_what_a_jump_makes_the_decoder_miss_is_no_damage(tmp_path):
     assert next(at for excused, at in calls[1:] if not excused) in range(130, 150)
 
 
-def test_errors_may_be_excused_but_not_an_early_end():
+def test_errors_may_be_excused_but_not_an_early_end() -> None:
     code = (
         "import os; from tracker.app.decoder_log import DecoderLog\n"
         "with DecoderLog() as log:\n"
@@ -297,7 +297,7 @@ def test_errors_may_be_excused_but_not_an_early_end():
     assert done.stdout == "1 overread 8 2\n" and not done.stderr
 
 
-def test_the_decoder_log_leaves_stderr_as_it_was():
+def test_the_decoder_log_leaves_stderr_as_it_was() -> None:
     before = sys.stderr
     with DecoderLog() as log:
         pass

@@ -32,7 +32,7 @@ def written_and_read(path, fps, count):
 
 @pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mkv", ".mov"])
 @pytest.mark.parametrize("fps", [29.97, 23.976, 60.0])
-def test_frames_size_and_rate_come_back(tmp_path, suffix, fps):
+def test_frames_size_and_rate_come_back(tmp_path, suffix, fps) -> None:
     frames, found = written_and_read(tmp_path / f"a{suffix}", fps, 12)
     assert found == pytest.approx(fps, abs=2e-3)
     assert [scene.number_of(f) for f in frames] == list(range(12))
@@ -41,18 +41,18 @@ def test_frames_size_and_rate_come_back(tmp_path, suffix, fps):
 
 @pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mkv", ".webm"])
 @pytest.mark.parametrize("fps", [119.8765, 119.881, 119.88, 65.5365, 499.123456])
-def test_rates_that_a_codec_cannot_count_are_rounded(tmp_path, suffix, fps):
+def test_rates_that_a_codec_cannot_count_are_rounded(tmp_path, suffix, fps) -> None:
     frames, found = written_and_read(tmp_path / f"a{suffix}", fps, 6)
     assert len(frames) == 6 and found == pytest.approx(fps, rel=1e-4)
 
 
 @pytest.mark.parametrize("fps, written", [(0.001, 0.01), (1e9, 1000.0), (29.97, 29.97)])
-def test_rates_beyond_what_is_played_are_the_nearest(tmp_path, fps, written):
+def test_rates_beyond_what_is_played_are_the_nearest(tmp_path, fps, written) -> None:
     frames, found = written_and_read(tmp_path / "a.mp4", fps, 3)
     assert len(frames) == 3 and found == pytest.approx(written, rel=1e-6)
 
 
-def test_a_size_that_the_codec_refuses_is_named(tmp_path):
+def test_a_size_that_the_codec_refuses_is_named(tmp_path) -> None:
     video = VideoOut(tmp_path / "a.mp4", 30)
     with pytest.raises(UserError, match=r"frames of 9000 x 16 pixels are too large .* \.avi takes"):
         for _ in range(100):
@@ -62,7 +62,7 @@ def test_a_size_that_the_codec_refuses_is_named(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
-def test_a_pipe_gets_a_format_that_can_be_piped_and_stays(tmp_path):
+def test_a_pipe_gets_a_format_that_can_be_piped_and_stays(tmp_path) -> None:
     for name in ("a.mp4", "a.MOV", "a.m4v"):
         os.mkfifo(tmp_path / name)
         with pytest.raises(UserError, match=r"is a pipe, .*; take \.ts or \.mkv"):
@@ -81,7 +81,7 @@ def test_a_pipe_gets_a_format_that_can_be_piped_and_stays(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
-def test_a_video_into_a_pipe_that_fails_leaves_the_pipe(tmp_path, monkeypatch):
+def test_a_video_into_a_pipe_that_fails_leaves_the_pipe(tmp_path, monkeypatch) -> None:
     script = tmp_path / "encoder.py"
     script.write_text("import sys; sys.exit('no room')")
     monkeypatch.setattr(encoder, "__file__", str(script))
@@ -96,7 +96,7 @@ def test_a_video_into_a_pipe_that_fails_leaves_the_pipe(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("size, stored", [((321, 241), (322, 242)), ((1, 1), (16, 16))])
-def test_odd_sizes_lose_nothing(tmp_path, size, stored):
+def test_odd_sizes_lose_nothing(tmp_path, size, stored) -> None:
     with VideoOut(tmp_path / "a.mp4", 30) as video:
         for _ in range(3):
             video.write(np.full((size[1], size[0], 3), 200, np.uint8))
@@ -105,13 +105,13 @@ def test_odd_sizes_lose_nothing(tmp_path, size, stored):
     assert abs(int(frames[0][-1, -1, 0]) - 200) < 6
 
 
-def test_no_file_appears_before_the_first_frame(tmp_path):
+def test_no_file_appears_before_the_first_frame(tmp_path) -> None:
     VideoOut(tmp_path / "a.mp4", 30).close()
     assert not (tmp_path / "a.mp4").exists()
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_a_killed_program_leaves_a_readable_video(tmp_path, how):
+def test_a_killed_program_leaves_a_readable_video(tmp_path, how) -> None:
     path = tmp_path / "a.mp4"
     code = (
         "import sys, time; sys.path.insert(0, sys.argv[2])\n"
@@ -146,7 +146,7 @@ def wait_for_frames(path, count, seconds=60):
         time.sleep(0.2)
 
 
-def test_half_a_frame_is_left_out(tmp_path):
+def test_half_a_frame_is_left_out(tmp_path) -> None:
     image = scene.picture(0)
     data = image.tobytes()
     pipe = io.BytesIO(data + data[: len(data) // 2])
@@ -154,7 +154,7 @@ def test_half_a_frame_is_left_out(tmp_path):
     assert len(scene.read_clip(tmp_path / "a.mp4")[0]) == 1
 
 
-def test_a_full_disk_ends_the_video_while_its_index_still_fits(tmp_path, monkeypatch):
+def test_a_full_disk_ends_the_video_while_its_index_still_fits(tmp_path, monkeypatch) -> None:
     space = iter([1 << 30, 1 << 30, 1 << 20])
     monkeypatch.setattr(encoder, "_free_bytes", lambda path: next(space))
     pipe = io.BytesIO(b"".join(scene.picture(i).tobytes() for i in range(60)))
@@ -163,7 +163,7 @@ def test_a_full_disk_ends_the_video_while_its_index_still_fits(tmp_path, monkeyp
     assert len(scene.read_clip(tmp_path / "a.mp4")[0]) == 32
 
 
-def test_a_file_that_cannot_be_written_is_one_sentence(tmp_path):
+def test_a_file_that_cannot_be_written_is_one_sentence(tmp_path) -> None:
     video = VideoOut(tmp_path / "none" / "a.mp4", 30)
     with pytest.raises(UserError, match=r"a\.mp4 cannot be written"):
         for index in range(500):
@@ -171,12 +171,12 @@ def test_a_file_that_cannot_be_written_is_one_sentence(tmp_path):
     video.close()
 
 
-def test_unknown_endings_are_refused():
+def test_unknown_endings_are_refused() -> None:
     with pytest.raises(UserError, match=r"ends in one of \.mp4"):
         VideoOut(Path("a.txt"), 30)
 
 
-def test_live_pictures_are_held_or_left_out_so_that_time_is_right(tmp_path):
+def test_live_pictures_are_held_or_left_out_so_that_time_is_right(tmp_path) -> None:
     # 10 a second, a gap of half a second, then 60 a second, then a pause of a minute.
     times = [0.1 * i for i in range(5)] + [0.9] + [0.9 + i / 60 for i in range(1, 31)] + [61.4]
     with VideoOut(tmp_path / "a.mp4", 30) as video:
@@ -189,7 +189,7 @@ def test_live_pictures_are_held_or_left_out_so_that_time_is_right(tmp_path):
     assert numbers[:5] == [0, 0, 0, 1, 1] and numbers.count(4) == 15 and numbers.count(5) <= 2
 
 
-def test_a_frame_of_another_size_is_a_mistake_of_the_caller(tmp_path):
+def test_a_frame_of_another_size_is_a_mistake_of_the_caller(tmp_path) -> None:
     with VideoOut(tmp_path / "a.mp4", 30) as video:
         video.write(scene.picture(0))
         with pytest.raises(ValueError, match="one frame size"):
@@ -211,7 +211,7 @@ def recorded(tmp_path, frames):
     return [scene.number_of(f) for f in scene.read_clip(tmp_path / "a.mp4")[0]]
 
 
-def test_a_file_whose_frames_come_unevenly_is_saved_at_the_speed_of_life(tmp_path):
+def test_a_file_whose_frames_come_unevenly_is_saved_at_the_speed_of_life(tmp_path) -> None:
     # 10 a second as the file states, then 5, a gap of four seconds, then 20
     times = [0.1 * i for i in range(4)] + [0.5, 0.7, 4.7, 4.75, 4.8, 4.85, 4.9]
     numbers = recorded(tmp_path, enumerate(times))
@@ -219,18 +219,18 @@ def test_a_file_whose_frames_come_unevenly_is_saved_at_the_speed_of_life(tmp_pat
     assert numbers[4:8] == [3, 4, 4, 5] and numbers.count(5) == 40 and numbers[-1] == 10
 
 
-def test_where_frames_come_evenly_each_is_saved_once(tmp_path):
+def test_where_frames_come_evenly_each_is_saved_once(tmp_path) -> None:
     """Times are stated in steps of a clock, here of a fifteenth of a second."""
     times = [round(0.1 * i * 15) / 15 for i in range(40)]
     assert recorded(tmp_path, enumerate(times)) == list(range(40))
 
 
-def test_a_jump_in_a_file_is_no_gap(tmp_path):
+def test_a_jump_in_a_file_is_no_gap(tmp_path) -> None:
     sought = [(i, 0.1 * i) for i in (0, 1, 2, 50, 51, 3, 4)]
     assert recorded(tmp_path, sought) == [0, 1, 2, 50, 51, 3, 4]
 
 
-def test_times_that_are_no_guide_hold_nothing(tmp_path):
+def test_times_that_are_no_guide_hold_nothing(tmp_path) -> None:
     recorder = Recorder(tmp_path, "clip", 10.0, tmp_path / "a.mp4")
     for index, seconds in enumerate([0.0, 0.5, 0.1, 900.0]):
         recorder.write(*numbered(index, seconds, timed=False))
@@ -238,7 +238,7 @@ def test_times_that_are_no_guide_hold_nothing(tmp_path):
     assert len(scene.read_clip(tmp_path / "a.mp4")[0]) == 4
 
 
-def test_the_recorder_starts_and_ends_files_of_free_names(tmp_path):
+def test_the_recorder_starts_and_ends_files_of_free_names(tmp_path) -> None:
     recorder = Recorder(tmp_path, "clip", 30.0)
     assert not recorder.wanted and recorder.seconds is None
     for expected in ("demo_clip.mp4", "demo_clip_2.mp4"):
@@ -256,7 +256,7 @@ def test_the_recorder_starts_and_ends_files_of_free_names(tmp_path):
     recorder.close()
 
 
-def test_a_snapshot_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
+def test_a_snapshot_is_there_whole_or_not_at_all(tmp_path, monkeypatch) -> None:
     def full(descriptor):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -269,7 +269,7 @@ def test_a_snapshot_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
     assert "saved" in recorder.snapshot(scene.picture(0), 0)
 
 
-def test_a_disk_that_is_full_before_the_first_frame_is_named(tmp_path, monkeypatch):
+def test_a_disk_that_is_full_before_the_first_frame_is_named(tmp_path, monkeypatch) -> None:
     class Closed:
         def isOpened(self):
             return False
@@ -280,7 +280,7 @@ def test_a_disk_that_is_full_before_the_first_frame_is_named(tmp_path, monkeypat
     assert encoder.encode(pipe, str(tmp_path / "a.mp4"), 320, 240, 30) == "the disk is full"
 
 
-def test_a_recording_of_no_frame_leaves_no_file_and_says_why(tmp_path, monkeypatch):
+def test_a_recording_of_no_frame_leaves_no_file_and_says_why(tmp_path, monkeypatch) -> None:
     notes = []
     recorder = Recorder(tmp_path, "clip", 30.0, tmp_path / "a.avi", go_on=notes.append)
     usage = "shutil.disk_usage = lambda path: type('Usage', (), {'free': 0})"
@@ -298,7 +298,7 @@ def test_a_recording_of_no_frame_leaves_no_file_and_says_why(tmp_path, monkeypat
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.ESTALE])
-def test_a_folder_that_cannot_be_looked_into_ends_nothing(tmp_path, monkeypatch, number):
+def test_a_folder_that_cannot_be_looked_into_ends_nothing(tmp_path, monkeypatch, number) -> None:
     """Permission that was taken away, a share whose server is gone."""
 
     def gone(path, **options):

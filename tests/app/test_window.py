@@ -63,7 +63,7 @@ class Desk:
         self.environment = {**os.environ, "DISPLAY": self.display}
         self.window = ""
 
-    def close(self):
+    def close(self) -> None:
         self._server.terminate()
         self._server.wait(timeout=30)
 
@@ -125,12 +125,12 @@ class Desk:
         found = re.search(r"Geometry: (\d+)x(\d+)", self.do("getwindowgeometry", self.window))
         return int(found.group(1)), int(found.group(2))
 
-    def keys(self, *names):
+    def keys(self, *names) -> None:
         for name in names:
             self.do("key", "--window", self.window, name)
             time.sleep(0.3)
 
-    def drag(self, box, button_up=True):
+    def drag(self, box, button_up=True) -> None:
         """Draw a box, given in pixels of the frame."""
         x, y, w, h = box
         fit = Fit.of((scene.WIDTH, scene.HEIGHT), self.size())
@@ -149,7 +149,7 @@ class Desk:
             self.do("mouseup", 1)
             time.sleep(0.3)
 
-    def close_window(self):
+    def close_window(self) -> None:
         """Send what the close button of a window manager sends."""
         x = ctypes.CDLL("libX11.so.6")
         x.XOpenDisplay.restype = ctypes.c_void_p
@@ -228,7 +228,7 @@ def last_frame(path):
     return rows[-1][0] if rows else -1
 
 
-def test_a_whole_visit(desk, clip, tmp_path):
+def test_a_whole_visit(desk, clip, tmp_path) -> None:
     """Select, follow, record, pause, step, add, choose, select again, resize, snapshot, quit."""
     results = tmp_path / "o.csv"
     process = desk.start("--video", clip, "--results", "o.csv", "--save", "o.mp4")
@@ -282,7 +282,7 @@ def test_a_whole_visit(desk, clip, tmp_path):
     assert (shot[600:, 1200:] == 0).all()
 
 
-def test_cancel_too_small_and_escape(desk, clip, tmp_path):
+def test_cancel_too_small_and_escape(desk, clip, tmp_path) -> None:
     process = desk.start("--video", clip, "--results", "o.csv")
     results = tmp_path / "o.csv"
     desk.drag((50, 50, 3, 3))
@@ -302,7 +302,7 @@ def test_cancel_too_small_and_escape(desk, clip, tmp_path):
     finish(process)
 
 
-def test_the_size_of_the_screen_is_known(desk, monkeypatch):
+def test_the_size_of_the_screen_is_known(desk, monkeypatch) -> None:
     monkeypatch.setenv("DISPLAY", desk.display)
     assert screen_size() == (1600, 1000)
     monkeypatch.setenv("DISPLAY", ":9876")
@@ -311,7 +311,7 @@ def test_the_size_of_the_screen_is_known(desk, monkeypatch):
     assert screen_size() is None
 
 
-def test_a_box_is_drawn_where_it_was_meant_after_the_wheel_was_turned(desk, clip, tmp_path):
+def test_a_box_is_drawn_where_it_was_meant_after_the_wheel_was_turned(desk, clip, tmp_path) -> None:
     process = desk.start("--video", clip, "--results", "o.csv")
     desk.do("mousemove", 300, 200)
     desk.do("click", 4)
@@ -325,7 +325,7 @@ def test_a_box_is_drawn_where_it_was_meant_after_the_wheel_was_turned(desk, clip
     finish(process)
 
 
-def test_closing_the_window_quits(desk, clip, tmp_path):
+def test_closing_the_window_quits(desk, clip, tmp_path) -> None:
     process = desk.start("--video", clip, "--results", "o.csv")
     desk.drag(scene.red_box(0))
     until(lambda: last_frame(tmp_path / "o.csv") > 3, process)
@@ -333,7 +333,7 @@ def test_closing_the_window_quits(desk, clip, tmp_path):
     finish(process)
 
 
-def test_a_display_that_dies_leaves_whole_files(desk, clip, tmp_path):
+def test_a_display_that_dies_leaves_whole_files(desk, clip, tmp_path) -> None:
     process = desk.start(
         "--video", clip, "--init-box", "30,60,40,40", "--results", "o.csv", "--save", "o.mp4"
     )
