@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -78,6 +79,28 @@ def test_networks_do_not_know_how_they_are_trained() -> None:
             path
         )
         assert not within(imports(path), "cv2", "onnxruntime"), path
+
+
+MODULES = [path for path in sorted(PACKAGE.rglob("*.py")) if path.name != "__init__.py"]
+SECTIONS = re.split(
+    r"\*\*[\w ]+\*\* \(`(tracker/[\w/]*)`\)|\n## ",
+    (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8"),
+)
+"""Text before the first room's list, its folder, its list, and so on; no folder: the rest."""
+LISTS = {
+    folder: text for folder, text in zip(SECTIONS[1::2], SECTIONS[2::2], strict=True) if folder
+}
+
+
+def test_the_map_has_a_list_for_every_room() -> None:
+    folders = {path.parent.relative_to(ROOT).as_posix() + "/" for path in MODULES}
+    assert set(LISTS) == folders
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: p.relative_to(PACKAGE).as_posix())
+def test_every_module_stands_in_the_map(path: Path) -> None:
+    """A reader who looks for what a module is for finds it in docs/architecture.md."""
+    assert f"`{path.name}`" in LISTS[path.parent.relative_to(ROOT).as_posix() + "/"]
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
