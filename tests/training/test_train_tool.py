@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -45,6 +46,17 @@ def test_the_help_tells_what_every_option_is_for_and_its_default() -> None:
     told = " ".join(parser.format_help().split())
     for words in ("others beside the target (0.35)", "of the rate (cosine)", "(0: never)"):
         assert words in told
+
+
+def test_the_help_names_every_layout_of_data() -> None:
+    pytest.importorskip("torch")
+    from tracker.training.sources import READERS
+    from tracker.training.train_options import NOTES, build_parser
+
+    sentence = " ".join(build_parser().format_help().split()).rpartition("Layouts: ")[2]
+    names = re.sub(r" \([^)]*\)", "", sentence).rstrip(".").split(", ")
+    assert sorted(names) == sorted(READERS)
+    assert all(f"{name} ({note})" in sentence for name, note in NOTES.items())
 
 
 @pytest.mark.parametrize("name", ["train", "export", "prune", "average"])

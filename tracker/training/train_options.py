@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from tracker.training.option_types import (
     whole_amount,
 )
 from tracker.training.pair_options import PairOptions
+from tracker.training.sources import READERS
 
 EXAMPLES = """
 examples:
@@ -31,11 +33,13 @@ examples:
   python tools/train.py --data coco:stills@0.6 --data got10k:videos@0.4 --out runs/k --pairs 400000
   python tools/train.py --data my_clips/ --show-pairs 24 pairs.png
   torchrun --nproc-per-node 2 tools/train.py --data videos/ --out runs/k --batch 64
-
-A source is [LAYOUT:]PATH[@WEIGHT]. Layouts: coco, voc, got10k, video (a file with .txt or
-.csv beside it), videos (a folder of such), lasot, otb, uav123, vot, davis, views (a folder an
-object with pictures that are transparent around it; it has to be named).
 """
+NOTES = {
+    "video": "a file with .txt or .csv beside it",
+    "videos": "a folder of such",
+    "views": "a folder an object with pictures that are transparent around it; it has to be named",
+}
+"""Of layouts whose names do not say it all."""
 
 # Two minutes on two cores.
 TOY: dict[str, int] = {"pairs": 2800, "batch": 16, "frozen": 4}
@@ -52,11 +56,18 @@ class _WithDefaults(argparse.RawDescriptionHelpFormatter):
         return f"{told} (%(default)s)" if untold else action.help
 
 
+def _layouts() -> str:
+    told = [name for name in READERS if name not in NOTES]
+    told += [f"{name} ({note})" for name, note in NOTES.items()]
+    sentence = f"A source is [LAYOUT:]PATH[@WEIGHT]. Layouts: {', '.join(told)}."
+    return textwrap.fill(sentence, 92)
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Options of the command."""
     p = argparse.ArgumentParser(
         description="Train a tracker on pairs of pictures.",
-        epilog=EXAMPLES,
+        epilog=f"{EXAMPLES}\n{_layouts()}",
         formatter_class=_WithDefaults,
     )
     run = p.add_argument_group("run")
