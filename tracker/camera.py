@@ -23,7 +23,7 @@ MARGIN = 0.2  # of each side of the picture: as far as a step is looked for
 LEAST = 0.5  # correlation, below which the pictures have too little in common
 EXPLAINED = 0.25  # of what differs without a step; one that explains less is none
 ROUNDING = 1e-4  # of correlations: by so much any place of a picture that repeats may be best
-AS_GOOD = 0.05  # correlation: another place that has so little less may be the right one
+AS_GOOD = 0.015  # correlation: another place that has so little less may be the right one
 FLAT = 2.0  # grey levels: what varies by less has nothing to hold on to
 
 Grey = NDArray[np.uint8]
