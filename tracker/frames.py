@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import os
 import re
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,8 @@ PICTURE_SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".jp2", ".exr")
 )
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".ts")
+LONGEST_HOLE = 300
+"""Pictures in a row that a decoder may fail to decode before that is the end of a video."""
 _CHUNK_BYTES = 128 * 2**20
 _PIECE, _PIECES = 4096, 4  # bytes of a file that are looked at, and at how many places
 
@@ -78,18 +79,25 @@ class Video:
     path: Path
 
     def count(self) -> int:
-        """Frames that can be decoded; counted by doing it, for headers are often wrong."""
-        count = 0
-        with contextlib.suppress(UserError):
-            for _ in self._forward(range(sys.maxsize)):
-                count += 1
+        """Frames up to the last that can be decoded; counted by doing it: headers are often wrong.
+
+        0 where the file does not open.
+        """
+        count = failed = 0
+        with contextlib.suppress(UserError), self._opened() as capture:
+            while failed < LONGEST_HOLE:
+                if capture.grab():
+                    count, failed = count + failed + 1, 0
+                else:
+                    failed += 1
         return count
 
     def read(self, frames: range) -> Iterator[Image]:
         """Yield the frames of a range of step 1, or -1 (then it decodes in chunks).
 
         Raises:
-            UserError: the file does not open, or ends before the range does.
+            UserError: the file does not open, a frame cannot be decoded, or it ends before the
+                range does.
         """
         if frames.step > 0:
             yield from self._forward(frames)
@@ -105,17 +113,12 @@ class Video:
         return self.fingerprint()
 
     def _forward(self, frames: range) -> Iterator[Image]:
-        import cv2
-
-        with contextlib.suppress(OSError):  # then it cannot be opened, either
-            refuse_playlist(self.path)
-        with native_path(self.path) as name:
-            capture = cv2.VideoCapture(name)
-        try:
-            if not capture.isOpened():
-                raise UserError(f"{self.path}: this file cannot be opened as a video")
+        with self._opened() as capture:
             for index in range(frames.stop):
                 if not capture.grab():
+                    # one that is left out would give its box to the next
+                    if any(capture.grab() for _ in range(LONGEST_HOLE)):
+                        raise UserError(f"{self.path}: frame {index} cannot be decoded")
                     raise UserError(
                         f"{self.path}: the video ends after {index} frames, "
                         f"its annotation needs {frames.stop}"
@@ -125,6 +128,19 @@ class Video:
                     if not ok:
                         raise UserError(f"{self.path}: frame {index} cannot be decoded")
                     yield _colour(image)
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[Any]:
+        import cv2
+
+        with contextlib.suppress(OSError):  # then it cannot be opened, either
+            refuse_playlist(self.path)
+        with native_path(self.path) as name:
+            capture = cv2.VideoCapture(name)
+        try:
+            if not capture.isOpened():
+                raise UserError(f"{self.path}: this file cannot be opened as a video")
+            yield capture
         finally:
             capture.release()
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 
+import cv2
+import numpy as np
 import pytest
 
 from tests.evaluation.written_clips import clip, picture, write
@@ -19,6 +21,24 @@ def test_a_video_shorter_than_its_truth(tmp_path):
     write(tmp_path / "no.mp4", "text")
     with pytest.raises(UserError, match="cannot be opened"):
         list(Video(tmp_path / "no.mp4").read(range(1)))
+
+
+def test_a_frame_that_cannot_be_decoded_is_named_and_counted(tmp_path):
+    """Left out it would give its box to the frame behind it, or end the video."""
+    writer = cv2.VideoWriter(str(tmp_path / "a.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 10, (64, 48))
+    rng = np.random.default_rng(0)
+    for _ in range(12):
+        writer.write(rng.integers(0, 255, (48, 64, 3), np.uint8))
+    writer.release()
+    data, at = bytearray((tmp_path / "a.avi").read_bytes()), -1
+    for _ in range(8):
+        at = data.index(b"\xff\xd8\xff", at + 1)
+    data[at : at + 400] = bytes(400)
+    (tmp_path / "a.avi").write_bytes(data)
+    video = Video(tmp_path / "a.avi")
+    assert video.count() == 12 and len(list(video.read(range(7)))) == 7
+    with pytest.raises(UserError, match=r"a\.avi: frame 7 cannot be decoded"):
+        list(video.read(range(12)))
 
 
 def test_backward_in_chunks_gives_every_frame_once(tmp_path, monkeypatch):

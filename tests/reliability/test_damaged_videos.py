@@ -17,6 +17,10 @@ import pytest
 
 from tests.app import scene
 from tests.reliability.checks import effort
+from tracker.app import cli
+from tracker.app.sources import open_source
+from tracker.assets import sample_clip
+from tracker.geometry import iou
 
 TESTS = Path(__file__).resolve().parents[1]
 READ = """
@@ -29,17 +33,19 @@ from tracker.errors import UserError
 answers = []
 with DecoderLog() as log:
     for path in sys.argv[1:]:
-        said, frames, sizes, times = [], 0, set(), []
+        said, frames, sizes, times, numbers = [], 0, set(), [], []
         try:
             source = open_source(path, said.append, log=log)
             while (frame := source.read()) is not None:
                 frames += 1
                 sizes.add(frame.image.shape)
                 times.append(frame.timestamp)
+                numbers.append(frame.index)
             source.close()
         except UserError as error:
             said.append("error: " + str(error))
-        answers.append({"frames": frames, "sizes": len(sizes), "said": said, "times": times})
+        answers.append({"frames": frames, "sizes": len(sizes), "said": said, "times": times,
+                        "numbers": numbers})
 print(json.dumps(answers))
 """
 
@@ -47,7 +53,7 @@ print(json.dumps(answers))
 def read(*paths: Path) -> list[dict]:
     done = subprocess.run(
         [sys.executable, "-c", READ, *map(str, paths)], capture_output=True, text=True,
-        timeout=300, check=False, cwd=TESTS.parent,
+        errors="replace", timeout=300, check=False, cwd=TESTS.parent,
     )  # fmt: skip
     assert done.returncode == 0, (done.returncode, done.stderr[-2000:])  # no crash, no traceback
     return json.loads(done.stdout)
@@ -80,6 +86,89 @@ def test_damage_at_random_places(tmp_path: Path, suffix: str, codec: str) -> Non
             assert answer["said"] and answer["said"][-1].startswith("error: "), path
         named += bool(answer["said"])
     assert named >= len(paths) // 3, "what is cut off, at least, is named"
+
+
+def without_pictures(clip: Path, numbers: list[int]) -> Path:
+    """Make some pictures of an MJPEG clip undecodable."""
+    data, start = bytearray(clip.read_bytes()), -1
+    starts = []
+    while (start := data.find(b"\xff\xd8\xff", start + 1)) >= 0:
+        starts.append(start)
+    for number in numbers:
+        data[starts[number] : starts[number] + 400] = bytes(400)
+    clip.write_bytes(data)
+    return clip
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mkv"])
+def test_pictures_that_cannot_be_decoded_are_left_out(tmp_path: Path, suffix: str) -> None:
+    """As in a folder of pictures: the rest keeps its numbers and times, and no file ends there."""
+    clip = scene.write_clip(tmp_path / f"clip{suffix}", 90, codec="MJPG")
+    without_pictures(clip, [0, 40, 41, 42, 60])
+    (answer,) = read(clip)
+    left = [index for index in range(90) if index not in (0, 40, 41, 42, 60)]
+    assert answer["numbers"] == left
+    assert np.allclose(answer["times"], np.array(left) / 30, atol=0.002)
+    assert answer["said"][:3] == [
+        f"{clip}: frame 0 cannot be decoded; it is left out",
+        f"{clip}: frames 40 to 42 cannot be decoded; they are left out",
+        f"{clip}: frame 60 cannot be decoded; it is left out",
+    ]
+    assert len(answer["said"]) == 4 and " is damaged: the decoder reported" in answer["said"][3]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mkv"])
+def test_seeking_passes_over_pictures_that_cannot_be_decoded(tmp_path: Path, suffix: str) -> None:
+    clip = scene.write_clip(tmp_path / f"clip{suffix}", 90, codec="MJPG")
+    without_pictures(clip, [40, 41, 42, 60])
+    notes: list[str] = []
+    source = open_source(str(clip), notes.append)
+    source.read()
+    for asked in (70, 30, 40, 41, 42, 43, 44, 59, 60, 61, 89, 41, 2):
+        source.seek(asked)
+        frame = source.read()
+        expected = {40: 43, 41: 43, 42: 43, 60: 61}.get(asked, asked)
+        assert (frame.index, scene.number_of(frame.image)) == (expected, expected)
+    numbers = [frame.index for frame in scene.read_all(source)]
+    assert numbers == [index for index in range(3, 90) if index not in (40, 41, 42, 60)]
+    assert len(notes) == 2, "each is said once"
+    source.close()
+
+
+@pytest.mark.parametrize("asked", [0, 110])
+def test_a_decoder_that_fails_before_the_picture_that_is_missing(
+    tmp_path: Path, asked: int
+) -> None:
+    """Where pictures refer to later ones it still has some of before the damage to give."""
+    data = bytearray(sample_clip()[0].read_bytes())
+    data[300_000:302_000] = random.Random(0).randbytes(2000)
+    (tmp_path / "clip.mp4").write_bytes(data)
+    whole = scene.read_all(open_source(str(sample_clip()[0]), pytest.fail))
+    source = open_source(str(tmp_path / "clip.mp4"), lambda text: None)
+    assert source.read().index == 0
+    source.seek(asked)
+    frames = scene.read_all(source)
+    assert len(frames) >= len(whole) - asked - 3 and frames[-1].index == len(whole) - 1
+    for frame in frames:
+        if not 80 <= frame.index < 120:  # from the damage to the next key frame
+            assert np.abs(frame.image.astype(int) - whole[frame.index].image).mean() < 0.5
+
+
+def test_the_demo_goes_on_behind_what_cannot_be_decoded(tmp_path: Path, capsys) -> None:
+    """Results keep the numbers of the frames; the video lacks those, as from a folder."""
+    clip = scene.write_clip(tmp_path / "clip.avi", 60, codec="MJPG")
+    without_pictures(clip, [20, 21])
+    arguments = ["--video", clip, "--init-box", "30,60,40,40", "--no-display", "--quiet"]
+    outputs = ["--results", tmp_path / "out.txt", "--save", tmp_path / "out.mp4"]
+    status = cli.run([str(a) for a in (*arguments, *outputs)], make_session=scene.ColourSession)
+    assert status == 0
+    lines = (tmp_path / "out.txt").read_text().splitlines()
+    assert [n for n, line in enumerate(lines) if line == "nan,nan,nan,nan"] == [20, 21]
+    for index in (19, 22, 59):
+        box = tuple(map(float, lines[index].split(",")))
+        assert iou(box, scene.red_box(index)) > 0.85
+    assert len(lines) == 60 and len(scene.read_clip(tmp_path / "out.mp4")[0]) == 58
+    assert "frames 20 to 21 cannot be decoded; they are left out" in capsys.readouterr().err
 
 
 def test_files_that_are_no_videos(tmp_path: Path) -> None:

@@ -42,6 +42,16 @@ class FrameTimes:
         late = (seconds - self._times[0]) * self._fps - index
         self.even = self.even and abs(late) < 0.45
 
+    def skip(self, frames: range, until: float) -> None:
+        """Remember frames that could not be decoded, evenly in front of one shown at ``until``."""
+        if not frames or frames.start != len(self._times):
+            return
+        step = 1 / self._fps
+        if self._times:
+            step = (until - self._times[-1]) / (len(frames) + 1)
+        for index in frames:
+            self.see(index, until - (frames.stop - index) * step)
+
     def known(self, index: int) -> bool:
         """Whether the time of a frame is known; it is not beyond a jump forward."""
         return index < len(self._times)

@@ -6,6 +6,7 @@ import os
 import re
 import stat
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,7 +19,7 @@ from tracker.app.frame_times import FrameTimes
 from tracker.app.interfaces import Say
 from tracker.app.pixels import PixelReader
 from tracker.errors import UserError
-from tracker.frames import refuse_playlist
+from tracker.frames import LONGEST_HOLE, refuse_playlist
 from tracker.native_path import native_path
 
 SETTLED = 3.0
@@ -33,7 +34,8 @@ class VideoFile:
 
     Rotation metadata is applied by OpenCV. A file that ends before its header says raises
     UserError after its last good frame, also when it comes through a pipe; pictures that the
-    decoder had to conceal are named at the end. A server that cannot seek is told from damage.
+    decoder had to conceal are named at the end. Those of a file that it cannot decode are left out,
+    by number. A server that cannot seek is told from damage.
     """
 
     live = False
@@ -47,6 +49,8 @@ class VideoFile:
         self._next, self._last_time = 0, 0.0
         self._jumped = False  # then nobody has counted the frames
         self._settled = 0  # the frame from which on errors are damage
+        self._missing: set[int] = set()  # frames that cannot be decoded
+        self._unplaced = 0  # failed reads of which it is not known yet which frames they were
         # first picture of an address, until its server has shown that it can seek
         self._first: Any = None
         self._first_error = 0
@@ -82,11 +86,8 @@ class VideoFile:
         if self.ended:
             return None
         asked = time.monotonic()
-        try:
-            ok, picture = self._capture.read()
-        except cv2.error:  # a picture that the decoder cannot convert
-            ok, picture = False, None
-        if not ok or picture is None:
+        ok, picture = self._go_on(self._decode)
+        if not ok:
             self._end(time.monotonic() - asked)
             return None
         index, self._next = self._next, self._next + 1
@@ -100,6 +101,61 @@ class VideoFile:
         image = self._steady(self._pixels(picture), index)
         seconds = self._last_time - self._times.first
         return Frame(image, index, seconds, time.monotonic(), self._times.rising)
+
+    def _decode(self) -> tuple[bool, Any]:
+        try:
+            ok, picture = self._capture.read()
+        except cv2.error:  # a picture that the decoder cannot convert
+            return False, None
+        return ok and picture is not None, picture
+
+    def _pass_over(self) -> tuple[bool, None]:
+        return self._capture.grab(), None
+
+    def _go_on(self, take: Callable[[], tuple[bool, Any]]) -> tuple[bool, Any]:
+        """Take the next picture that can be had, of which ``_next`` is then the number.
+
+        Where a file promises more, one that fails is damage, and not the end.
+        """
+        more = 0
+        if self.frame_count is not None and "://" not in self._where:
+            more = min(max(self.frame_count - self._next - 1, 0), LONGEST_HOLE)
+        for _ in range(1 + more):
+            ok, picture = take()
+            if ok:
+                self._leave_out(self._frames_missing())
+                return True, picture
+            self._unplaced += 1
+        return False, None
+
+    def _frames_missing(self) -> int:
+        """How many frames there should have been before the picture that was just taken.
+
+        A decoder fails before it has shown what stands in front of the damage; the times of the
+        pictures tell where one is missing.
+        """
+        if not self._times.useful or not (self._times.even or self._times.known(self._next)):
+            return self._unplaced
+        # behind a jump more may have failed on the way
+        most = self._unplaced + (len(self._missing) if self._jumped else 0)
+        number = self._times.index_at(self._stated_time()) if most else None
+        return 0 if number is None else min(max(number - self._next, 0), most)
+
+    def _leave_out(self, count: int) -> None:
+        if not count:
+            return
+        gone = range(self._next, self._next + count)
+        self._unplaced = max(self._unplaced - count, 0)
+        self._next += count
+        self._times.skip(gone, self._times.of(self._next, self._stated_time()))
+        new = [index for index in gone if index not in self._missing]
+        self._missing.update(new)
+        if len(new) == 1:
+            self._say(f"{self._shown}: frame {new[0]} cannot be decoded; it is left out")
+        elif new:
+            self._say(
+                f"{self._shown}: frames {new[0]} to {new[-1]} cannot be decoded; they are left out"
+            )
 
     def _note_time(self, index: int) -> None:
         self._last_time = self._times.of(index, self._stated_time())
@@ -160,6 +216,9 @@ class VideoFile:
                 return
             if self._log:
                 self._log.excuse(True)
+            if far and not self._jumped:
+                self._skip_to(3)  # the first times tell whether there are any to go by
+            self._unplaced = 0
             self._next, self.ended, self._jumped = self._jump(index), False, True
             self._settled = self._next + round(SETTLED * self.fps)
         self._skip_to(index)
@@ -186,7 +245,9 @@ class VideoFile:
         self._capture = self._open()
 
     def _skip_to(self, index: int) -> None:
-        while self._next < index and self._capture.grab():
+        while index - 1 in self._missing:  # what is taken next is the one behind
+            index -= 1
+        while self._next < index and self._go_on(self._pass_over)[0]:
             self._note_time(self._next)
             self._next += 1
 
@@ -199,6 +260,8 @@ class VideoFile:
             if self._capture.grab():
                 landed = self._times.index_at(self._stated_time())
                 if landed is not None and landed < index:
+                    # it stops short where a picture cannot be decoded
+                    self._unplaced = int(self._times.even and landed < index - back - 1)
                     return landed + 1
             back *= 4
         if self._times.useful or index <= 1:
