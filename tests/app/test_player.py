@@ -373,5 +373,5 @@ def test_a_picture_that_stands_still_is_not_drawn_again_and_again(tmp_path) -> N
 def test_the_age_of_a_live_frame_is_known(tmp_path) -> None:
     stage = Stage(tmp_path, live=True)
     stage.run(*stage.idle(10))
-    assert 0.02 <= stage.player._age < 0.1
-    assert Stage(tmp_path).player._age is None
+    assert 0.02 <= stage.player._numbers().age < 0.1
+    assert Stage(tmp_path).player._numbers().age is None

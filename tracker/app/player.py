@@ -8,10 +8,10 @@ from collections.abc import Callable
 from tracker.app import draw
 from tracker.app.canvas import Canvas
 from tracker.app.events import Char, Closed, Event, Foreign, Key, KeyPress, Mouse, MouseKind
+from tracker.app.figures import Figures
 from tracker.app.follow import Follower
 from tracker.app.frame_source import Frame, Source
 from tracker.app.help import HELP
-from tracker.app.meter import RateMeter
 from tracker.app.pace import Pace
 from tracker.app.recorder import Recorder
 from tracker.app.selection import Selection, Step
@@ -61,12 +61,11 @@ class Player:
         self._source, self._follower, self._recorder = source, follower, recorder
         self._screen, self._debug, self._clock = screen, debug, clock
         self._left = None if max_frames is None else max_frames - 1
-        self._meter = RateMeter(clock=clock)
+        self._figures = Figures(source, clock)
         self._replaces: int | None = None  # the target that the selection stands in for
         self._optional = False  # a person began the selection and may cancel it
         self._by_press = False  # the press did, perhaps as a mere click
         self._selection = self._new_selection()
-        self._age: float | None = None
         self._shown: Frame | None = None
         self._stale_at = 0.0
         self._fit = Fit.of(self._frame_size(), screen.size())
@@ -99,8 +98,8 @@ class Player:
             return
         self._screen.show(self.render())
         self._stale_at = now + IDLE_REDRAW
-        if self.frame is not self._shown and self._source.live:
-            self._age = self._clock() - self.frame.captured_at
+        if self.frame is not self._shown:
+            self._figures.shown(self.frame)
         self._shown = self.frame
 
     @property
@@ -116,6 +115,7 @@ class Player:
             self.quit = True
             return
         frame = self._read()
+        self._figures.came(frame)
         if frame is None:
             if self._source.ended:
                 self._at_end()
@@ -126,7 +126,6 @@ class Player:
             self.pace.frame_shown(frame.timestamp - self.frame.timestamp)
         self.frame = frame
         self._follower.advance(frame)
-        self._meter.tick()
         self._keep_frame()
 
     def _at_end(self) -> None:
@@ -376,13 +375,7 @@ class Player:
         notes = [] if self.playing else ["paused"]
         if self.pace.speed != 1.0:
             notes.append(f"x{self.pace.speed:g}")
-        return draw.Numbers(
-            draw.position_text(self.frame.index, self._source.frame_count),
-            self._meter.rate,
-            self._follower.latency,
-            self._age,
-            notes,
-        )
+        return self._figures.of(self.frame, self._follower.latency, notes, self.running)
 
     def _annotated(self) -> Image:
         """The frame at its own size as it goes into files."""
