@@ -201,6 +201,31 @@ def test_failed_clips_stop_no_other_and_done_ones_are_skipped(tmp_path) -> None:
     assert any("b is damaged" in n for n in notes) and any("skipped" in n for n in notes)
 
 
+def test_what_is_kept_of_a_clip_that_failed_is_named(tmp_path) -> None:
+    rows = "".join(f"\n{name}.mp4,1,2,3,4" for name in "ab")
+    clips = read_batch(table(tmp_path, "video,x,y,w,h" + rows))
+    plans = [outputs_of(clip, tmp_path / "out", ".txt", videos=True) for clip in clips]
+    (tmp_path / "out").mkdir()
+    old = tmp_path / "out" / "b.part.txt"
+    old.write_text("of an earlier run")
+
+    def follow(clip, path):
+        if clip.name == "a":
+            path.write_text("1,2,3,4")
+            path.with_suffix(".mp4").write_text("half")
+        raise UserError(f"{clip.name} is damaged; the frames before are kept")
+
+    notes = []
+    with pytest.raises(UserError, match="2 of 2 clips failed"):
+        run_batch(clips, plans, follow, notes.append)
+    kept = " and ".join(str(tmp_path / "out" / f"a.part.{end}") for end in ("txt", "mp4"))
+    assert notes == [
+        f"[1/2] a: a is damaged; the frames before are kept (in {kept})",
+        "[2/2] b: b is damaged; the frames before are kept",
+    ]
+    assert old.read_text() == "of an earlier run"
+
+
 def test_a_clip_is_done_where_all_of_its_files_are(tmp_path) -> None:
     clips = read_batch(table(tmp_path, "video,x,y,w,h\na.mp4,1,2,3,4\nb.mp4,1,2,3,4"))
     results, both = (

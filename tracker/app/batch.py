@@ -165,6 +165,7 @@ def run_batch(
     for number, (clip, plan) in enumerate(zip(clips, plans, strict=True), 1):
         head = f"[{number}/{len(clips)}] {clip.name}"
         done = next(iter(plan))
+        before = {path: _stamp(path) for path in plan.values()}
         try:
             if not overwrite and _is_done(plan):
                 say(f"{head}: {done} exists, skipped (--overwrite does it again)")
@@ -172,11 +173,13 @@ def run_batch(
             for path in plan:
                 claim(path, overwrite)
             frames = follow(clip, plan[done])
-            for path, begun in reversed(list(plan.items())):
-                begun.replace(path)
+            for path, part in reversed(list(plan.items())):
+                part.replace(path)
         except UserError as error:
             failed += 1
-            say(f"{head}: {error}")
+            begun = [str(p) for p, stamp in before.items() if _stamp(p) not in (None, stamp)]
+            where = f" (in {' and '.join(begun)})" if begun else ""
+            say(f"{head}: {error}{where}")
         except OSError as error:
             failed += 1
             say(f"{head}: {error.filename or done} cannot be used ({error.strerror})")
@@ -184,6 +187,15 @@ def run_batch(
             say(f"{head}: {frames} frames -> {done}")
     if failed:
         raise UserError(f"{failed} of {len(clips)} clips failed; they are named above")
+
+
+def _stamp(path: Path) -> tuple[int, ...] | None:
+    """What changes when a file is written; None where there is none."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_ino, facts.st_size, facts.st_mtime_ns
 
 
 def _is_done(plan: Mapping[Path, Path]) -> bool:
