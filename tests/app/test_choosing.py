@@ -1,13 +1,16 @@
 """Selecting, adding, choosing and dropping targets in the player, by scripted events."""
 
+import json
+
 import pytest
 
 from tests.app import scene
+from tests.app.calls import boxes_in
 from tests.app.stage import Stage, drag, key
 from tracker.app.events import Key, KeyPress, Mouse, MouseKind
 from tracker.app.follow import Follower
 from tracker.app.frame_source import Frame
-from tracker.app.results_writer import ResultsWriter
+from tracker.app.results_writer import FORMATS, SUFFIX_OF, ResultsWriter, file_of
 from tracker.geometry import iou
 
 
@@ -103,6 +106,45 @@ def test_add_choose_drop_and_clear(tmp_path) -> None:
         ([], None),
     ]
     assert stage.player.selecting
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_target_that_was_dropped_where_it_was_added_leaves_no_row(tmp_path, form) -> None:
+    """One that was followed up to that frame keeps its rows, also where it is dropped there."""
+    path = tmp_path / f"out{SUFFIX_OF[form]}"
+    with ResultsWriter(path, form) as results:
+        stage = Stage(tmp_path, results=results)
+        add = lambda box: lambda: stage.follower.add(stage.player.frame, box)  # noqa: E731
+        drop = lambda n: lambda: stage.follower.remove(n)  # noqa: E731
+        stage.run(
+            add(scene.red_box(0)), key("n"), key("n"), drop(1),
+            add(scene.blue_box(2)), add((1, 2, 30, 40)), key("d"), key("n"),
+        )  # fmt: skip
+    seen = boxes_written(path, form)
+    assert sorted(seen) == [(0, 1), (1, 1), (2, 1), (2, 2), (3, 2)]
+    for (frame, target), box in seen.items():
+        assert iou(box, (scene.red_box if target == 1 else scene.blue_box)(frame)) > 0.9
+
+
+def boxes_written(path, form):
+    """By frame and target, from any form of results."""
+    if form == "csv":
+        return boxes_in(path)
+    text = path.read_text()
+    if form in ("json", "jsonl"):
+        rows = json.loads(text) if form == "json" else map(json.loads, text.splitlines())
+        return {(row["frame"], t["id"]): t["box"] for row in rows for t in row["targets"]}
+    if form == "mot":
+        rows = [list(map(float, line.split(","))) for line in text.splitlines()]
+        return {(int(r[0]) - 1, int(r[1])): [r[2] - 1, r[3] - 1, r[4], r[5]] for r in rows}
+    found = {}
+    for target in (1, 2, 3):
+        lines = file_of(path, target).read_text().splitlines()
+        for frame, line in enumerate(lines):
+            box = list(map(float, line.split(",")))
+            if box[2] > 0:  # neither nan nor got10k's zeros
+                found[frame, target] = box
+    return found
 
 
 def test_selecting_again_keeps_id_and_gives_the_session_a_new_target(tmp_path) -> None:

@@ -26,6 +26,7 @@ class Followed:
         session_id: what the session calls it.
         trail: centres (x, y) in pixels of the last frames, newest last; None where lost.
         thumbnail: (h, w, 3) uint8 BGR picture of the exemplar.
+        fresh: it was added on the frame of now, and was followed to none.
     """
 
     id: int
@@ -36,6 +37,7 @@ class Followed:
     trail: deque[tuple[float, float] | None] = field(
         default_factory=lambda: deque(maxlen=TRAIL_LENGTH)
     )
+    fresh: bool = True
 
     def take(self, result: TrackResult) -> None:
         self.result = result
@@ -59,11 +61,12 @@ class Follower:
         self.chosen: int | None = None
         self.latency = 0.0
         self._added = 0
-        self._index = -1  # of the last frame
+        self._frame: Frame | None = None  # the last one
+        self._dropped: dict[int, Row] = {}  # what was followed to it, and is no more
 
     def write_to(self, results: ResultsWriter | None, frame: Frame) -> None:
         """Write results from this frame on, which the targets were started on."""
-        self._results, self._index = results, frame.index
+        self._results = results
         self.write(frame)
 
     def add(self, frame: Frame, box: Box, label: str | None = None) -> int:
@@ -85,6 +88,7 @@ class Follower:
         """
         old = self.targets[target]
         self._start(target, frame, box, old.label)
+        self.targets[target].fresh = old.fresh
         self._session.remove(old.session_id)
 
     def _start(self, target: int, frame: Frame, box: Box, label: str | None) -> int:
@@ -110,26 +114,38 @@ class Follower:
         start = time.perf_counter()
         results = self._session.update(frame.image) if self.targets else {}
         self.latency = time.perf_counter() - start if self.targets else 0.0
-        sought, self._index = frame.index != self._index + 1, frame.index
+        sought = self._frame is None or frame.index != self._frame.index + 1
+        self._dropped.clear()
         for target in self.targets.values():
             if sought:
                 target.trail.append(None)
+            target.fresh = False
             if target.session_id in results:
                 target.take(results[target.session_id])
         self.write(frame)
 
     def write(self, frame: Frame) -> None:
+        self._frame = frame
         if self._results:
             rows = {t.id: Row(t.label, t.result) for t in self.targets.values()}
-            self._results.write(frame.index, frame.timestamp, rows)
+            self._results.write(frame.index, frame.timestamp, self._dropped | rows)
 
     def remove(self, target: int) -> None:
+        """Follow a target no more; of one that was added by mistake no row stays.
+
+        Raises:
+            UserError: the results cannot be written.
+        """
         gone = self.targets.pop(target, None)
         if gone is None:
             return
         self._session.remove(gone.session_id)
         if self.chosen == target:
             self.chosen = next(reversed(self.targets), None)
+        if not gone.fresh:
+            self._dropped[target] = Row(gone.label, gone.result)
+        elif self._frame is not None:
+            self.write(self._frame)
 
     def clear(self) -> None:
         for target in list(self.targets):
