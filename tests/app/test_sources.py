@@ -59,6 +59,19 @@ def test_deep_grey_pages_are_read_too(tmp_path) -> None:
     assert len(frames) == 2 and (frames[1].image[:, :, 0] == grey >> 8).all()
 
 
+def test_of_tiffs_with_pages_in_a_folder_the_first_pages_are_used_and_that_is_said(
+    tmp_path,
+) -> None:
+    cv2.imwrite(str(tmp_path / "0.tif"), scene.picture(0))
+    for first in (1, 2):
+        pages = [scene.picture(index) for index in (first, 8, 9)]
+        assert cv2.imwritemulti(str(tmp_path / f"{first}.tif"), pages)
+    notes = []
+    frames = read_all(open_source(str(tmp_path), notes.append))
+    assert [scene.number_of(f.image) for f in frames] == [0, 1, 2]
+    assert len(notes) == 1 and "1.tif holds 3 pictures, of which only the first" in notes[0]
+
+
 @pytest.mark.skipif(not hasattr(cv2, "Animation"), reason="this OpenCV knows no animations")
 def test_an_animation_of_which_one_picture_is_used_is_named(tmp_path) -> None:
     animation = cv2.Animation()
@@ -132,6 +145,27 @@ def test_twelve_bits_in_sixteen_are_not_left_black_and_do_not_flicker() -> None:
     bright = reader(np.full((4, 4), 4095, np.uint16))
     dark = reader(np.full((4, 4), 160, np.uint16))
     assert bright.max() == 255 and dark.max() == 160 >> 4
+
+
+@pytest.mark.parametrize("ending", ["png", "tif"])
+def test_deep_pictures_of_which_few_levels_are_left_are_named_once(tmp_path, ending) -> None:
+    """Raw thermal: a person is some hundred of 65536 values."""
+    flat = np.full((16, 1020), 7000, np.uint16)
+    for index, pixels in enumerate([flat, flat + np.arange(1020, dtype=np.uint16), flat]):
+        cv2.imwrite(str(tmp_path / f"{index}.{ending}"), pixels)
+    notes = []
+    frames = read_all(open_source(str(tmp_path), notes.append))
+    levels = len(np.unique(frames[1].image))
+    assert levels < 20 and len(notes) == 1
+    assert f"7000 to 8019 in the first, become {levels} of 256 levels" in notes[0]
+    assert notes[0].endswith("stretch them to 8 bits before: (value - 7000) * 255 / 1019")
+
+
+def test_deep_pictures_of_many_levels_and_flat_ones_need_no_note() -> None:
+    reader = PixelReader("a", pytest.fail)
+    wide = np.arange(0, 65536, 64, dtype=np.uint16).reshape(32, 32)
+    for pixels in (np.zeros((4, 4), np.uint8), np.full((4, 4), 900, np.uint16), wide, wide // 999):
+        reader(pixels)
 
 
 @given(

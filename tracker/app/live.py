@@ -147,7 +147,7 @@ class LiveSource:
         if self._capture is None:
             raise UserError(not_opened(where))
         self.fps = usable_fps(self._capture.get(cv2.CAP_PROP_FPS))
-        self._pixels, self._steady = PixelReader(), SteadySize(self.name, say)
+        self._pixels, self._steady = PixelReader(self.name, say), SteadySize(self.name, say)
         self._pace = paced(where)
         self._newest: tuple[Image, float] | None = None
         self._taken = self._handed_out = 0

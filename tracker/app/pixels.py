@@ -8,7 +8,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from tracker.app.interfaces import Say
 from tracker.image import Image
+
+FEW_LEVELS = 32
+"""Of 256; where a picture of more bits becomes fewer, most of it is lost."""
 
 
 class PixelReader:
@@ -17,9 +21,14 @@ class PixelReader:
     Sensors put 10, 12 or 14 bits into 16-bit files. The smallest depth that holds what was
     seen so far is scaled to 8 bits, and never lowered again, so that the light of a clip
     does not flicker.
+
+    Args:
+        name: of the stream, for the note.
+        say: is told once when the first picture of more than 8 bits becomes few levels of grey.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "", say: Say | None = None) -> None:
+        self._name, self._say = name, say
         self._bits = 8
         self._top = 0.0  # largest float
 
@@ -55,4 +64,19 @@ class PixelReader:
         values = np.clip(pixels, 0, None)
         bits = next((b for b in (8, 10, 12, 14, 16) if values.max() < 1 << b), 32)
         self._bits = max(self._bits, bits)
-        return np.asarray(values >> (self._bits - 8), dtype=np.uint8)
+        levels = np.asarray(values >> (self._bits - 8), dtype=np.uint8)
+        if self._say and self._bits > 8:
+            self._note_few_levels(int(values.min()), int(values.max()), levels)
+        return levels
+
+    def _note_few_levels(self, low: int, high: int, levels: NDArray[np.uint8]) -> None:
+        if low == high or self._say is None:  # of one colour: a later one will tell
+            return
+        count = len(np.unique(levels))
+        if count < FEW_LEVELS:
+            self._say(
+                f"{self._name}: the values of its pictures, {low} to {high} in the first, become "
+                f"{count} of 256 levels; stretch them to 8 bits before: "
+                f"(value - {low}) * 255 / {high - low}"
+            )
+        self._say = None

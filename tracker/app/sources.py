@@ -32,6 +32,7 @@ from tracker.image import Image
 from tracker.native_path import native_path, native_text
 
 AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+TIFF = (".tif", ".tiff")
 PAGES_AT_ONCE = 8  # each reading passes over all pages before
 
 
@@ -73,7 +74,7 @@ def open_source(
 
 def _open_picture(path: Path, say: Say, fps: float | None) -> Source:
     pages = _page_count(path)
-    if pages > 1 and path.suffix.lower() in (".tif", ".tiff"):
+    if pages > 1 and path.suffix.lower() in TIFF:
         return ImageStack(path, pages, say, fps)
     if pages > 1:  # OpenCV counts the pictures of these, but does not give them one by one
         say(f"{path} holds {pages} pictures, of which only the first is used; make a video of it")
@@ -164,7 +165,8 @@ class ImageFiles:
         self.name, self.fps, self.ended = name or "images", fps or DEFAULT_FPS, False
         self.frame_count: int | None = len(paths)
         self._paths, self._next, self._delivered = list(paths), 0, 0
-        self._say, self._pixels = say, PixelReader()
+        self._say, self._pixels = say, PixelReader(self.name, say)
+        self._pages_told = False
         self._steady = SteadySize(self.name, say)
 
     def read(self, timeout: float = 1.0) -> Frame | None:
@@ -193,8 +195,19 @@ class ImageFiles:
             return None
 
     def _decode(self, index: int) -> NDArray[Any] | None:
+        if not self._pages_told and self._paths[index].suffix.lower() in TIFF:
+            self._tell_pages(self._paths[index])
         # not imread: it fails on non-ASCII paths on Windows
         return cv2.imdecode(np.fromfile(self._paths[index], dtype=np.uint8), AS_STORED)
+
+    def _tell_pages(self, path: Path) -> None:
+        pages = _page_count(path)
+        if pages > 1:
+            self._say(
+                f"{path} holds {pages} pictures, of which only the first is used, as of all such "
+                "files here; a file that is given alone has a frame a page"
+            )
+            self._pages_told = True
 
     def seek(self, index: int) -> None:
         self._next, self.ended = min(max(index, 0), len(self._paths) - 1), False

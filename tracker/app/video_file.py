@@ -54,7 +54,7 @@ class VideoFile:
         # first picture of an address, until its server has shown that it can seek
         self._first: Any = None
         self._first_error = 0
-        self._pixels, self._steady = PixelReader(), SteadySize(name, say)
+        self._pixels, self._steady = PixelReader(self.name, say), SteadySize(name, say)
         self._capture = self._open()
         self._counts = _counts_frames(where)
         self.fps = usable_fps(self._capture.get(cv2.CAP_PROP_FPS))
