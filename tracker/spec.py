@@ -69,6 +69,9 @@ class ScalePolicy:
     context: float = 0.5
 
 
+SCORES_ASKED = ("sure", "doubt", "gone", "return_score")
+
+
 @dataclass(frozen=True)
 class PresencePolicy:
     """When the target is said to be uncertain or lost, with hysteresis.
@@ -116,6 +119,11 @@ class PresencePolicy:
     return_drop: float = 2.0
     colour_drop: float = 0.0
     return_colour_drop: float = 1.0
+
+    def asking(self, share: float) -> PresencePolicy:
+        """The same with a share of all scores that are asked."""
+        scores = {name: share * getattr(self, name) for name in SCORES_ASKED}
+        return dataclasses.replace(self, **scores)
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ class Target:
     """State of one target; it holds no past frames.
 
     Attributes:
-        spec: the model's record.
+        spec: the model's record, with what may be asked of this target.
         box: last estimate in the frame.
         exemplar: what the search is compared with.
         memory: identities of the target and its look-alikes; ``None`` for a model without
@@ -93,14 +93,14 @@ class Target:
         height, width = image.shape[:2]
         checked = clip_box(check_box(box, width, height), width, height)
         fill = mean_colour(image)
-        spec = network.spec
-        light = Light(image, box_policy.search_region(spec, checked))
+        light = Light(image, box_policy.search_region(network.spec, checked))
         exemplar = Exemplar(network, View(image, fill, light.levels), checked)
+        presence = network.spec.presence.asking(exemplar.share)
+        spec = replace(network.spec, presence=presence)
         memory = None if exemplar.identity is None else Memory(exemplar.identity)
-        policy = spec.presence
-        colours = ColourModel(image, checked) if policy.return_colour_drop < 1 else None
-        presence, size = Presence(policy), (width, height)
-        return Target(spec, checked, exemplar, memory, colours, fill, light, presence, size)
+        colours = ColourModel(image, checked) if presence.return_colour_drop < 1 else None
+        state, size = Presence(presence), (width, height)
+        return Target(spec, checked, exemplar, memory, colours, fill, light, state, size)
 
     @property
     def lost(self) -> bool:

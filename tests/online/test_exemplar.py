@@ -10,7 +10,7 @@ import pytest
 
 from tests.online.scripted import SPEC, ScriptedNetwork, response, scene, see_green
 from tracker import Session, SiameseTracker
-from tracker.exemplar import Exemplar, box_error, taken_back
+from tracker.exemplar import Exemplar, look_at_itself, taken_back
 from tracker.geometry import context_side, iou
 from tracker.levels import View
 from tracker.results import State
@@ -53,7 +53,7 @@ class Asked(Recording):
 
 def test_the_error_of_a_box_is_found_and_taken_back() -> None:
     network = ScriptedNetwork(wide)
-    error = box_error(network, np.zeros((1, 66, 4), np.float32), VIEW, BOX)
+    error = look_at_itself(network, np.zeros((1, 66, 4), np.float32), VIEW, BOX).error
     assert network.calls == [1] * 5
     assert error[2:] == pytest.approx((-np.log(1.2), -np.log(0.9)), abs=0.03)
     found = (BOX[0] - 6 + 4 / 1.55, BOX[1] + 2, 72.0, 36.0)
@@ -73,7 +73,7 @@ def test_only_the_cell_of_the_targets_middle_is_asked_and_one_failure_outvoted()
         return output
 
     network, (x, y, w, h) = ScriptedNetwork(see_high), BOX
-    error = box_error(network, np.zeros((1, 66, 4), np.float32), VIEW, BOX)
+    error = look_at_itself(network, np.zeros((1, 66, 4), np.float32), VIEW, BOX).error
     assert error == pytest.approx((0, 0.1, 0, 0), abs=0.02)
     assert taken_back((x, y - h / 10, w, h), error) == pytest.approx(BOX, abs=1)
 
@@ -89,7 +89,7 @@ def test_an_exemplar_says_where_in_its_crop_the_target_is() -> None:
 def test_a_box_that_was_not_understood_is_hardly_changed() -> None:
     for corners in ((96, 96, 160, 160), (0, 0, 256, 256), (200, 200, 256, 256)):
         network = ScriptedNetwork(lambda _crop, corners=corners: response(0.01, corners))
-        error = box_error(network, np.zeros((1, 66, 4), np.float32), VIEW, BOX)
+        error = look_at_itself(network, np.zeros((1, 66, 4), np.float32), VIEW, BOX).error
         assert np.abs(error[:2]).max() <= 0.15 and np.abs(error[2:]).max() <= 0.3
 
 
