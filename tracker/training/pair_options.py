@@ -16,7 +16,8 @@ class PairOptions:
     Attributes:
         exemplar_size, search_size: crop sizes in pixels.
         negative: the search region shows another object.
-        hard: of the negatives, those of the same category.
+        hard: of the negatives, those that the network confused with the target last (see
+            ``mining.py``), and where nothing was, those of the same category.
         paste: of stills with a polygon, those cut out and put on another picture.
         part: of stills, those in which the target is not the object but what a person may draw
             instead: a part of it, or more than it.

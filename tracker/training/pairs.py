@@ -97,7 +97,7 @@ class PairSampler:
     def __init__(self, sources: Sequence[Source], options: PairOptions, seed: int) -> None:
         self.options, self.seed = options, seed
         self.tracks: list[Track] = [t for s in sources for t in s.tracks]
-        ends = np.cumsum([len(s.tracks) for s in sources])
+        ends = np.cumsum([len(s.tracks) for s in sources]).tolist()
         self._spans = list(zip([0, *ends[:-1]], ends, strict=True))
         self._exact = np.repeat([not s.rough for s in sources], [len(s.tracks) for s in sources])
         weights = np.array([s.weight for s in sources], dtype=np.float64)
@@ -199,16 +199,25 @@ class PairSampler:
         return number, own
 
     def _draw_negative(self, number: int, rng: Generator) -> int:
-        """Another track: confused before, of the same category, or any."""
+        """Another track: confused before, else of the same category, or any."""
         confused = int(self.confused[number])
-        if confused >= 0 and rng.random() < self.options.hard:
-            return confused
         like = self._by_category.get(self.tracks[number].category or "", [])
-        if len(like) > 1 and rng.random() < self.options.hard:
-            other = int(like[int(rng.integers(len(like)))])
-        else:
-            other = self._draw_track(rng)
-        return other if other != number else (number + 1) % len(self.tracks)
+        if (confused >= 0 or len(like) > 1) and rng.random() < self.options.hard:
+            return confused if confused >= 0 else _another(like, number, rng)
+        return self._draw_other(number, rng)
+
+    def _draw_other(self, number: int, rng: Generator) -> int:
+        """Any other track: of the source of ``number`` where that is drawn, if it holds others."""
+        other = self._draw_track(rng)
+        if other != number or len(self.tracks) == 1:
+            return other
+        own = next(n for n, (_, end) in enumerate(self._spans) if number < end)
+        start, end = self._spans[own]
+        if end - start == 1:  # alone there
+            odds = np.where(np.arange(len(self._odds)) == own, 0, self._odds)
+            start, end = self._spans[int(rng.choice(len(odds), p=odds / odds.sum()))]
+            return int(rng.integers(start, end))
+        return _another(range(start, end), number, rng)
 
     def _exemplar(
         self, number: int, frame: int, shared: Shared, rng: Generator, off: Edges = WHOLE
@@ -313,8 +322,7 @@ class PairSampler:
     def _other_picture(self, number: int, rng: Generator) -> Image:
         """A picture without the target, which must not stand in its own surroundings."""
         for _ in range(TRIES):
-            other = self._draw_track(rng)
-            other = other if other != number else (number + 1) % len(self.tracks)
+            other = self._draw_other(number, rng)
             if self.tracks[other].cutout:  # it shows no surroundings
                 other = self._whole[int(rng.integers(len(self._whole)))]
             track = self.tracks[other]
@@ -363,6 +371,12 @@ class PairSampler:
         canvas = canvas.copy()
         canvas[b:d, a:c] = cv2.resize(piece, (c - a, d - b))
         return canvas
+
+
+def _another(among: Sequence[int], number: int, rng: Generator) -> int:
+    """One of two or more numbers, each as likely, but not ``number``, which is among them."""
+    other = among[int(rng.integers(len(among) - 1))]
+    return among[-1] if other == number else other
 
 
 def drawn_box(box: NDArray[np.float32], edges: Edges) -> NDArray[np.float32]:

@@ -276,7 +276,7 @@ def _add_losses(g: Any) -> None:
 def _add_pairs(g: Any) -> None:
     d = PairOptions(128, 224)
     g.add_argument("--negative", type=share, default=d.negative, help="another object is shown")
-    g.add_argument("--hard", type=share, default=d.hard, help="of these: confused or same class")
+    g.add_argument("--hard", type=share, default=d.hard, help="of these: confused, else same class")
     g.add_argument("--paste", type=share, default=d.paste, help="of objects with outlines")
     g.add_argument("--part", type=share, default=d.part, help="of stills: a part of the object")
     g.add_argument("--moving-part", type=share, default=d.moving_part, help="of videos: the same")
