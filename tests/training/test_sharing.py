@@ -13,7 +13,8 @@ pytest.importorskip("torch")
 from tracker.training.pair_options import PairOptions
 from tracker.training.pairs import Pair, PairSampler
 from tracker.training.sharing import box_in, without_box
-from tracker.training.tracks import EncodedFrames, Source, Track
+from tracker.training.sources import open_source
+from tracker.training.tracks import EncodedFrames, Film, Source, Track
 
 COLOURS = ((0, 0, 255), (0, 255, 0), (255, 0, 0))
 PLAIN = PairOptions(
@@ -100,6 +101,74 @@ def test_box_in_a_frame_of_another_track() -> None:
     assert box_in(memory, beside, 1).tolist() == [30, 31, 30, 30]  # type: ignore[union-attr]
     assert box_in(beside, memory, 2) is None
     assert box_in(memory, clip(0), 1) is None
+
+
+SIDE_BY_SIDE = [[(60 + 2 * index, 80), (120 + 2 * index, 80)] for index in range(8)]
+
+
+def shares_of_pairs(source: Source) -> tuple[float, float]:
+    """Shares of pairs with the target where it is not, and of negatives; clips blue, red, ..."""
+    colours = dict(enumerate((2, 0)))
+    sampler = PairSampler([source], PLAIN, 0)
+    found = [sampler.pair(index) for index in range(100)]
+    for pair in found:
+        object.__setattr__(pair, "track", colours[pair.track])
+    return (
+        float(np.mean([shows_target_elsewhere(pair) for pair in found])),
+        float(np.mean([not pair.positive for pair in found])),
+    )
+
+
+def test_two_objects_of_one_video_under_two_names(tmp_path: Path) -> None:
+    """Each name has its own crops of the frames; what stands beside the one is the other."""
+    code = cv2.VideoWriter_fourcc(*"MJPG")
+    writer = cv2.VideoWriter(str(tmp_path / "red.avi"), code, 25, (480, 200))
+    for (x, y), (other, _) in SIDE_BY_SIDE:
+        image = np.full((200, 480, 3), 128, np.uint8)
+        image[y : y + 30, x : x + 30] = COLOURS[0]
+        image[y : y + 30, other : other + 30] = COLOURS[2]
+        writer.write(image)
+    writer.release()
+    (tmp_path / "blue.avi").symlink_to("red.avi")
+    for number, name in enumerate(("red", "blue")):
+        lines = [f"{x},{y},30,30" for x, y in (places[number] for places in SIDE_BY_SIDE)]
+        (tmp_path / f"{name}.txt").write_text("\n".join(lines))
+    source = open_source(f"videos:{tmp_path}")
+    blue, red = source.tracks
+    crop = cv2.imdecode(red.frames[3].data, 1)
+    x, y, w, h = box_in(blue, red, 3)  # type: ignore[misc]
+    assert (abs(crop[int(y) + 4 : int(y + h) - 4, int(x) + 4 : int(x + w) - 4].astype(int)
+                - COLOURS[2]) < 40).all()  # fmt: skip
+    assert shares_of_pairs(source) == (0, 0)
+
+
+def test_the_box_of_another_in_a_crop_of_fewer_pixels() -> None:
+    """A large target is kept in fewer pixels; the crop of another begins elsewhere."""
+    whole = np.array([[[100.0, 50, 40, 20]], [[200, 80, 60, 60]]], np.float32)
+    frames = [EncodedFrames([np.ones(1, np.uint8)], "a") for _ in range(2)]
+    kept = np.array([[[20.0, 10, 10, 5]], [[30, 31, 60, 60]]], np.float32)
+    small, large = (
+        Track(f, k, film=Film("a.mp4", w)) for f, k, w in zip(frames, kept, whole, strict=True)
+    )
+    assert box_in(large, small, 0).tolist() == [45, 17.5, 15, 15]  # type: ignore[union-attr]
+    assert box_in(small, large, 0).tolist() == [-70, 1, 40, 20]  # type: ignore[union-attr]
+    other = Track(frames[1], kept[1], film=Film("b.mp4", whole[1]))
+    assert box_in(small, other, 0) is None
+    longer = Track(EncodedFrames([], "a"), kept[0][:0], film=Film("a.mp4", whole[0][:0]))
+    assert box_in(longer, small, 0) is None  # annotated to an earlier frame
+
+
+def test_two_objects_of_pictures_that_are_linked(tmp_path: Path) -> None:
+    for number, name in enumerate(("red", "blue")):
+        (tmp_path / name).mkdir()
+        lines = [f"{x},{y},30,30" for x, y in (places[number] for places in SIDE_BY_SIDE)]
+        (tmp_path / name / "groundtruth.txt").write_text("\n".join(lines))
+    for index, (first, second) in enumerate(SIDE_BY_SIDE):
+        image = scene([first, (0, 0), second], 480, 200)
+        image[:30, :30] = 128
+        cv2.imwrite(str(tmp_path / "red" / f"{index}.png"), image)
+        (tmp_path / "blue" / f"{index}.png").symlink_to(f"../red/{index}.png")
+    assert shares_of_pairs(open_source(f"got10k:{tmp_path}")) == (0, 0)
 
 
 def test_a_picture_without_its_target() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import cv2
@@ -16,7 +17,7 @@ from tracker.frames import VIDEO_SUFFIXES, Pictures, Video, picture_paths
 from tracker.geometry import FloatArray, context_side
 from tracker.image import Image
 from tracker.training.cutout import mask_corners, opacity
-from tracker.training.tracks import EncodedFrames, Track, meets_picture, read_cutout
+from tracker.training.tracks import EncodedFrames, Film, Track, meets_picture, read_cutout
 
 Read = tuple[list[Track], list[str]]
 """What a reader gives: tracks, and sentences on what was left out."""
@@ -156,7 +157,8 @@ def video_track(path: Path, boxes: FloatArray) -> Track:
         else:  # time goes on, for the gap between two frames
             parts.append(np.zeros(0, np.uint8))
             kept.append(np.full(4, np.nan))
-    return Track(EncodedFrames(parts, str(path)), np.asarray(kept, dtype=np.float32))
+    film = Film(os.path.realpath(path), boxes.astype(np.float32))
+    return Track(EncodedFrames(parts, str(path)), np.asarray(kept, dtype=np.float32), film=film)
 
 
 def crop_around(image: Image, box: FloatArray) -> tuple[Image, FloatArray]:

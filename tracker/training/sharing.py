@@ -24,7 +24,7 @@ def box_in(target: Track, shown: Track, frame: int) -> BoxRow | None:
     """
     number = _same_frame(target, shown, frame)
     if number is not None:
-        box: BoxRow = target.boxes[number]
+        box = _box_in_same(target, number, shown, frame)
         return box if np.isfinite(box).all() else None
     if target.others and shown.others and target.category == shown.category:
         crowd = shown.others[frame]
@@ -34,15 +34,28 @@ def box_in(target: Track, shown: Track, frame: int) -> BoxRow | None:
 
 
 def _same_frame(target: Track, shown: Track, frame: int) -> int | None:
-    """Number of the target's frame that is the same picture."""
+    """Number of the target's frame that is the same picture, or of the same frame of a video."""
     if target.frames is shown.frames:
         return frame
     if target.place != shown.place:  # a clip has thousands of frames to compare
         return None
+    if target.film is not None:  # its annotation may end earlier
+        return frame if frame < len(target.boxes) else None
     try:
-        return target.frames.index(shown.frames[frame])
+        return target.files.index(shown.files[frame])
     except ValueError:
         return None
+
+
+def _box_in_same(target: Track, number: int, shown: Track, frame: int) -> BoxRow:
+    """The target's box of a frame in the picture that another track has of it."""
+    box: BoxRow = target.boxes[number]
+    if target.frames is shown.frames or target.film is None or shown.film is None:
+        return box
+    # of a video each track keeps crops of its own, cut and scaled around its object
+    box, whole, kept = target.film.boxes[number], shown.film.boxes[frame], shown.boxes[frame]
+    scale = kept[2:] / whole[2:]
+    return np.concatenate([kept[:2] + (box[:2] - whole[:2]) * scale, box[2:] * scale])
 
 
 def meets_surroundings(box: BoxRow, shown: BoxRow, reach: float) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -54,6 +55,19 @@ Frame = Path | EncodedFrame
 
 
 @dataclass(frozen=True, eq=False)
+class Film:
+    """The video that a track keeps crops of.
+
+    Attributes:
+        path: of its file, with links followed: one video may have a name for each object.
+        boxes: (N, 4) float32 (x, y, w, h) of the object in its whole frames.
+    """
+
+    path: str
+    boxes: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
 class Track:
     """One object in one or more pictures. A still is a track of one frame.
 
@@ -66,6 +80,7 @@ class Track:
         others: boxes (K, 4) of like objects in each frame, where they are known.
         cutout: the pictures show the object alone, and are transparent around it.
         size: width and height that the annotation states of the pictures, or ``None``.
+        film: of crops in memory, the video that they are from.
     """
 
     frames: Sequence[Frame]
@@ -75,6 +90,7 @@ class Track:
     others: tuple[NDArray[np.float32], ...] = ()
     cutout: bool = False
     size: tuple[int, int] | None = None
+    film: Film | None = None
 
     def __post_init__(self) -> None:
         if len(self.frames) != len(self.boxes):
@@ -87,9 +103,19 @@ class Track:
 
     @cached_property
     def place(self) -> object:
-        """The folder of the frames, or what holds them in memory: tracks of two share nothing."""
+        """The folder or video of the frames, with links followed, or what holds them in memory.
+
+        Tracks of two places share nothing.
+        """
+        if self.film is not None:
+            return self.film.path
         first = self.frames[0]
-        return first.parent if isinstance(first, Path) else self.frames
+        return os.path.dirname(os.path.realpath(first)) if isinstance(first, Path) else self.frames
+
+    @cached_property
+    def files(self) -> tuple[str, ...]:
+        """The picture files of the frames, with links followed; none of frames in memory."""
+        return tuple(os.path.realpath(f) for f in self.frames if isinstance(f, Path))
 
 
 def _usable(boxes: NDArray[np.float32]) -> NDArray[np.bool_]:
