@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -110,12 +110,24 @@ class Track:
         if self.film is not None:
             return self.film.path
         first = self.frames[0]
-        return os.path.dirname(os.path.realpath(first)) if isinstance(first, Path) else self.frames
+        return os.path.dirname(_followed(first)) if isinstance(first, Path) else self.frames
 
     @cached_property
     def files(self) -> tuple[str, ...]:
         """The picture files of the frames, with links followed; none of frames in memory."""
-        return tuple(os.path.realpath(f) for f in self.frames if isinstance(f, Path))
+        return tuple(_followed(f) for f in self.frames if isinstance(f, Path))
+
+
+def _followed(path: Path) -> str:
+    """The file that a path leads to."""
+    if os.path.islink(path):
+        return os.path.realpath(path)
+    return os.path.join(_followed_folder(path.parent), path.name)
+
+
+@lru_cache(maxsize=256)  # following each picture's path anew takes a part of a millisecond a pair
+def _followed_folder(path: Path) -> str:
+    return os.path.realpath(path)
 
 
 def _usable(boxes: NDArray[np.float32]) -> NDArray[np.bool_]:
