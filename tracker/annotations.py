@@ -27,6 +27,7 @@ from tracker.results import Box
 MAX_BYTES = 64 * 2**20
 MAX_COORDINATE = 1e7
 FRAME_COLUMNS = ("frame", "frame_id", "frame_index", "frame_number")
+SUFFIXES = (".txt", ".csv", ".TXT", ".CSV", ".Txt", ".Csv")
 _SEPARATORS = re.compile(r"[,;\s]+")
 _AMBIGUOUS = re.compile(r"(\s*\d+,\d+\s*;){3}\s*\d+,\d+\s*")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -34,8 +35,11 @@ _ABSENT: Box = (math.nan, math.nan, math.nan, math.nan)
 
 
 def annotation_of(video: Path) -> Path | None:
-    """The annotation beside a video, which has its name; ``None`` if there is none."""
-    found = (video.with_suffix(suffix) for suffix in (".txt", ".csv"))
+    """The annotation beside a video, which has its name; ``None`` if there is none.
+
+    Its suffix may be in capitals, as cameras and some programs write them.
+    """
+    found = (video.with_suffix(suffix) for suffix in SUFFIXES)
     return next((path for path in found if path.is_file()), None)
 
 

@@ -372,14 +372,15 @@ def _pictures(folder: Path) -> Pictures:
 
 def video_pairs(folder: Path) -> list[tuple[Path, Path]]:
     """Each video of a folder that has an annotation of its name, with that annotation."""
-    pairs = []
-    for video in sorted(folder.iterdir()):
-        hidden = video.name.startswith(".")  # macOS leaves ._clip.mp4 beside clip.mp4
-        if video.suffix.lower() in VIDEO_SUFFIXES and not hidden and video.is_file():
-            annotation = annotation_of(video)
-            if annotation is not None:
-                pairs.append((video, annotation))
-    return pairs
+    found = ((video, annotation_of(video)) for video in videos_in(folder))
+    return [(video, annotation) for video, annotation in found if annotation is not None]
+
+
+def videos_in(folder: Path) -> list[Path]:
+    """Video files in a folder, by name."""
+    # macOS leaves ._clip.mp4 beside clip.mp4
+    shown = (path for path in sorted(folder.iterdir()) if not path.name.startswith("."))
+    return [path for path in shown if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()]
 
 
 def subfolders(root: Path) -> list[Path]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tracker import datasets
 from tracker.annotations import annotation_of, read_boxes, read_text
-from tracker.dataset_layouts import read_flags, subfolders, video_pairs
+from tracker.dataset_layouts import read_flags, subfolders, video_pairs, videos_in
 from tracker.errors import UserError
 from tracker.frames import VIDEO_SUFFIXES, Pictures, Video, picture_paths
 from tracker.geometry import FloatArray, context_side
@@ -96,9 +96,37 @@ def read_videos(folder: Path) -> Read:
     The evaluation reads them, too, and needs a box in the first frame; here any frame will do.
     """
     root = folder.resolve()
-    pairs = [pair for place in (root, *subfolders(root)) for pair in video_pairs(place)]
+    places = (root, *subfolders(root))
+    pairs = [pair for place in places for pair in video_pairs(place)]
     pairs.sort(key=lambda pair: f"{pair[0].parent.name}/{pair[0].stem}")
-    return [video_track(video, read_boxes(annotation)) for video, annotation in pairs], []
+    tracks = [video_track(video, read_boxes(annotation)) for video, annotation in pairs]
+    read = {video for video, _ in pairs}
+    videos = [video for place in places for video in videos_in(place)]
+    left = [video.relative_to(root) for video in videos if video not in read]
+    return tracks, [*_unannotated_note(left, len(videos), folder), *_deeper_note(root, folder)]
+
+
+def _unannotated_note(left: list[Path], total: int, folder: Path) -> list[str]:
+    words = "have no annotation of their name" if len(left) > 1 else "has no annotation of its name"
+    note = f"{len(left)} of {total} videos of {folder} {words} ({_first_names(left)}); left out"
+    return [note] if left else []
+
+
+def _deeper_note(root: Path, folder: Path) -> list[str]:
+    """On videos with an annotation in folders that are not looked into."""
+    below = (p for depth in ("*/*", "*/*/*") for p in sorted(root.glob(depth)) if p.is_dir())
+    shown = (p for p in below if not any(n.startswith(".") for n in p.relative_to(root).parts))
+    left = [video.relative_to(root) for place in shown for video, _ in video_pairs(place)]
+    what = "annotated videos lie" if len(left) > 1 else "annotated video lies"
+    note = (
+        f"{len(left)} {what} deeper in {folder} than in a folder of it ({_first_names(left)}); "
+        "left out, give its folder with a --data of its own"
+    )
+    return [note] if left else []
+
+
+def _first_names(paths: list[Path]) -> str:
+    return ", ".join([p.as_posix() for p in paths[:3]] + ["..."] * (len(paths) > 3))
 
 
 def read_public(folder: Path, kind: str) -> Read:
