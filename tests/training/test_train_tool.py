@@ -131,6 +131,7 @@ def test_run_validate_stop_and_go_on(
     record = training_record(content)
     assert record["seed"] == 5
     assert record["pairs"] == 6
+    assert len(record["data"][0].pop("annotations")) == 16
     assert record["data"] == [{"name": "data@2", "weight": 2.0, "tracks": 2, "pictures": 8}]
     assert len(record["commands"]) == 2
     assert str(tmp_path) not in str(record)  # nothing of this machine's folders

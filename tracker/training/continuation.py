@@ -23,15 +23,23 @@ def changed_data(before: Sequence[dict[str, Any]], now: Sequence[dict[str, Any]]
     """A sentence on data that a resumed run has otherwise.
 
     Folders may have moved, and are named relative to where the command is run: what they hold
-    counts.
+    counts. Checkpoints of earlier versions do not know what their annotations said.
 
     Args:
         before, now: ``data`` of a record; empty where it is not known.
     """
-    held = [[{k: v for k, v in d.items() if k != "name"} for d in data] for data in (before, now)]
-    if not before or not now or held[0] == held[1]:
+    if not before or not now:
         return []
-    return [f"the data were {_named(before)} and are {_named(now)}: not an exact continuation"]
+    if [_counts(d) for d in before] != [_counts(d) for d in now]:
+        return [f"the data were {_named(before)} and are {_named(now)}: not an exact continuation"]
+    both = [(a, b) for a, b in zip(before, now, strict=True) if "annotations" in a.keys() & b]
+    mended = [b["name"] for a, b in both if a["annotations"] != b["annotations"]]
+    told = f"the annotations of {' and '.join(mended)} have changed: not an exact continuation"
+    return [told] if mended else []
+
+
+def _counts(entry: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in entry.items() if k not in ("name", "annotations")}
 
 
 def _named(data: Sequence[dict[str, Any]]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import shlex
@@ -28,6 +29,7 @@ def make_record(
             {
                 "name": public_path(text), "weight": source.weight,
                 "tracks": len(source.tracks), "pictures": source.pictures,
+                "annotations": annotation_digest(source),
                 **({"rough": True} if source.rough else {}),
             }
             for text, source in zip(data, sources, strict=True)
@@ -35,6 +37,17 @@ def make_record(
         "sources": list(data),
         "settings": settings,
     }  # fmt: skip
+
+
+def annotation_digest(source: Source) -> str:
+    """16 hexadecimal digits that change with what a source's annotations say, and their order."""
+    digest = hashlib.blake2b(digest_size=8)
+    for track in source.tracks:
+        told = (track.boxes, *track.polygons, *track.others)
+        digest.update(repr((track.category, [part.shape for part in told])).encode())
+        for part in told:
+            digest.update(part.tobytes())
+    return digest.hexdigest()
 
 
 def training_record(checkpoint: dict[str, Any]) -> dict[str, Any]:
