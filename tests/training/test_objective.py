@@ -24,6 +24,7 @@ from tracker.training.models import make_network  # noqa: E402
 from tracker.training.objective import (  # noqa: E402
     LossOptions,
     disc_labels,
+    disc_reach,
     ellipse_labels,
     false_peak,
     make_objective,
@@ -218,6 +219,37 @@ def test_disc_labels_by_hand() -> None:
             inside = math.hypot(x - 135, y - 135) <= 16
             assert found[0, i, j] == (1 if inside else -1)
     assert 8 <= (found > 0).sum() <= 16
+
+
+@pytest.mark.parametrize("radius", [0.0, 2.0, 5.0, 16.0])
+def test_a_target_in_the_map_has_a_positive_cell(radius: float) -> None:
+    """However small the radius is, as for Kestrel."""
+    places = 127.5 + torch.arange(-67.5, 68, 2.7)
+    middles = torch.cartesian_prod(places, places)
+    found = disc_labels(torch.cat([middles - 9, middles + 9], 1), 17, 8, 255, radius)
+    assert (found > 0).flatten(1).any(1).all()
+    if radius < 4:  # at most half of the way to the next cell in each direction
+        assert ((found > 0).flatten(1).sum(1) == 1).all()
+        i, j = (found > 0).nonzero()[:, 1:].T
+        cells = 127.5 + 8 * (torch.stack([j, i], 1) - 8)
+        assert ((cells - middles).abs() <= 4.01).all()
+
+
+def test_a_target_beside_the_map_has_no_cell_but_those_of_its_disc() -> None:
+    middles = 127.5 + torch.tensor([[90.0, 0], [-100, -100], [0, 71], [66, 79]])
+    found = disc_labels(torch.cat([middles - 9, middles + 9], 1), 17, 8, 255, 16.0)
+    assert (found > 0).flatten(1).sum(1).tolist() == [0, 0, 4, 1]
+
+
+def test_the_largest_shift_leaves_no_positive_pair_without_a_cell() -> None:
+    for radius in (0.0, 4.0, 16.0, 40.0):
+        shift = disc_reach(128 / 2, 8, radius)
+        middle = 127.5 + torch.tensor([[shift, shift], [shift, 0], [0, -shift]]) * 0.9999
+        found = disc_labels(torch.cat([middle - 9, middle + 9], 1), 17, 8, 255, radius)
+        assert (found > 0).flatten(1).any(1).all()
+        corner = 127.5 + torch.tensor([[shift, shift]]) * 1.001
+        found = disc_labels(torch.cat([corner - 9, corner + 9], 1), 17, 8, 255, radius)
+        assert not (found > 0).any()
 
 
 def test_false_peak_is_the_best_cell_that_misses_the_object() -> None:

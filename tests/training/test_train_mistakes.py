@@ -25,6 +25,15 @@ from tests.training.train_tool import SMALL, tool
         (("--data", "{data}", "--out", "{out}", "--frozen", "7"), "a stem and 5 stages"),
         (("--data", "{data}", "--out", "{out}", "--shift", "200"), "options of the pairs"),
         (
+            ("--toy", "--network", "siamfc", "--shift", "80"),
+            "--shift 80 puts targets beside the answers of siamfc, which reach 75 pixels off the "
+            "middle with --radius 16; give less",
+        ),
+        (
+            ("--toy", "--network", "siamfc", "--shift", "70", "--radius", "2"),
+            "which reach 68 pixels off the middle with --radius 2",
+        ),
+        (
             ("--data", "{data}", "--out", "{out}", "--unfreeze-at", "0.5:2", "--unfreeze-at",
              "0.2:0"), "in the order of its shares",
         ),

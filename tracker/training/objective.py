@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -43,7 +44,8 @@ class LossOptions:
         margin: of the triplet loss.
         nce: weight of the loss that asks for the nearest of all objects of a batch.
         blend: share of a later exemplar, where a pair has one: as the online tracker blends.
-        radius: pixels around the target's middle that are positive, for SiamFC.
+        radius: pixels around the target's middle that are positive, for SiamFC; the cell nearest
+            to it always is.
         spoil: share of the pairs that a pupil sees in bad conditions; see ``spoil.py``.
     """
 
@@ -89,7 +91,8 @@ def disc_labels(corners: Tensor, cells: int, stride: int, size: int, radius: flo
     """Labels of SiamFC's response: 1 within ``radius`` pixels of the target's middle, else -1.
 
     Bertinetto et al. 2016, section "Training with large search images". Cell i of the response
-    stands for the offset ``stride (i - (cells - 1) / 2)`` from the crop's middle.
+    stands for the offset ``stride (i - (cells - 1) / 2)`` from the crop's middle. The cell
+    nearest to a middle within the response is always 1.
 
     Args:
         corners: (B, 4) in pixels of a crop of ``size`` pixels.
@@ -98,7 +101,20 @@ def disc_labels(corners: Tensor, cells: int, stride: int, size: int, radius: flo
     middle = (corners[:, :2] + corners[:, 2:]) / 2 - size / 2
     dx, dy = offsets[None] - middle[:, :1], offsets[None] - middle[:, 1:]
     square = dy.square()[:, :, None] + dx.square()[:, None, :]
-    return torch.where(square <= radius**2, 1.0, -1.0)
+    labels = torch.where(square <= radius**2, 1.0, -1.0)
+    nearest = (middle / stride + (cells - 1) / 2).round().long()
+    inside = ((nearest >= 0) & (nearest < cells)).all(1).nonzero()[:, 0]
+    labels[inside, nearest[inside, 1], nearest[inside, 0]] = 1.0
+    return labels
+
+
+def disc_reach(half: float, stride: int, radius: float) -> float:
+    """Largest shift (pixels, in x and y) with which ``disc_labels`` gives each target a cell.
+
+    Args:
+        half: from the middle of the response to the middle of its last cell.
+    """
+    return half + max(stride / 2, radius / math.sqrt(2))
 
 
 class SiamFCObjective(nn.Module):

@@ -270,7 +270,13 @@ def _add_losses(g: Any) -> None:
         default=d.nce,
         help="of the loss that asks which of all objects of a batch it is",
     )
-    g.add_argument("--radius", type=amount, default=d.radius, help="SiamFC: positive pixels")
+    g.add_argument(
+        "--radius",
+        type=amount,
+        default=d.radius,
+        help=f"SiamFC: pixels around the middle that are positive ({d.radius:g}); the nearest "
+        "cell always is",
+    )
 
 
 def _add_pairs(g: Any) -> None:
@@ -296,7 +302,7 @@ def _add_pairs(g: Any) -> None:
     g.add_argument(
         "--max-gap", type=whole_amount, default=d.max_gap, help="frames from exemplar to search"
     )
-    g.add_argument("--shift", type=amount, help="pixels off the middle (64; SiamFC 32)")
+    g.add_argument("--shift", type=amount, help="pixels off the middle (64; SiamFC 32, 75 at most)")
     g.add_argument(
         "--scale", type=number(0, 2, "scale"), default=d.scale, help="changed by exp of +-SCALE"
     )

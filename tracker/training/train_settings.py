@@ -10,7 +10,7 @@ from tracker.errors import UserError
 from tracker.network.kestrel import Kestrel
 from tracker.network.siamfc import SiamFC
 from tracker.training.loop import RunOptions
-from tracker.training.objective import LossOptions
+from tracker.training.objective import LossOptions, disc_reach
 from tracker.training.optimise import OptimOptions
 from tracker.training.pair_options import PairOptions
 
@@ -35,8 +35,20 @@ def network_settings(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def pair_options(args: argparse.Namespace, network: SiamFC | Kestrel) -> PairOptions:
-    """How pairs are drawn."""
+    """How pairs are drawn.
+
+    Raises:
+        UserError: options that do not fit each other or the network.
+    """
     shift = args.shift if args.shift is not None else (64.0 if args.network == "kestrel" else 32.0)
+    if isinstance(network, SiamFC):
+        half = (network.search_size - network.exemplar_size) / 2
+        reach = disc_reach(half, network.stride, args.radius)
+        if shift > reach:
+            raise UserError(
+                f"--shift {shift:g} puts targets beside the answers of siamfc, which reach "
+                f"{int(reach)} pixels off the middle with --radius {args.radius:g}; give less"
+            )
     sizes = {"exemplar_size": network.exemplar_size, "search_size": network.search_size}
     try:
         return _filled(PairOptions, args, **sizes, shift=shift)
