@@ -180,6 +180,22 @@ def test_what_stands_beside_the_target_is_named_in_the_crop() -> None:
     assert all(np.isnan(p.beside_box).all() for p in pairs if p.track == 1)  # none are known
 
 
+@pytest.mark.parametrize("paste", [0.0, 1.0])
+def test_what_stood_beside_an_object_that_is_cut_out_stays_behind(paste: float) -> None:
+    image = cv2.imencode(".png", np.full((80, 120, 3), 90, np.uint8))[1].ravel()
+    corners = np.array([[20, 20], [36, 20], [36, 40], [20, 40]], np.float32)
+    target, other = [20.0, 20, 16, 20], [44.0, 22, 16, 20]
+    track = Track(
+        EncodedFrames([image], "still"), np.array([target], np.float32), "thing", (corners,),
+        (np.array([other], np.float32),),
+    )  # fmt: skip
+    options = replace(PairOptions(64, 128, shift=8).plain(), negative=0, paste=paste)
+    sampler = PairSampler([Source("still", (track,)), tiny_source(1)], options, 3)
+    pairs = [pair for pair in map(sampler.pair, range(24)) if pair.track == 0]
+    assert len(pairs) > 8
+    assert {bool(np.isfinite(p.beside_box).all()) for p in pairs} == {paste == 0}
+
+
 def test_frames_of_a_video_without_the_object_are_no_surroundings() -> None:
     """Nothing is kept of them; the object is alone, so its own clip is what surrounds it."""
     seen = tiny_source(1, 2).tracks[0]

@@ -48,6 +48,18 @@ def test_pairs_are_measured_and_stay_the_same(monkeypatch: pytest.MonkeyPatch) -
     assert other["loss"] != first["loss"]
 
 
+def test_overlap_is_of_the_pairs_that_show_the_target(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is found where another object is shown says nothing of tracking."""
+
+    def overlap(score: torch.Tensor, boxes: torch.Tensor, batch: dict) -> torch.Tensor:
+        assert 0 < batch["positive"].sum() < len(score)
+        return torch.where(batch["positive"], 0.75, 0.0)
+
+    monkeypatch.setattr(validation, "best_overlap", overlap)
+    measure = PairValidation(tiny_sampler(tracks=4), 12, LossOptions())
+    assert measure(tiny_kestrel().eval())["iou"] == 0.75
+
+
 def test_best_overlap_by_hand() -> None:
     score = torch.tensor([[[0.0, 5.0], [1.0, 2.0]]])
     boxes = torch.zeros(1, 4, 2, 2)
