@@ -179,3 +179,11 @@ def test_the_changelog_knows_this_version():
 
 def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_no_sentence_has_pip_look_for_a_package_that_no_index_has() -> None:
+    """What is missing is told by the packages themselves, for a checkout and for a wheel."""
+    code = [*ROOT.glob("*.py"), *ROOT.glob("tools/*.py"), *ROOT.glob("tracker/**/*.py")]
+    assert len(code) > 150
+    told = re.compile(r"pip install [^\n]*siamtrack")
+    assert [path for path in code if told.search(path.read_text(encoding="utf-8"))] == []

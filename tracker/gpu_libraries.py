@@ -16,7 +16,7 @@ from typing import Any
 
 from tracker.onnx_runtime import onnx_runtime
 
-INSTALL_CUDA = "pip install 'siamtrack[cuda]'"
+INSTALL_CUDA = "pip install 'onnxruntime-gpu[cuda,cudnn]>=1.21'"
 INSTALL_TENSORRT = "pip install tensorrt-cu{major}"
 
 

