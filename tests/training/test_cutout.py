@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import cv2
 import numpy as np
 import pytest
 
 pytest.importorskip("torch")
 
 from tests.training.data import BOX, rng, tiny_source
+from tracker.training import pairs
 from tracker.training.crops import map_box
 from tracker.training.cutout import beside, mask_corners, object_mask, paste
 from tracker.training.neighbours import nearest_beside
-from tracker.training.tracks import EncodedFrames, Track
+from tracker.training.pair_options import PairOptions
+from tracker.training.pairs import PairSampler
+from tracker.training.tracks import EncodedFrames, Source, Track
 
 
 def test_paste_and_mask() -> None:
@@ -102,3 +108,66 @@ def test_the_nearest_object_apart_from_the_target(others: list, expected: tuple 
         (box,) = [b for b in others if b[:2] == expected]
         x, y, w, h = box
         assert found.tolist() == [2 * x, 2 * y, 2 * (x + w), 2 * (y + h)]
+
+
+RED = np.array([0, 0, 255])
+
+
+def outlined(colour: tuple[int, int, int]) -> Track:
+    """A bar with its outline, before grey."""
+    image = np.full((120, 120, 3), 128, np.uint8)
+    image[55:65, 35:85] = colour
+    corners = np.array([[35, 55], [84, 55], [84, 64], [35, 64]], np.float32)
+    frames = EncodedFrames([cv2.imencode(".png", image)[1].ravel()], str(colour))
+    return Track(frames, np.array([[35, 55, 50, 10]], np.float32), None, (corners,))
+
+
+def sampler_of(*tracks: Track, **more: float) -> PairSampler:
+    options = replace(PairOptions(64, 128, shift=8).plain(), negative=0, **more)
+    return PairSampler([Source("made", tracks)], options, 4)
+
+
+def red(picture: np.ndarray) -> np.ndarray:
+    return np.abs(picture.astype(int) - RED).max(2) < 100
+
+
+def test_the_box_of_what_is_cut_out_and_turned_is_where_it_ends() -> None:
+    """A bar that is turned by 30 degrees is more than twice as high as it was."""
+    sampler = sampler_of(
+        outlined((0, 0, 255)), outlined((128, 128, 128)), paste=1, stretch=1, distort=1
+    )
+    found = [pair for pair in map(sampler.pair, range(40)) if pair.track == 0]
+    assert len(found) > 12
+    for pair in found:
+        rows, columns = np.nonzero(red(pair.search))
+        ends = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+        np.testing.assert_allclose(pair.search_box, ends, atol=2)
+
+
+def test_half_of_the_targets_with_an_outline_are_before_what_covers_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sampler = sampler_of(outlined((0, 0, 255)), paste=1, distractor=1)
+    monkeypatch.setattr(sampler, "_add_distractors", lambda canvas, *_: (canvas * 0, True))
+    shown = [red(sampler.pair(number).search).any() for number in range(80)]
+    assert 0.35 < np.mean(shown) < 0.65
+    monkeypatch.setattr(sampler, "_add_distractors", lambda canvas, *_: (canvas * 0, False))
+    assert not any(red(sampler.pair(number).search).any() for number in range(20))
+
+
+def test_nothing_hides_behind_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    hiders: list[Track] = []
+
+    def hide(canvas: np.ndarray, target: np.ndarray, other: Track, *_: object) -> tuple:
+        hiders.append(other)
+        return canvas, 1.0
+
+    monkeypatch.setattr(pairs, "hide_behind_object", hide)
+    own, other = outlined((0, 0, 255)), outlined((255, 0, 0))
+    for tracks, expected in (((own,), set()), ((own, other), {other})):
+        sampler = sampler_of(*tracks)
+        hiders.clear()
+        for seed in range(60):
+            sampler._hide(np.zeros((128, 128, 3), np.uint8), np.float32([40, 40, 80, 80]), 0,
+                          rng(seed))  # fmt: skip
+        assert set(hiders) == expected

@@ -57,6 +57,18 @@ def test_a_part_is_the_same_part_in_both_crops() -> None:
     assert sum(w < 0.9 for w, _ in shapes) > 10
 
 
+def test_another_object_is_shown_whole_where_the_target_is_a_part() -> None:
+    tracks = [track for _ in range(2) for track in places()[0].tracks]
+    options = replace(PairOptions(64, 128, shift=20).plain(), negative=1, part=1)
+    sampler = PairSampler([Source("places", tuple(tracks))], options, 3)
+    shapes = np.array([
+        [np.divide(*(box[2:] - box[:2])) for box in (pair.exemplar_box, pair.search_box)]
+        for pair in map(sampler.pair, range(20))
+    ])  # fmt: skip
+    assert shapes[:, 0].std() > 0.1
+    np.testing.assert_allclose(shapes[:, 1], 1.5, rtol=1e-4)
+
+
 def test_a_part_has_later_exemplars_however_far_off_their_boxes_are() -> None:
     source, _ = places()
     options = replace(PairOptions(64, 128, shift=20).plain(), part=1, later=1, distort=1.0)

@@ -204,6 +204,15 @@ def test_ellipse_labels_by_hand() -> None:
     assert (found[1] == 1).sum() == 1  # a speck still has its cell
 
 
+def test_the_cell_nearest_to_a_small_target_is_the_positive_one() -> None:
+    places = torch.arange(9.0, 215, 3.7)
+    middles = torch.cartesian_prod(places, places)
+    found = ellipse_labels(torch.cat([middles - 1, middles + 1], 1), 14, 16)
+    assert ((found > 0).flatten(1).sum(1) == 1).all()
+    i, j = (found > 0).nonzero()[:, 1:].T
+    assert ((16 * torch.stack([j, i], 1) + 8 - middles).abs() <= 8.01).all()
+
+
 def test_ellipse_labels_of_a_target_outside_of_the_crop() -> None:
     found = ellipse_labels(torch.tensor([[-60.0, 300.0, -20.0, 340.0]]), 16, 16)
     assert found[0, 15, 0] == 1

@@ -208,6 +208,16 @@ def test_frames_of_a_video_without_the_object_are_no_surroundings() -> None:
         assert sampler.pair(number).search.std() > 1
 
 
+def test_few_pictures_end_in_a_flat_colour() -> None:
+    """A network that saw only flat surroundings learned where pictures end."""
+    sampler = tiny_sampler()
+    image = cv2.imdecode(sampler.tracks[0].frames[0].data, 1)
+    fills = [sampler._fill(image, 48, 0, rng(seed)) for seed in range(300)]
+    flat = [fill for fill in fills if not np.ptp(fill, axis=(0, 1)).any()]
+    assert 0.1 < len(flat) / 300 < 0.2
+    assert all(np.abs(fill[0, 0] - image.mean((0, 1))).max() <= 1 for fill in flat)
+
+
 def test_sheet_of_pairs(tmp_path) -> None:
 
     path = tmp_path / "deep" / "pairs.png"
