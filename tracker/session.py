@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.crop import Region
+from tracker.crowd import Crowd
 from tracker.devices import Device
 from tracker.image import Image, check_image
 from tracker.results import Box, TrackResult
@@ -66,7 +67,7 @@ class Session:
         live: bool = False,
     ) -> None:
         self.network = as_network(model, device, threads, live)
-        self._searcher = Searcher(self.network)
+        self._searcher, self._crowd = Searcher(self.network), Crowd()
         self._targets: dict[int, Target] = {}
         self._labels: dict[int, str | None] = {}
         self._next_id = 1
@@ -123,6 +124,7 @@ class Session:
             KeyError: there is none of this id.
         """
         del self._targets[target_id], self._labels[target_id]
+        self._crowd.forget(target_id)
 
     def update(self, image: Any) -> dict[int, TrackResult]:
         """Find all targets in the next frame: a result for each id.
@@ -139,7 +141,18 @@ class Session:
             resting = self._resting(targets, image) if len(targets) > ALL_SEARCHED else []
             results = follow(self._searcher, image, targets, resting)
             self._frames += 1
-        return {number: r for (number, _), r in zip(followed, results, strict=True)}
+            found = {number: r for (number, _), r in zip(followed, results, strict=True)}
+            self._mark_crowded(followed, found)
+        return found
+
+    def _mark_crowded(
+        self, followed: Sequence[tuple[int, Target]], found: dict[int, TrackResult]
+    ) -> None:
+        """Tell targets, for the next frame, whether another one claims their place."""
+        claimed = {number: r.claimed_box for number, r in found.items()}
+        crowded = self._crowd.see({n: box for n, box in claimed.items() if box is not None})
+        for number, target in followed:
+            target.crowded = target.crowded + 1 if number in crowded else 0
 
     def _resting(self, targets: Sequence[Target], image: Image) -> list[int]:
         """Numbers of the targets whose turn it is not, every second one, and that may wait."""

@@ -14,6 +14,7 @@ from tracker.box_policy import Candidate
 from tracker.camera import SceneStep
 from tracker.colours import ColourModel
 from tracker.crop import Colour, Region, mean_colour
+from tracker.crowd import claimed
 from tracker.exemplar import Exemplar
 from tracker.geometry import check_box, clip_box, context_side, hold_inside, overlap
 from tracker.image import Array, Image
@@ -36,6 +37,7 @@ LONG_LOST = 100  # frames; then the usual size may be a mistake, and colours in 
 ASK_EVERY = 2  # sure frames: who it is changes slowly, and asking is a fifth of the decision
 LEARN_EVERY = 2 * ASK_EVERY  # sure frames: the next ones look alike
 CAMERA_TELLS = 0.25  # of the context's side: nearer guesses of a step are as good as one
+CROSSING = 8  # frames of two targets on one place; if it lasts longer, the right one has to go on
 SAME_FORM = 1.02  # times another width for its height: sizes of one stream are rounded
 
 
@@ -54,6 +56,8 @@ class Target:
         light: around it.
         presence: the state machine.
         frame_size: (width, height) of the last frame.
+        crowded: for how many frames another target that was apart from it claims its place: one
+            of both is wrong, so that neither is sure; nothing is learned while they cross.
         crop_size: pixels a side of the crops of the last frame.
         regions: looked at in the last frame; the response belongs to the first.
         response: (H, W) of the last search, for display.
@@ -68,6 +72,7 @@ class Target:
     light: Light
     presence: Presence
     frame_size: tuple[int, int]
+    crowded: int = 0
     crop_size: int = 0
     regions: list[Region] = field(default_factory=list)
     response: Array | None = None
@@ -107,13 +112,16 @@ class Target:
         """Whether the target is believed to be gone."""
         return self.presence.state is State.LOST
 
+    @property
+    def _learns(self) -> bool:
+        return self.presence.state is State.TRACKING and not 0 < self.crowded <= CROSSING
+
     def view(self, image: Image) -> View:
         """A frame as the network is shown it for this target."""
         return View(image, self.fill, self.light.levels)
 
     def _tolerance(self) -> float:
-        _, _, w, h = self.box
-        return CAMERA_TELLS * context_side(w, h, self.spec.online.context)
+        return CAMERA_TELLS * context_side(*self.box[2:], self.spec.online.context)
 
     def _search_size(self) -> int:
         if self.presence.state is not State.TRACKING or self._miss is None:
@@ -192,7 +200,7 @@ class Target:
         """The answer for a frame without a look: the last one, moved as the target goes."""
         assert self._last is not None
         self.box = self._inside(self._expected())
-        self.exemplar.count(sure=True)
+        self.exemplar.count(sure=self._learns)
         self._rested = True
         return replace(self._last, box=self._shown())
 
@@ -229,12 +237,11 @@ class Target:
         Args:
             whole: leave out what a region's edge may cut off: it can be of any size.
         """
+        doubt = self.spec.presence.doubt
         return [
             peak
             for i, region in enumerate(self.regions)
-            for peak in box_policy.peaks(
-                self.spec, output, index + i, region, self.spec.presence.doubt
-            )
+            for peak in box_policy.peaks(self.spec, output, index + i, region, doubt)
             if not whole or region.shows(peak.box)
         ]
 
@@ -254,7 +261,7 @@ class Target:
         candidate = self._decide(output, index)
         self.response = output.score[index]
         result = self._accept(candidate, image)
-        if result.state is State.TRACKING:
+        if self._learns:
             if self._sure_frames % LEARN_EVERY == 0:
                 self._learn(output, index, candidate)
             self._sure_frames += 1
@@ -279,7 +286,7 @@ class Target:
         possible = [
             peak
             for peak in self._peaks(output, index, whole=True)
-            if not _claimed(peak.box, taken) and self._may_return(peak, image)
+            if not claimed(peak.box, taken) and self._may_return(peak, image)
         ]
         if not possible:
             return self.still_lost()
@@ -304,8 +311,8 @@ class Target:
                 candidate.score, candidate.sharpness, similarity, rival, visible, coloured, in_place
             )
         )
-        self.exemplar.count(sure=state is State.TRACKING and (usual or coloured))
-        if state is State.TRACKING:
+        self.exemplar.count(sure=self._learns and (usual or coloured))
+        if self._learns:
             self._usual_size.follow(candidate.box, self.frame_size)
         if state is not State.LOST:
             self._move_to(candidate.box)
@@ -314,6 +321,7 @@ class Target:
             self._motion, self._miss = Motion(), None  # it may come back anywhere: that is no step
             self._steady.forget()
         said = self._last.similarity if self._last and similarity is None else similarity
+        state = State.UNCERTAIN if self.crowded and state is State.TRACKING else state
         self._last = TrackResult(self._shown(), min(max(candidate.score, 0.0), 1.0), state, said)
         return self._last
 
@@ -390,7 +398,3 @@ class Target:
         """Whether a lost target is surely there where it was lost."""
         sure = peak.score >= self.presence.policy.sure
         return sure and self._rescan is not None and self._rescan.at_home(peak.box)
-
-
-def _claimed(box: Box, taken: Sequence[Box]) -> bool:
-    return any(overlap(box, other) > 0.5 for other in taken)

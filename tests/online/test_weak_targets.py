@@ -50,7 +50,14 @@ def test_what_its_surroundings_outdo_is_never_sure() -> None:
 
 @pytest.mark.parametrize(
     ("score", "beside", "share"),
-    [(1.0, 0.0, 1), (1.0, 0.9, 1), (0.85, 0.0, 1), (0.5, 0.1, 0.475), (0.5, 0.4, 1), (0.05, 0.0, 1)],
+    [
+        (1.0, 0.0, 1),
+        (1.0, 0.9, 1),
+        (0.85, 0.0, 1),
+        (0.5, 0.1, 0.475),
+        (0.5, 0.4, 1),
+        (0.05, 0.0, 1),
+    ],
 )
 def test_the_share_of_the_usual_scores(score: float, beside: float, share: float) -> None:
     view = View(scene(BOX), fill=(90, 90, 90))

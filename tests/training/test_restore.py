@@ -253,7 +253,9 @@ def test_training_starts_from_a_model(
     out = ("--out", tmp_path / "mean.pt")
     parts = [part for path in runs for part in ("--checkpoint", path)]
     assert tool(monkeypatch, capsys, "average", *parts, *out) == (0, "")
-    assert load_checkpoint(tmp_path / "mean.pt")["record"] == content["record"]
+    record = load_checkpoint(tmp_path / "mean.pt")["record"]
+    assert [part["weight"] for part in record.pop("averaged")] == [0.5, 0.5]
+    assert record == content["record"]
 
 
 @pytest.mark.parametrize(("name", "found"), [("kestrel-int8", "int8"), ("siamfc", "siamfc")])

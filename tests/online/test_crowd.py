@@ -1,0 +1,99 @@
+"""Two targets on one place: one of them is wrong, so neither is sure, and neither learns there."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.online.scripted import SPEC, ScriptedNetwork, see_green
+from tests.online.test_session import several
+from tracker import Session, State
+from tracker.crowd import Crowd, claimed
+from tracker.target import CROSSING
+
+LEFT, RIGHT = (100, 200, 50, 40), (400, 200, 50, 40)
+NEAR_LEFT = (110, 200, 50, 40)
+
+
+def test_who_was_apart_and_is_together_crowds() -> None:
+    crowd = Crowd()
+    assert crowd.see({1: LEFT, 2: RIGHT, 3: (700, 0, 9, 9)}) == set()
+    assert crowd.see({1: LEFT, 2: NEAR_LEFT, 3: (700, 0, 9, 9)}) == {1, 2}
+    assert crowd.see({1: LEFT, 3: (700, 0, 9, 9)}) == set(), "a lost one claims nothing"
+    assert crowd.see({1: LEFT, 2: NEAR_LEFT}) == {1, 2}
+    assert crowd.see({1: LEFT, 2: RIGHT}) == set()
+
+
+def test_what_was_drawn_twice_crowds_once_it_was_apart() -> None:
+    crowd = Crowd()
+    for _ in range(3):
+        assert crowd.see({4: LEFT, 7: NEAR_LEFT}) == set()
+    assert crowd.see({4: LEFT, 7: RIGHT}) == set()
+    assert crowd.see({4: LEFT, 7: NEAR_LEFT}) == {4, 7}
+
+
+def test_a_target_added_on_another_one_is_drawn_twice() -> None:
+    crowd = Crowd()
+    crowd.see({1: LEFT, 2: RIGHT})
+    assert crowd.see({1: LEFT, 2: RIGHT, 3: NEAR_LEFT}) == set()
+    assert crowd.see({1: LEFT, 2: LEFT, 3: NEAR_LEFT}) == {1, 2, 3}, "2 was apart from both"
+    crowd.forget(2)
+    assert crowd.see({1: LEFT, 3: NEAR_LEFT}) == set()
+
+
+def test_what_touches_does_not_crowd() -> None:
+    crowd = Crowd()
+    crowd.see({1: LEFT, 2: RIGHT})
+    assert crowd.see({1: LEFT, 2: (125, 200, 50, 40)}) == set()  # they share a third
+
+
+@pytest.mark.parametrize(("box", "is_claimed"), [(NEAR_LEFT, True), (RIGHT, False)])
+def test_a_place_is_claimed_by_one_of_several(box: tuple, is_claimed: bool) -> None:
+    assert claimed(box, [(0, 0, 9, 9), LEFT]) is is_claimed
+
+
+def both_meet() -> Session:
+    """Two targets; the one on the right is drawn away, so that both boxes are on the left."""
+    session = Session(ScriptedNetwork(see_green))
+    there = several(LEFT, RIGHT)
+    session.add(there, LEFT)
+    session.add(there, RIGHT)
+    session.update(there)
+    session._targets[2].box = NEAR_LEFT
+    session.update(several(LEFT))  # both claim one place
+    return session
+
+
+def test_two_that_meet_are_uncertain_until_they_part() -> None:
+    session = both_meet()
+    states = {r.state for r in session.update(several(LEFT)).values()}
+    assert states == {State.UNCERTAIN}
+    session.remove(2)
+    session.update(several(LEFT))
+    assert session.update(several(LEFT))[1].state is State.TRACKING
+
+
+def test_two_that_cross_learn_nothing_and_two_that_stay_go_on() -> None:
+    session = both_meet()
+    targets = list(session._targets.values())
+    counted = [t._sure_frames for t in targets]  # it learns in every fourth of these
+    for _ in range(CROSSING):
+        session.update(several(LEFT))
+        assert [t.exemplar.sure_frames for t in targets] == [0, 0]
+    assert [t._sure_frames for t in targets] == counted
+    for _ in range(CROSSING):
+        states = {r.state for r in session.update(several(LEFT)).values()}
+    assert states == {State.UNCERTAIN}
+    assert [t.exemplar.sure_frames for t in targets] == [CROSSING] * 2
+
+
+def test_a_target_that_rests_while_others_cross_it_does_not_learn_either() -> None:
+    session = both_meet()
+    session.update(several(LEFT))
+    target = session._targets[1]
+    assert target.rest().state is State.UNCERTAIN and target.exemplar.sure_frames == 0
+
+
+def test_one_target_alone_is_as_before() -> None:
+    session = Session(ScriptedNetwork(see_green, spec=SPEC))
+    session.add(several(LEFT), LEFT)
+    assert [session.update(several(LEFT))[1].state for _ in range(5)] == [State.TRACKING] * 5
