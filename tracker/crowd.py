@@ -8,7 +8,8 @@ from itertools import combinations
 from tracker.geometry import overlap
 from tracker.results import Box
 
-APART, TOGETHER = 0.3, 0.5  # overlaps: below are two things, above are two boxes of one
+APART = 0.3  # of the smaller of two boxes; who shares less is another thing, and no part of it
+TOGETHER = 0.5  # overlap; two boxes that share more are on one thing
 
 
 def claimed(box: Box, taken: Sequence[Box]) -> bool:
@@ -17,7 +18,7 @@ def claimed(box: Box, taken: Sequence[Box]) -> bool:
 
 
 class Crowd:
-    """Remembers which targets were never seen apart: these are one thing, drawn twice."""
+    """Remembers which targets were never seen apart: one thing drawn twice, or a part of it."""
 
     def __init__(self) -> None:
         self._seen: set[int] = set()
@@ -35,7 +36,7 @@ class Crowd:
         crowded: set[int] = set()
         for pair in combinations(sorted(boxes), 2):
             shared = overlap(boxes[pair[0]], boxes[pair[1]])
-            if shared < APART:
+            if _of_the_smaller(shared, *(boxes[number] for number in pair)) < APART:
                 self._one.discard(pair)
             elif not self._seen.issuperset(pair):
                 self._one.add(pair)
@@ -44,7 +45,14 @@ class Crowd:
         self._seen.update(boxes)
         return crowded
 
-    def forget(self, number: int) -> None:
-        """Forget a target."""
-        self._seen.discard(number)
-        self._one = {pair for pair in self._one if number not in pair}
+    def keep(self, numbers: set[int]) -> None:
+        """Forget all targets but these."""
+        if not self._seen <= numbers:
+            self._seen &= numbers
+            self._one = {pair for pair in self._one if numbers.issuperset(pair)}
+
+
+def _of_the_smaller(shared: float, a: Box, b: Box) -> float:
+    """The overlap of two boxes as the share of the smaller one that both cover."""
+    areas = a[2] * a[3], b[2] * b[3]
+    return shared / (1 + shared) * sum(areas) / min(areas)

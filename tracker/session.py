@@ -124,7 +124,6 @@ class Session:
             KeyError: there is none of this id.
         """
         del self._targets[target_id], self._labels[target_id]
-        self._crowd.forget(target_id)
 
     def update(self, image: Any) -> dict[int, TrackResult]:
         """Find all targets in the next frame: a result for each id.
@@ -142,16 +141,16 @@ class Session:
             results = follow(self._searcher, image, targets, resting)
             self._frames += 1
             found = {number: r for (number, _), r in zip(followed, results, strict=True)}
-            self._mark_crowded(followed, found)
+            self._mark_crowded(found)
         return found
 
-    def _mark_crowded(
-        self, followed: Sequence[tuple[int, Target]], found: dict[int, TrackResult]
-    ) -> None:
+    def _mark_crowded(self, found: dict[int, TrackResult]) -> None:
         """Tell targets, for the next frame, whether another one claims their place."""
-        claimed = {number: r.claimed_box for number, r in found.items()}
+        targets = dict(self._targets)  # those that nobody removed meanwhile
+        claimed = {number: found[number].claimed_box for number in targets if number in found}
+        self._crowd.keep(set(targets))
         crowded = self._crowd.see({n: box for n, box in claimed.items() if box is not None})
-        for number, target in followed:
+        for number, target in targets.items():
             target.crowded = target.crowded + 1 if number in crowded else 0
 
     def _resting(self, targets: Sequence[Target], image: Image) -> list[int]:

@@ -126,6 +126,16 @@ def test_a_target_that_was_dropped_where_it_was_added_leaves_no_row(tmp_path, fo
         assert iou(box, (scene.red_box if target == 1 else scene.blue_box)(frame)) > 0.9
 
 
+def test_a_pipe_is_not_told_again_of_a_target_that_was_dropped(tmp_path, monkeypatch) -> None:
+    """It keeps what it was given, and a third row of a frame helps nobody."""
+    monkeypatch.setattr(ResultsWriter, "takes_back", False)
+    with ResultsWriter(tmp_path / "out.csv") as results:
+        stage = Stage(tmp_path, results=results)
+        number = stage.follower.add(stage.player.frame, scene.red_box(0))
+        monkeypatch.setattr(results, "write", pytest.fail)
+        stage.follower.remove(number)
+
+
 def boxes_written(path, form):
     """By frame and target, from any form of results."""
     if form == "csv":

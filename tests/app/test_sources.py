@@ -168,6 +168,11 @@ def test_deep_pictures_of_many_levels_and_flat_ones_need_no_note() -> None:
         reader(pixels)
 
 
+def test_deep_pictures_of_few_values_that_are_all_kept_need_no_note() -> None:
+    """Masks and drawings: nothing is lost of them."""
+    PixelReader("a", pytest.fail)(np.array([[0, 30000], [65535, 0]], np.uint16))
+
+
 @given(
     hnp.arrays(
         dtype=st.sampled_from(

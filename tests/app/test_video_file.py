@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -90,14 +91,15 @@ def slow_down(path: Path, at: int) -> None:
     path.write_bytes(data)
 
 
+@pytest.mark.parametrize("before", [1, 8], ids=["one read", "eight read"])
 @pytest.mark.parametrize("wrap", [lambda s: s, Prefetch], ids=["plain", "prefetched"])
 @pytest.mark.parametrize("codec", ["mp4v", "MJPG"])
-def test_seek_lands_where_frames_come_unevenly(tmp_path, wrap, codec) -> None:
+def test_seek_lands_where_frames_come_unevenly(tmp_path, wrap, codec, before) -> None:
     """A decoder seeks by time, which tells nothing of how many frames came before."""
     path = scene.write_clip(tmp_path / "clip.mp4", 150, codec=codec)
     slow_down(path, 70)
     source = wrap(open_source(str(path), pytest.fail))
-    for _ in range(8):
+    for _ in range(before):
         source.read()
     for index in (110, 60, 40, 149, 100, 0, 149, 1, 0, 75, 70, 69, 120):
         source.seek(index)
@@ -105,6 +107,34 @@ def test_seek_lands_where_frames_come_unevenly(tmp_path, wrap, codec) -> None:
         assert (frame.index, scene.number_of(frame.image)) == (index, index)
     assert [f.index for f in read_all(source)] == list(range(121, 150))
     source.close()
+
+
+class LosesAPiece:
+    """A decoder that fails once before frame 30, and goes on with frame 42."""
+
+    def __init__(self, capture: Any) -> None:
+        self._capture, self._given = capture, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._capture, name)
+
+    def read(self) -> tuple[bool, Any]:
+        self._given += 1
+        if self._given != 31:
+            return self._capture.read()
+        for _ in range(12):
+            self._capture.grab()
+        return False, None
+
+
+def test_one_failed_read_may_stand_for_a_lost_piece(tmp_path, monkeypatch) -> None:
+    """A cluster of Matroska, say: the times tell how long it was."""
+    path, opened, said = scene.write_clip(tmp_path / "clip.mp4", 80), cv2.VideoCapture, []
+    monkeypatch.setattr(cv2, "VideoCapture", lambda *given: LosesAPiece(opened(*given)))
+    frames = read_all(open_source(str(path), said.append))
+    assert [f.index for f in frames] == [scene.number_of(f.image) for f in frames]
+    assert [f.index for f in frames] == [*range(30), *range(42, 80)]
+    assert said == [f"{path}: frames 30 to 41 cannot be decoded; they are left out"]
 
 
 def test_a_single_frame_can_be_sought(tmp_path) -> None:

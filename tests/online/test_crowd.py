@@ -36,8 +36,25 @@ def test_a_target_added_on_another_one_is_drawn_twice() -> None:
     crowd.see({1: LEFT, 2: RIGHT})
     assert crowd.see({1: LEFT, 2: RIGHT, 3: NEAR_LEFT}) == set()
     assert crowd.see({1: LEFT, 2: LEFT, 3: NEAR_LEFT}) == {1, 2, 3}, "2 was apart from both"
-    crowd.forget(2)
+    crowd.keep({1, 3})
     assert crowd.see({1: LEFT, 3: NEAR_LEFT}) == set()
+
+
+def test_a_part_of_another_target_does_not_crowd_it_however_large_it_becomes() -> None:
+    crowd = Crowd()
+    assert crowd.see({1: (100, 50, 60, 180), 2: (115, 55, 30, 36)}) == set()  # a face, far away
+    assert crowd.see({1: (0, 0, 300, 240), 2: (40, 0, 220, 230)}) == set()  # and near
+
+
+def test_nothing_of_a_target_that_was_removed_is_kept() -> None:
+    session = Session(ScriptedNetwork(see_green))
+    for number in range(1, 20):
+        session.add(several(LEFT), LEFT)
+        session.update(several(LEFT))
+        if number > 2:
+            session.remove(number - 2)
+    session.update(several(LEFT))
+    assert session._crowd._seen == {18, 19} and session._crowd._one == {(18, 19)}
 
 
 def test_what_touches_does_not_crowd() -> None:

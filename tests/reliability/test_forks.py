@@ -111,4 +111,5 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 
 def test_a_fork_while_another_thread_reads_a_model() -> None:
+    """Until Python 3.12 a cached property had a lock that nobody opens in the child."""
     assert output_of(FORK_WHILE_READING) == "0\n"

@@ -87,3 +87,23 @@ def write_clip(folder: Path, count: int = 4, seed: int = 0) -> Path:
         lines.append(f"{x},{y},20,24")
     (folder / "groundtruth.txt").write_text("\n".join(lines) + "\n")
     return folder
+
+
+def write_video(path: Path, count: int = 6, size: tuple[int, int] = (96, 80)) -> np.ndarray:
+    """A grey video with a bright square at the returned boxes."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 25, size)
+    assert writer.isOpened()
+    boxes = []
+    for index in range(count):
+        image = np.full((size[1], size[0], 3), 60, np.uint8)
+        x, y = 10 + 5 * index, 20 + 3 * index
+        image[y : y + 16, x : x + 20] = (40, 220, 240)
+        writer.write(image)
+        boxes.append((x, y, 20, 16))
+    writer.release()
+    return np.array(boxes, dtype=np.float64)
+
+
+def write_boxes(path: Path, boxes: np.ndarray, header: bool = False) -> None:
+    lines = ["x,y,w,h"] * header + [",".join(f"{v:g}" for v in b) for b in boxes]
+    path.write_text("\n".join(lines) + "\n")

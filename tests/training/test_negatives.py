@@ -60,6 +60,20 @@ def test_who_never_draws_itself_keeps_its_draws() -> None:
     assert all(sampler._draw_negative(5, rng(n)) == sampler._draw_track(rng(n)) for n in others)
 
 
+def test_who_never_draws_itself_of_its_class_keeps_its_draws() -> None:
+    tracks = (*stills(0, 8), *stills(8, 12, "cat"))
+    sampler = PairSampler([Source("stills", tracks)], replace(PLAIN, hard=1), 0)
+
+    def of_the_class(seed: int) -> int:
+        numbers = rng(seed)
+        assert numbers.random() < 1
+        return 8 + int(numbers.integers(12))
+
+    others = [n for n in range(60) if of_the_class(n) != 11]
+    assert 40 < len(others) < 60
+    assert all(sampler._draw_negative(11, rng(n)) == of_the_class(n) for n in others)
+
+
 @pytest.mark.parametrize("size", [2, 3, 6])
 def test_as_many_negatives_are_of_the_class_as_asked_for(size: int) -> None:
     """However few there are in it."""

@@ -14,32 +14,12 @@ import pytest
 
 pytest.importorskip("torch")
 
-from tests.training.data import picture, write_clip
+from tests.training.data import picture, write_boxes, write_clip, write_video
 from tracker import datasets
 from tracker.errors import UserError
 from tracker.training.layouts import crop_around, video_track
 from tracker.training.sources import READERS, guess_layout, open_source, split_name
 from tracker.training.tracks import EncodedFrames, read_image, track_image
-
-
-def write_video(path: Path, count: int = 6, size: tuple[int, int] = (96, 80)) -> np.ndarray:
-    """A grey video with a bright square at the returned boxes."""
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 25, size)
-    assert writer.isOpened()
-    boxes = []
-    for index in range(count):
-        image = np.full((size[1], size[0], 3), 60, np.uint8)
-        x, y = 10 + 5 * index, 20 + 3 * index
-        image[y : y + 16, x : x + 20] = (40, 220, 240)
-        writer.write(image)
-        boxes.append((x, y, 20, 16))
-    writer.release()
-    return np.array(boxes, dtype=np.float64)
-
-
-def write_boxes(path: Path, boxes: np.ndarray, header: bool = False) -> None:
-    lines = ["x,y,w,h"] * header + [",".join(f"{v:g}" for v in b) for b in boxes]
-    path.write_text("\n".join(lines) + "\n")
 
 
 def test_got10k(tmp_path: Path) -> None:
@@ -95,50 +75,6 @@ def test_videos_whose_object_comes_later(tmp_path: Path) -> None:
     source = open_source(str(tmp_path))
     assert [track.present[0] for track in source.tracks] == [1, 0]
     assert "1 objects of" in source.notes[0] and "never have a box" in source.notes[0]
-
-
-def test_videos_that_are_left_out_are_told_of(tmp_path: Path) -> None:
-    """A suffix in capitals is one; no annotation, and a folder too deep, are said."""
-    for name in ("dog.avi", "camel.AVI", "worm.avi", "day/cat.avi", "day/bee.avi"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        boxes = write_video(tmp_path / name)
-        if name in ("dog.avi", "day/cat.avi"):
-            write_boxes((tmp_path / name).with_suffix(".txt"), boxes)
-    write_boxes(tmp_path / "camel.TXT", boxes)
-    (tmp_path / "._dog.avi").write_bytes(b"macOS")
-    source = open_source(f"videos:{tmp_path}")
-    names = [track.frames[0].name for track in source.tracks]
-    assert [name.split("/")[-1] for name in names] == ["cat.avi", "camel.AVI", "dog.avi"]
-    (note,) = source.notes
-    assert note == (
-        f"2 of 5 videos of {tmp_path} have no annotation of their name (worm.avi, day/bee.avi); "
-        "left out"
-    )
-    deep = tmp_path / "day2" / "cam1"
-    deep.mkdir(parents=True)
-    write_boxes(deep / "soldier.txt", write_video(deep / "soldier.avi"))
-    assert open_source(f"videos:{tmp_path}").notes == (note, (
-        f"1 annotated video lies deeper in {tmp_path} than in a folder of it "
-        "(day2/cam1/soldier.avi); left out, give its folder with a --data of its own"
-    ))  # fmt: skip
-    assert len(open_source(f"videos:{deep}").tracks) == 1
-    (tmp_path / "day2" / ".cache").mkdir()
-    write_boxes(tmp_path / "day2" / ".cache" / "a.txt", boxes)
-    (deep / "soldier.avi").rename(tmp_path / "day2" / ".cache" / "a.avi")
-    assert open_source(f"videos:{tmp_path}").notes == (note,)
-    deeper = deep / "take"
-    deeper.mkdir()
-    write_boxes(deeper / "bee.txt", write_video(deeper / "bee.avi"))
-    assert "day2/cam1/take/bee.avi" in open_source(f"videos:{tmp_path}").notes[1]
-    (tmp_path / "day" / "bee.avi").unlink()
-    assert "1 of 4 videos of" in open_source(str(tmp_path)).notes[0]
-    assert "has no annotation of its name (worm.avi)" in open_source(str(tmp_path)).notes[0]
-
-
-def test_no_video_has_an_annotation(tmp_path: Path) -> None:
-    write_video(tmp_path / "worm.avi")
-    with pytest.raises(UserError, match=r"1 of 1 videos .* no annotation of its name \(worm\.avi"):
-        open_source(f"videos:{tmp_path}")
 
 
 def test_a_picture_of_too_many_pixels(tmp_path: Path) -> None:

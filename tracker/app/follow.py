@@ -144,7 +144,7 @@ class Follower:
             self.chosen = next(reversed(self.targets), None)
         if not gone.fresh:
             self._dropped[target] = Row(gone.label, gone.result)
-        elif self._frame is not None:
+        elif self._frame is not None and self._results and self._results.takes_back:
             self.write(self._frame)
 
     def clear(self) -> None:

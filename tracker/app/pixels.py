@@ -72,11 +72,10 @@ class PixelReader:
     def _note_few_levels(self, low: int, high: int, levels: NDArray[np.uint8]) -> None:
         if low == high or self._say is None:  # of one colour: a later one will tell
             return
-        count = len(np.unique(levels))
-        if count < FEW_LEVELS:
+        if (high - low) >> (self._bits - 8) < FEW_LEVELS:
             self._say(
                 f"{self._name}: the values of its pictures, {low} to {high} in the first, become "
-                f"{count} of 256 levels; stretch them to 8 bits before: "
+                f"{len(np.unique(levels))} of 256 levels; stretch them to 8 bits before: "
                 f"(value - {low}) * 255 / {high - low}"
             )
         self._say = None

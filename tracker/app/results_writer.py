@@ -174,6 +174,11 @@ class RowFile:
             self._write_at(start, rows + self._footer)
 
     @property
+    def takes_back(self) -> bool:
+        """Whether rows can be replaced; of a pipe it is known once something was written."""
+        return self._is_file
+
+    @property
     def next_frame(self) -> int:
         """One more than the last frame written."""
         last = self._later[:1] or self._frames[-1:]
@@ -219,6 +224,11 @@ class ResultsWriter:
     def _open(self, path: Path) -> RowFile:
         header, separator, footer = _AROUND.get(self.form, ("", "", ""))
         return RowFile(path, header, separator, footer, self._rewinds, self._overwrite)
+
+    @property
+    def takes_back(self) -> bool:
+        """Whether what was written can be replaced; a pipe keeps it."""
+        return self._shared.takes_back
 
     def make_room(self, target: int) -> None:
         """Choose the file of a target, if each has its own.

@@ -138,6 +138,8 @@ class VideoFile:
             return self._unplaced
         # behind a jump more may have failed on the way
         most = self._unplaced + (len(self._missing) if self._jumped else 0)
+        if self._unplaced and self._times.even:  # one failure may stand for a whole lost piece
+            most = LONGEST_HOLE
         number = self._times.index_at(self._stated_time()) if most else None
         return 0 if number is None else min(max(number - self._next, 0), most)
 
@@ -209,15 +211,16 @@ class VideoFile:
         if not self.can_seek or self.frame_count is None:
             return
         index = min(max(index, 0), max(self.frame_count - 1, 0))
+        far = index > self._next + 2 * self.fps
+        if far and not self._jumped:
+            self._skip_to(3)  # the first times tell whether there are any to go by
         # Where frames come unevenly nobody knows which one a jump into the unseen part reaches.
-        far = index > self._next + 2 * self.fps and (self._times.even or self._times.known(index))
+        far = far and (self._times.even or self._times.known(index))
         if index < self._next or far or self.ended:
             if not self._jumped and not self._server_can_seek():
                 return
             if self._log:
                 self._log.excuse(True)
-            if far and not self._jumped:
-                self._skip_to(3)  # the first times tell whether there are any to go by
             self._unplaced = 0
             self._next, self.ended, self._jumped = self._jump(index), False, True
             self._settled = self._next + round(SETTLED * self.fps)

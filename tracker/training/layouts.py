@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -100,10 +101,13 @@ def read_videos(folder: Path) -> Read:
     pairs = [pair for place in places for pair in video_pairs(place)]
     pairs.sort(key=lambda pair: f"{pair[0].parent.name}/{pair[0].stem}")
     tracks = [video_track(video, read_boxes(annotation)) for video, annotation in pairs]
-    read = {video for video, _ in pairs}
+    read = {video.resolve() for video, _ in pairs}
     videos = [video for place in places for video in videos_in(place)]
-    left = [video.relative_to(root) for video in videos if video not in read]
-    return tracks, [*_unannotated_note(left, len(videos), folder), *_deeper_note(root, folder)]
+    left = [video.relative_to(root) for video in videos if video.resolve() not in read]
+    return tracks, [
+        *_unannotated_note(left, len(videos), folder),
+        *_deeper_note(root, folder, read),
+    ]
 
 
 def _unannotated_note(left: list[Path], total: int, folder: Path) -> list[str]:
@@ -112,17 +116,33 @@ def _unannotated_note(left: list[Path], total: int, folder: Path) -> list[str]:
     return [note] if left else []
 
 
-def _deeper_note(root: Path, folder: Path) -> list[str]:
+def _deeper_note(root: Path, folder: Path, read: set[Path]) -> list[str]:
     """On videos with an annotation in folders that are not looked into."""
-    below = (p for depth in ("*/*", "*/*/*") for p in sorted(root.glob(depth)) if p.is_dir())
-    shown = (p for p in below if not any(n.startswith(".") for n in p.relative_to(root).parts))
-    left = [video.relative_to(root) for place in shown for video, _ in video_pairs(place)]
-    what = "annotated videos lie" if len(left) > 1 else "annotated video lies"
+    found: dict[Path, Path] = {}  # by what a link leads to
+    for place in _folders_below(root):
+        with contextlib.suppress(OSError, UserError):  # it only serves a note
+            for video, _ in video_pairs(place):
+                found.setdefault(video.resolve(), video.relative_to(root))
+    left = [name for video, name in found.items() if video not in read]
+    what, whose = ("videos lie", "their folders") if len(left) > 1 else ("video lies", "its folder")
     note = (
-        f"{len(left)} {what} deeper in {folder} than in a folder of it ({_first_names(left)}); "
-        "left out, give its folder with a --data of its own"
+        f"{len(left)} annotated {what} deeper in {folder} than in a folder of it "
+        f"({_first_names(left)}); left out, give {whose} with a --data of its own"
     )
     return [note] if left else []
+
+
+def _folders_below(root: Path) -> list[Path]:
+    """Folders two and three levels down, without hidden ones."""
+    levels = [[root]]
+    for _ in range(3):
+        below: list[Path] = []
+        for place in levels[-1]:
+            with contextlib.suppress(OSError), os.scandir(place) as entries:
+                names = (e.name for e in entries if e.is_dir() and not e.name.startswith("."))
+                below += [place / name for name in sorted(names)]
+        levels.append(below)
+    return levels[2] + levels[3]
 
 
 def _first_names(paths: list[Path]) -> str:

@@ -375,6 +375,9 @@ class PairSampler:
 
 def _another(among: Sequence[int], number: int, rng: Generator) -> int:
     """One of two or more numbers, each as likely, but not ``number``, which is among them."""
+    other = among[int(rng.integers(len(among)))]
+    if other != number:  # so that what does not draw itself is drawn as it always was
+        return other
     other = among[int(rng.integers(len(among) - 1))]
     return among[-1] if other == number else other
 

@@ -302,7 +302,11 @@ def _add_pairs(g: Any) -> None:
     g.add_argument(
         "--max-gap", type=whole_amount, default=d.max_gap, help="frames from exemplar to search"
     )
-    g.add_argument("--shift", type=amount, help="pixels off the middle (64; SiamFC 32, 75 at most)")
+    g.add_argument(
+        "--shift",
+        type=amount,
+        help="pixels off the middle (64; SiamFC 32, 75 at most with radius 16)",
+    )
     g.add_argument(
         "--scale", type=number(0, 2, "scale"), default=d.scale, help="changed by exp of +-SCALE"
     )
