@@ -61,43 +61,7 @@ def test_a_tracker_that_was_forked_says_so_instead_of_waiting_for_ever() -> None
     assert output_of(FORK_IN_A_FRAME) == "0\n"
 
 
-FORK_WHILE_OPENING = """
-import os, signal, threading
-from tracker import runtime
-inside, open_it = threading.Event(), runtime._open
-def slowly(*arguments, **named):
-    inside.set()
-    threading.Event().wait(.3)  # the fork comes now
-    return open_it(*arguments, **named)
-runtime._open = slowly
-threading.Thread(target=runtime.open_network, args=("kestrel", "cpu", 1)).start()
-inside.wait()
-child = os.fork()
-if child == 0:
-    signal.alarm(30)
-    runtime.open_network("kestrel", "cpu", 1)
-    os._exit(0)
-print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-runtime.open_network("kestrel", "cpu", 2)  # nothing is left locked here
-"""
-
-
-def test_a_fork_waits_until_another_thread_has_opened_its_model() -> None:
-    assert output_of(FORK_WHILE_OPENING) == "0\n"
-
-
-FORK_WHILE_READING = """
-import hashlib, os, signal, threading
-from tracker import runtime, weights
-files = weights.graph_files(weights.weights_folder() / "kestrel")
-both = sum(file.stat().st_size for file in files)
-inside, goes_on, digest_of = threading.Event(), threading.Event(), hashlib.sha256
-def slowly(data):  # a thread that stays behind asks for the digest of both graphs
-    if len(data) == both and threading.current_thread() is not threading.main_thread():
-        inside.set()
-        goes_on.wait()
-    return digest_of(data)
-hashlib.sha256 = slowly
+IN_ANOTHER_THREAD = """
 threading.Thread(target=runtime.open_network, args=("kestrel", "cpu", 1)).start()
 inside.wait()
 child = os.fork()
@@ -109,7 +73,41 @@ goes_on.set()
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
+OPENING = """
+import os, signal, threading
+from tracker import runtime
+inside, goes_on, open_it = threading.Event(), threading.Event(), runtime._open
+def slowly(*arguments, **named):
+    inside.set()
+    goes_on.wait(.3)  # the fork comes now
+    return open_it(*arguments, **named)
+runtime._open = slowly
+"""
+
+NOTHING_IS_LEFT_LOCKED = """
+runtime.open_network("kestrel", "cpu", 2)
+"""
+
+
+def test_a_fork_waits_until_another_thread_has_opened_its_model() -> None:
+    assert output_of(OPENING + IN_ANOTHER_THREAD + NOTHING_IS_LEFT_LOCKED) == "0\n"
+
+
+READING = """
+import hashlib, os, signal, threading
+from tracker import runtime, weights
+files = weights.graph_files(weights.weights_folder() / "kestrel")
+both = sum(file.stat().st_size for file in files)
+inside, goes_on, digest_of = threading.Event(), threading.Event(), hashlib.sha256
+def slowly(data):  # a thread that stays behind asks for the digest of both graphs
+    if len(data) == both and threading.current_thread() is not threading.main_thread():
+        inside.set()
+        goes_on.wait()
+    return digest_of(data)
+hashlib.sha256 = slowly
+"""
+
 
 def test_a_fork_while_another_thread_reads_a_model() -> None:
     """Until Python 3.12 a cached property had a lock that nobody opens in the child."""
-    assert output_of(FORK_WHILE_READING) == "0\n"
+    assert output_of(READING + IN_ANOTHER_THREAD) == "0\n"
