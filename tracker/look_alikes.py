@@ -20,7 +20,6 @@ from tracker.spec import ModelSpec
 
 APART = 0.3  # overlap of boxes; from there on they are of one object
 LEAP = 0.25  # of a box's sides: with a shorter step it is not apart from where it was
-LIKELY = 0.5  # score: with less it is rather not the target that stands there
 
 
 class Look(NamedTuple):
@@ -59,7 +58,7 @@ def unless_exchanged(
         return candidate
     staying = [
         peak
-        for peak in now.peaks(spec, LIKELY)
+        for peak in now.peaks(spec, spec.presence.likely)
         if overlap(peak.box, last) > max(APART, *(overlap(peak.box, o) for o in others))
     ]
     if not staying:

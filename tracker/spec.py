@@ -1,7 +1,7 @@
 """What a model file says of itself: sizes, online parameters, thresholds, training record.
 
-These numbers belong to the weights, so they travel inside the graphs' metadata and stand
-nowhere else; two thresholds that all models share are constants (docs/architecture.md).
+These numbers belong to the weights, so they travel inside the graphs' metadata. The defaults are
+those of the models that ship: what a network trained anew starts with.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class BoxPolicy:
     """
 
     window: float = 0.4
-    penalty: float = 0.08
+    penalty: float = 0.2
     size_rate: float = 0.5
     context: float = 0.5
     motion: float = 1.0
@@ -69,7 +69,7 @@ class ScalePolicy:
     context: float = 0.5
 
 
-SCORES_ASKED = ("sure", "doubt", "gone", "return_score")
+SCORES_ASKED = ("sure", "doubt", "gone", "likely", "return_score")
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,8 @@ class PresencePolicy:
         sharp: sharpness of the response (``box_policy.sharpness``) below which nothing is sure.
         doubt: score below which it counts as missing in this frame.
         gone: score below which the frame counts for two missing ones.
+        likely: score that something needs to be taken for the target, staying where it was, when
+            another object beside it scores more (``tracker.look_alikes``).
         patience: missing frames in a row before it is lost.
         visible: share of its usual width or height below which a target at the frame's edge
             is leaving, and missing.
@@ -103,27 +105,40 @@ class PresencePolicy:
             asks no colours, here and before.
     """
 
-    sure: float = 0.5
+    sure: float = 0.75
     sharp: float = 0.3
-    doubt: float = 0.25
+    doubt: float = 0.4
     gone: float = 0.05
-    patience: int = 3
+    likely: float = 0.5
+    patience: int = 2
     visible: float = 0.45
-    return_score: float = 0.5
+    return_score: float = 0.7
     same: float = 0.4
     match: float = 0.65
     different: float = 0.2
     drop: float = 0.35
     rival_margin: float = 0.12
     unusual: float = 0.1
-    return_drop: float = 2.0
-    colour_drop: float = 0.0
-    return_colour_drop: float = 1.0
+    return_drop: float = 0.15
+    colour_drop: float = 0.12
+    return_colour_drop: float = 0.3
 
     def asking(self, share: float) -> PresencePolicy:
         """The same with a share of all scores that are asked."""
         scores = {name: share * getattr(self, name) for name in SCORES_ASKED}
         return dataclasses.replace(self, **scores)
+
+
+# of SiamFC: its scores are lower, and colours were never tried with it
+RESPONSE_PRESENCE = PresencePolicy(
+    sure=0.5,
+    doubt=0.25,
+    patience=4,
+    return_score=0.5,
+    return_drop=2.0,
+    colour_drop=0.0,
+    return_colour_drop=1.0,
+)
 
 
 @dataclass(frozen=True)
@@ -173,6 +188,16 @@ class ModelSpec:
                 f"the metadata of {where} does not describe a model of this project ({error}); "
                 "export it again with tools/export.py"
             ) from None
+
+
+def usual_online(kind: str) -> BoxPolicy | ScalePolicy:
+    """Parameters of the decision that nobody has tuned, for a ``kind`` of ``ModelSpec``."""
+    return BoxPolicy() if kind == "box" else ScalePolicy()
+
+
+def usual_presence(kind: str) -> PresencePolicy:
+    """Thresholds that nobody has calibrated, for a ``kind`` of ``ModelSpec``."""
+    return PresencePolicy() if kind == "box" else RESPONSE_PRESENCE
 
 
 def read_parameters(path: Path) -> dict[str, Any]:
@@ -235,10 +260,8 @@ def _parsed(text: str, role: str) -> ModelSpec:
         exemplar_size=_size(data["exemplar_size"]),
         search_size=_size(data["search_size"]),
         stride=_size(data["stride"]),
-        online=_numbers(BoxPolicy, data["online"])
-        if kind == "box"
-        else _numbers(ScalePolicy, data["online"]),
-        presence=_numbers(PresencePolicy, data["presence"]),
+        online=_numbers(usual_online(kind), data["online"]),
+        presence=_numbers(usual_presence(kind), data["presence"]),
         training=dict(data.get("training", {})),
         precision=precision,
     )
@@ -254,12 +277,12 @@ LIMITS = {
     "scales": (1, 9), "scale_step": (1.0, 2.0), "upsample": (1, 64), "context": (0.0, 4.0),
     "narrow": (64, 4096),
 }  # fmt: skip
-_T = TypeVar("_T", BoxPolicy, ScalePolicy, PresencePolicy)
+_T = TypeVar("_T", bound=BoxPolicy | ScalePolicy | PresencePolicy)
 
 
-def _numbers(kind: type[_T], values: Any) -> _T:
-    """Fill a dataclass of numbers; what is missing keeps its default."""
-    names = {f.name: f for f in dataclasses.fields(kind)}
+def _numbers(usual: _T, values: Any) -> _T:
+    """A dataclass of numbers with other values; what is missing stays as usual."""
+    names = {f.name: f for f in dataclasses.fields(usual)}
     unknown = set(values) - set(names)
     if unknown:
         raise ValueError(f"unknown parameters {sorted(unknown)}")
@@ -276,7 +299,7 @@ def _numbers(kind: type[_T], values: Any) -> _T:
         name: int(value) if names[name].type == "int" else float(value)
         for name, value in values.items()
     }
-    return kind(**cast)
+    return dataclasses.replace(usual, **cast)
 
 
 def _size(value: Any) -> int:

@@ -17,7 +17,10 @@ SPEC = ModelSpec(
     online=BoxPolicy(
         window=0.3, penalty=0.05, size_rate=1.0, motion=0.0, narrow=256, blend=0.0
     ),
-    presence=PresencePolicy(),
+    presence=PresencePolicy(
+        sure=0.5, doubt=0.25, patience=3, return_score=0.5, return_drop=2.0, colour_drop=0.0,
+        return_colour_drop=1.0,
+    ),
 )  # fmt: skip
 
 SIAMFC = dataclasses.replace(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ from tracker import Session, SiameseTracker, State
 from tracker.box_policy import Candidate
 from tracker.crop import Region
 from tracker.geometry import iou
-from tracker.look_alikes import LIKELY, Look, unless_exchanged
+from tracker.look_alikes import Look, unless_exchanged
 from tracker.results import Box
 
 Place = tuple[float, float]
@@ -55,7 +57,7 @@ def test_where_nothing_stood_a_leap_is_a_leap(other: Place) -> None:
 @pytest.mark.parametrize("other", BESIDE)
 def test_where_nothing_of_the_target_is_left_the_candidate_stays(other: Place) -> None:
     tracker, network = started([both(START, other)] * 3)
-    network.see = see_both(LIKELY - 0.05, STRONG)
+    network.see = see_both(SPEC.presence.likely - 0.05, STRONG)
     result = tracker.update(both(START, other))
     assert float(iou(result.box, (*other, 50.0, 40.0))) > 0.8
 
@@ -123,8 +125,18 @@ def square(x: float, side: float = 40.0) -> Box:
 HERE, THERE = square(108.0), square(158.0)
 
 
-def chosen(before: Look, now: Look, candidate: Box, last: Box = HERE) -> Box:
-    return unless_exchanged(SPEC, before, now, last, Candidate(candidate, 0.9, 1.0)).box
+def chosen(before: Look, now: Look, candidate: Box, last: Box = HERE, share: float = 1.0) -> Box:
+    spec = dataclasses.replace(SPEC, presence=SPEC.presence.asking(share))
+    return unless_exchanged(spec, before, now, last, Candidate(candidate, 0.9, 1.0)).box
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.2])
+def test_of_a_target_that_scores_little_from_the_start_less_is_asked(share: float) -> None:
+    before = look((HERE, 0.95 * share), (THERE, 0.93 * share))
+    kept = chosen(before, look((HERE, 0.9 * share), (THERE, 0.96 * share)), THERE, share=share)
+    assert kept[0] == pytest.approx(HERE[0])
+    gone = chosen(before, look((HERE, 0.4 * share), (THERE, 0.96 * share)), THERE, share=share)
+    assert gone == THERE
 
 
 def test_of_two_things_in_its_place_the_likelier_one_stays() -> None:

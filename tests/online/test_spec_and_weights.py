@@ -15,7 +15,8 @@ from tests.online.scripted import SPEC
 from tracker.errors import UserError
 from tracker.evaluation.opponents import Options, Unavailable, build, label
 from tracker.graph_checks import check_graph
-from tracker.spec import ModelSpec, ScalePolicy
+from tracker.runtime import open_network
+from tracker.spec import ModelSpec, ScalePolicy, usual_online, usual_presence
 from tracker.weights import read_model, read_sums, write_sums
 
 
@@ -117,6 +118,13 @@ def test_a_model_of_the_current_folder_needs_no_folder_in_its_name(
     assert label("mine.search.onnx") == "mine"
     with pytest.raises(Unavailable, match="ONNX Runtime"):  # found, and these bytes are no graph
         build("mine", Options())
+
+
+@pytest.mark.parametrize("name", ["kestrel", "kestrel-int8", "kestrel-fp16", "siamfc"])
+def test_what_is_trained_anew_starts_with_the_parameters_that_ship(name: str) -> None:
+    spec = open_network(name, "cpu").spec
+    assert spec.online == usual_online(spec.kind)
+    assert spec.presence == usual_presence(spec.kind)
 
 
 def test_an_empty_name_is_called_one() -> None:

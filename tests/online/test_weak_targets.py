@@ -70,7 +70,7 @@ def test_the_share_of_the_usual_scores(score: float, beside: float, share: float
 def test_a_share_is_of_scores_alone() -> None:
     usual = PresencePolicy()
     half = usual.asking(0.5)
-    scores = ("sure", "doubt", "gone", "return_score")
+    scores = ("sure", "doubt", "gone", "likely", "return_score")
     assert [getattr(half, s) for s in scores] == [getattr(usual, s) / 2 for s in scores]
     assert dataclasses.replace(half, **{s: getattr(usual, s) for s in scores}) == usual
     assert usual.asking(1.0) == usual

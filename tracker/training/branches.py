@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from tracker.network.head import sides_to_corners
 from tracker.network.kestrel import Kestrel
 from tracker.network.siamfc import SiamFC
-from tracker.spec import BoxPolicy, ModelSpec, PresencePolicy, ScalePolicy
+from tracker.spec import ModelSpec, usual_online, usual_presence
 from tracker.training.models import weights_hash
 
 
@@ -41,16 +41,16 @@ class SearchGraph(nn.Module):
 
 
 def make_spec(network: SiamFC | Kestrel, training: dict[str, Any] | None = None) -> ModelSpec:
-    """The record for a network, with the default parameters and thresholds."""
-    box = isinstance(network, Kestrel)
+    """The record for a network, with the usual parameters and thresholds of its kind."""
+    kind = "box" if isinstance(network, Kestrel) else "response"
     return ModelSpec(
         name=network.name,
-        kind="box" if box else "response",
+        kind=kind,
         pair=weights_hash(network),
         exemplar_size=network.exemplar_size,
         search_size=network.search_size,
         stride=network.stride,
-        online=BoxPolicy() if box else ScalePolicy(),
-        presence=PresencePolicy(),
+        online=usual_online(kind),
+        presence=usual_presence(kind),
         training=training or {},
     )
