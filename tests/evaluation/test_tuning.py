@@ -21,7 +21,7 @@ from tracker.frames import Pictures
 from tracker.runtime import open_network
 from tracker.spec import BoxPolicy, ModelSpec, PresencePolicy, ScalePolicy
 
-BOX = ModelSpec("made", "box", "0" * 64, 128, 256, 16, BoxPolicy(), PresencePolicy())
+BOX = ModelSpec("made", "box", "0" * 64, 128, 256, 16, BoxPolicy(penalty=0.08), PresencePolicy())
 RESPONSE = ModelSpec("made", "response", "0" * 64, 127, 255, 8, ScalePolicy(), PresencePolicy())
 START = tuning.parameters(BOX)
 GROUPS = {f"{folder}/{i}": folder for folder, n in (("a", 6), ("b", 4)) for i in range(n)}
