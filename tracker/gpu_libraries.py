@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import importlib.metadata
 import importlib.util
 import io
+import platform
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from typing import Any
 from tracker.onnx_runtime import onnx_runtime
 
 INSTALL_CUDA = "pip install 'onnxruntime-gpu[cuda,cudnn]>=1.21'"
+_PACKAGES = ("onnxruntime", "onnxruntime-openvino", "onnxruntime-gpu")  # they share one folder
 INSTALL_TENSORRT = "pip install tensorrt-cu{major}"
 
 
@@ -36,7 +39,7 @@ def missing_for_cuda(index: int = 0) -> str | None:
         index: number of the GPU.
     """
     if "CUDAExecutionProvider" not in available_providers():
-        return f"the installed ONNX Runtime has no CUDA provider ({INSTALL_CUDA} brings it)"
+        return _without_provider("CUDA")
     driver = load_library("libcuda.so.1", "nvcuda.dll")
     if driver is None:
         return "no NVIDIA driver was found (install it from your system's packages)"
@@ -57,7 +60,7 @@ def missing_for_tensorrt(index: int = 0) -> str | None:
         return missing
     install = INSTALL_TENSORRT.format(major=cuda_major())
     if "TensorrtExecutionProvider" not in available_providers():
-        return f"the installed ONNX Runtime has no TensorRT provider ({INSTALL_CUDA} brings it)"
+        return _without_provider("TensorRT")
     folder = _package_folder("tensorrt_libs")
     for names in (("libnvinfer.so.10", "nvinfer_10.dll"),
                   ("libnvonnxparser.so.10", "nvonnxparser_10.dll")):  # fmt: skip
@@ -65,6 +68,24 @@ def missing_for_tensorrt(index: int = 0) -> str | None:
         if load_library(*beside, *names) is None:
             return f"the TensorRT library {_here(names)} was not found ({install} brings it)"
     return None
+
+
+def _without_provider(name: str) -> str:
+    """That ONNX Runtime lacks this provider of NVIDIA's, and what brings it."""
+    if sys.platform == "darwin" or platform.machine().lower() not in ("x86_64", "amd64"):
+        return f"ONNX Runtime has no {name} provider for this kind of machine"
+    packages = [p for p in _PACKAGES if _is_installed(p)]
+    install = INSTALL_CUDA
+    if packages and packages != ["onnxruntime-gpu"]:  # whichever came last lies over the others
+        install = f"pip uninstall {' '.join(packages)}, then {INSTALL_CUDA}"
+    return f"the installed ONNX Runtime has no {name} provider ({install} brings it)"
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return bool(importlib.metadata.version(package))
+    except importlib.metadata.PackageNotFoundError:
+        return False
 
 
 def cuda_major() -> int:

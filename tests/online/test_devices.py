@@ -61,6 +61,39 @@ def test_what_is_asked_for_and_missing_is_named_with_what_to_do(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize(
+    ("installed", "advice"),
+    [
+        (["onnxruntime-gpu"], r"\(pip install 'onnxruntime-gpu"),
+        (["onnxruntime-gpu", "onnxruntime"],
+         "\\(pip uninstall onnxruntime onnxruntime-gpu, then pip install 'onnxruntime-gpu"),
+        (["onnxruntime-openvino"], "\\(pip uninstall onnxruntime-openvino, then pip install"),
+    ],
+)  # fmt: skip
+def test_a_package_that_lies_over_the_gpus_is_to_go_first(
+    installed: list[str], advice: str, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine()
+    monkeypatch.setattr(gpu_libraries, "_is_installed", installed.__contains__)
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    monkeypatch.setattr(sys, "platform", "linux")
+    with pytest.raises(UserError, match=f"no CUDA provider {advice}"):
+        choose_device("cuda")
+
+
+@pytest.mark.parametrize(
+    ("system", "kind"), [("darwin", "arm64"), ("linux", "aarch64"), ("win32", "ARM64")]
+)
+def test_no_package_is_advised_that_the_machine_cannot_have(
+    system: str, kind: str, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine()
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr("platform.machine", lambda: kind)
+    reason = choose_device("auto").reason
+    assert "no CUDA provider for this kind of machine" in reason and "pip" not in reason
+
+
 def test_auto_says_in_one_line_why_it_stays_on_the_cpu(machine: Machine) -> None:
     machine(CUDA)
     device = choose_device("auto")
