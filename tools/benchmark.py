@@ -2,10 +2,10 @@
 r"""Time trackers on a real clip, end to end: decode, crop, network, decision, drawing.
 
     python tools/benchmark.py --video clip.mp4 --init-box 120,80,60,40 --trackers kestrel,csrt
-    python tools/benchmark.py --data ../shared/data/val --only otb/David --trackers kestrel,kcf
+    python tools/benchmark.py --data clips/ --only otb/David --trackers kestrel,kcf
     python tools/benchmark.py --video clip.mp4 --init-box 120,80,60,40 --trackers kestrel \
         --device cuda --memory-frames 10000 --json speed.json
-    python tools/benchmark.py --data ../shared/data/val --only otb/Car4 --threads 1,2 \
+    python tools/benchmark.py --data clips/ --only otb/Car4 --threads 1,2 \
         --trackers kestrel,kestrel-int8,nanotrack-v2,csrt,kcf --nanotrack-dir nanotrack/ \
         --accuracy results/summary.json --table speed.md --plot speed.svg
 

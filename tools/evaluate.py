@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 r"""Score trackers on annotated clips, side by side.
 
-    python tools/evaluate.py --data ../shared/data/val --trackers kestrel,siamfc,csrt,kcf,mil \
+    python tools/evaluate.py --data clips/ --trackers kestrel,siamfc,csrt,kcf,mil \
         --out results/ --jobs 2
     python tools/evaluate.py --data OTB100/ --trackers kestrel,my_module:MyTracker --out results/
     python tools/evaluate.py --data VOT2022/ --protocol vot --trackers kestrel --out results/

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 r"""Search the online parameters of a model on annotated clips, with cross-validation over clips.
 
-    python tools/tune.py --model kestrel --data ../shared/data/val --jobs 2 --out runs/tune \
+    python tools/tune.py --model kestrel --data clips/ --jobs 2 --out runs/tune \
         --search window=.2:.5 --search penalty=.02,.05,.1,.2 --search size_rate=.3:.7
-    python tools/tune.py --model kestrel --data ../shared/data/val --presence-weight .2 \
+    python tools/tune.py --model kestrel --data clips/ --presence-weight .2 \
         --search doubt=.15:.35 --search patience=2,4,8 --out runs/tune-presence
     python tools/export.py --checkpoint runs/mine/checkpoint.pt --online runs/tune/tuned.json \
         --out weights/mine
