@@ -110,7 +110,9 @@ def levels_for(image: Image, region: Region | None) -> Levels:
 def _part(image: Image, region: Region) -> Image:
     """What a region shows of a frame; all of the frame where it misses it."""
     x, y, side, _ = region.box
-    rows, columns = (slice(max(int(v), 0), max(int(v + side), 0) + 1) for v in (y, x))
+    if min(x, y) + side <= 0:
+        return image
+    rows, columns = (slice(max(int(v), 0), int(v + side) + 1) for v in (y, x))
     part = image[rows, columns]
     return part if part.size else image
 

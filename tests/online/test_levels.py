@@ -78,6 +78,16 @@ def test_regions_may_leave_the_frame(place: tuple[float, float]) -> None:
     assert levels_for(in_light(scene(), 0.25), Region(*place, 200.0)).gain > 2
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("middle", [-50.0, 370.0])
+def test_beside_a_frame_with_black_bars_no_bar_is_all_of_it(axis: int, middle: float) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (320, 320, 3), dtype=np.uint8)
+    bars = np.moveaxis(noise, axis, 0)
+    bars[:20] = bars[-20:] = 0
+    cx, cy = (160.0, middle) if axis == 0 else (middle, 160.0)
+    assert levels_for(noise, Region(cx, cy, 60.0)) == AS_THEY_ARE
+
+
 @pytest.mark.parametrize("gain", [0.2, 0.25])
 @pytest.mark.parametrize("offset", [0.0, 20.0, 170.0])
 def test_a_dark_or_foggy_frame_becomes_a_usual_one(gain: float, offset: float) -> None:
