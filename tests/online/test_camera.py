@@ -33,7 +33,10 @@ def view(scene: np.ndarray, x: float, y: float, width: int, height: int) -> np.n
     return cv2.getRectSubPix(scene, (width, height), middle)
 
 
-@pytest.mark.parametrize(("width", "height"), [(320, 240), (1280, 720), (360, 640), (40, 30)])
+@pytest.mark.parametrize(
+    ("width", "height"),
+    [(320, 240), (1280, 720), (360, 640), (40, 30), (1280, 160), (160, 1280)],
+)
 @pytest.mark.parametrize("share", [(0.0, 0.0), (0.11, -0.05), (-0.013, 0.15)])
 def test_the_step_of_the_scene(width: int, height: int, share: tuple[float, float]) -> None:
     scene = landscape(2 * width, 2 * height)
@@ -76,6 +79,32 @@ def test_what_repeats_did_not_leap_by_one_repetition() -> None:
         assert camera.next(icons(x, y))() is None
 
 
+def test_icons_in_uneven_light_are_several_of_a_kind_too() -> None:
+    camera, light = Camera(), landscape(1280, 720, seed=3) / 8
+    camera.see((icons(0, 0) + light).astype(np.uint8))
+    scrolled = icons(40, -30) + np.roll(light, (-30, 40), axis=(0, 1))
+    assert camera.next(scrolled.astype(np.uint8))() is None
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("step", [8, 40, -25])
+def test_what_repeats_along_one_axis_did_not_leap_either(axis: int, step: int) -> None:
+    fence, camera = np.tile(landscape(110, 720), (1, 14, 1)), Camera()
+    before, now = (
+        np.ascontiguousarray(np.moveaxis(picture[:, :1280], 1, axis))
+        for picture in (fence, np.roll(fence, step, axis=1))
+    )
+    camera.see(before)
+    assert camera.next(now)() is None
+
+
+def framed(picture: np.ndarray, middle: np.ndarray) -> np.ndarray:
+    """The rim of one picture around the middle of another, both (240, 320, 3) uint8."""
+    shown = picture.copy()
+    shown[30:-30, 40:-40] = middle[30:-30, 40:-40]
+    return shown
+
+
 def test_what_cannot_be_told_is_no_step() -> None:
     hills, flat = landscape(320, 240), np.full((240, 320, 3), 90, np.uint8)
     fog = hills // 40
@@ -87,7 +116,9 @@ def test_what_cannot_be_told_is_no_step() -> None:
         (landscape(640, 240), hills),  # another form
         (np.roll(hills, 160, axis=1), hills),  # half of the picture: further than is looked
         (np.roll(hills, 68, axis=1), hills),  # a little further than a fifth: no peak, but a slope
+        *((np.roll(hills, step, axis=0), hills) for step in (-52, -49, 49, 52)),  # and down
         (fog, np.roll(fog, 8, axis=1)),
+        (framed(hills, fog), framed(np.roll(hills, 8, axis=1), np.roll(fog, 8, axis=1))),
     ):
         camera = Camera()
         if before is not None:
