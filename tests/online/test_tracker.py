@@ -80,6 +80,21 @@ def test_targets_at_the_border_and_of_odd_sizes(box: tuple[float, float, float, 
         assert x < 640 and y < 480 and x + w > 0 and y + h > 0
 
 
+@pytest.mark.parametrize(
+    ("box", "size"),
+    [((150.0, 60.0, 60.0, 500.0), (360, 640)), ((60.0, 150.0, 500.0, 60.0), (640, 360))],
+)
+def test_a_target_may_be_longer_than_the_frames_other_side(
+    box: tuple[float, float, float, float], size: tuple[int, int]
+) -> None:
+    tracker, _ = green_tracker()
+    image = scene(box, *size)
+    tracker.init(image, box)
+    for _ in range(5):
+        result = tracker.update(image)
+    assert float(iou(result.box, box)) > 0.95
+
+
 def test_the_size_of_the_frame_may_change() -> None:
     tracker, _ = green_tracker()
     start = (300.0, 200.0, 50.0, 40.0)
@@ -119,12 +134,17 @@ def test_a_lost_target_of_a_stream_in_another_resolution_has_its_usual_size() ->
     assert float(iou(tracker.update(scene(large, 1280, 960)).box, large)) > 0.85
 
 
-def test_a_frame_of_another_form_is_another_cut() -> None:
-    tracker, _ = green_tracker()
-    start = (300.0, 200.0, 50.0, 40.0)
-    tracker.init(scene(start), start)
-    tracker.update(scene(start))
-    assert float(iou(tracker.update(scene(start, 640, 300)).box, start)) > 0.9
+@pytest.mark.parametrize("size", [(640, 300), (640, 360), (480, 480)])
+def test_a_frame_of_another_form_is_another_cut(size: tuple[int, int]) -> None:
+    session, start = Session(ScriptedNetwork(see_green)), (300.0, 160.0, 60.0, 60.0)
+    number = session.add(scene(start), start)
+    session.update(scene(start))
+    assert float(iou(session.update(scene(start, *size))[number].box, start)) > 0.9
+    view = session.debug(number)
+    assert view is not None
+    x, y, side, _ = view.search_region  # where the target was, and as large
+    assert (x + side / 2, y + side / 2) == pytest.approx((330, 190), abs=2)
+    assert side == pytest.approx(2 * 2 * 60, rel=0.02)
 
 
 @pytest.mark.parametrize(
