@@ -43,6 +43,21 @@ def test_a_colour_of_target_and_surroundings_says_half() -> None:
     assert ColourModel(image, BOX).usual == pytest.approx(1 / (2 + EVEN / BINS**3), abs=1e-6)
 
 
+@pytest.mark.parametrize("channel", range(3))
+def test_a_colour_differs_in_any_of_its_channels(channel: int) -> None:
+    dark, bright = [30, 30, 30], [30, 30, 30]
+    bright[channel] = 220
+    assert ColourModel(painted(tuple(bright)), BOX).share(painted(tuple(dark)), BOX) == 0.0
+
+
+def test_the_surroundings_are_three_boxes_wide_and_high() -> None:
+    image = painted(RED, (240.0, 160.0, 180.0, 120.0))
+    image[180:260, 270:390] = 90  # within two boxes: 3 boxes of grey, then 5 of red
+    image[200:240, 300:360] = RED
+    whole = 1 / (1 + 5 / 8 + EVEN / BINS**3)
+    assert ColourModel(image, BOX).usual == pytest.approx(whole, abs=0.02)
+
+
 def test_slow_changes_are_followed() -> None:
     colours = ColourModel(painted(RED), BOX)
     assert colours.share(painted(WHITE), BOX) == 0.0
