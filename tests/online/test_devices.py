@@ -152,6 +152,16 @@ def test_auto_goes_on_when_the_gpu_fails_at_the_last_moment(
         open_network(model, "cuda")
 
 
+@pytest.mark.parametrize(("live", "spinning"), [(False, "1"), (True, "0")])
+def test_threads_sleep_for_a_live_source_where_auto_falls_back_too(
+    live: bool, spinning: str, machine: Machine, model: Path
+) -> None:
+    fake = machine(CUDA, driver=Driver(), broken=(CUDA,))
+    assert SiameseTracker(model, threads=3, live=live).device.name == "cpu"
+    search = fake.sessions[-1]
+    assert search.options.config["session.intra_op.allow_spinning"] == spinning
+
+
 def test_auto_that_falls_back_to_a_network_already_open_says_so(
     machine: Machine, model: Path
 ) -> None:
