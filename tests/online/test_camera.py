@@ -146,6 +146,17 @@ def test_the_guess_that_was_right_of_late_is_taken() -> None:
     assert followed.expected_step((40, -20), 5) == pytest.approx((1, 0), abs=0.2)
 
 
+@pytest.mark.parametrize(("share", "expected"), [(0.4, (0, 0)), (0.6, (40, -20))])
+def test_of_two_guesses_that_were_wrong_the_better_one_is_taken(
+    share: float, expected: tuple[float, float]
+) -> None:
+    motion = Motion()
+    for dx, dy in np.random.default_rng(0).normal(0, 30, (30, 2)).tolist():
+        motion.expected_step((dx, dy), 5)
+        motion.observe(share * dx, share * dy)
+    assert motion.expected_step((40, -20), 5) == pytest.approx(expected, abs=2)
+
+
 def test_what_walks_through_a_shaken_scene_is_expected_to_walk_on() -> None:
     walker = Motion()
     shakes = np.random.default_rng(0).normal(0, 30, (40, 2)).tolist()

@@ -47,11 +47,12 @@ def test_after_a_leap_the_whole_region_is_searched_again() -> None:
     assert network.sizes[-1] == 256
 
 
-def test_a_target_that_leaps_about_is_searched_in_whole_crops() -> None:
+@pytest.mark.parametrize("rests", [1, 5])
+def test_a_target_that_leaps_about_is_searched_in_whole_crops(rests: int) -> None:
     tracker, network = narrowing()
     tracker.init(scene(START), START)
-    for step in range(40):
-        box = (300.0 + 30 * (step % 2), 200.0, 50.0, 40.0)
+    for step in range(40):  # frames in one place
+        box = (300.0 + 30 * (step // rests % 2), 200.0, 50.0, 40.0)
         assert float(iou(tracker.update(scene(box)).box, box)) > 0.6
     assert {*network.sizes} == {256}
 

@@ -110,6 +110,14 @@ def test_a_target_ten_times_as_large_moves_ten_times_as_far() -> None:
     assert shown(large) == pytest.approx(10 * shown(boxes))  # type: ignore[arg-type]
 
 
+def test_what_is_forgotten_was_not_moving_either() -> None:
+    steady = SteadyBox()
+    for n in range(20):
+        steady.follow(moved(dx=0.02 * SIZE * n))
+    steady.forget()
+    assert [steady.follow(START) for _ in range(3)] == [pytest.approx(START)] * 3
+
+
 HERE, THERE = (100.0, 200.0, 60.0, 40.0), (101.0, 200.0, 60.0, 40.0)
 
 
