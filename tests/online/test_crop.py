@@ -56,6 +56,12 @@ def test_shrinking_averages_instead_of_skipping() -> None:
     assert crop.std() < 0.2 * noise.std(), "of four neighbours alone it would be half"
 
 
+def test_detail_that_three_pixels_apart_would_miss_is_averaged() -> None:
+    squares = (np.indices((900, 900)).sum(0) % 2 * 255).astype(np.uint8)[..., None].repeat(3, 2)
+    crop = cut(squares, Region(450, 450, 768), 256, FILL)
+    assert np.abs(crop.astype(float) - 127.5).max() <= 2
+
+
 def test_outside_of_the_frame_is_filled() -> None:
     image = np.full((50, 50, 3), 200, np.uint8)
     crop = cut(image, Region(0, 0, 40), 40, FILL)

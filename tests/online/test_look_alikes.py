@@ -21,9 +21,9 @@ BESIDE = [(360.0, 205.0), (240.0, 195.0), (305.0, 150.0)]
 WEAK, STRONG = 0.55, 0.95  # the window's share is .3: the weaker one in the middle has a lower rank
 
 
-def started(seen: list[np.ndarray]) -> tuple[SiameseTracker, ScriptedNetwork]:
-    """A tracker of the green thing at ``START`` after some frames."""
-    network = ScriptedNetwork(see_both(0.9, 0.6))
+def started(seen: list[np.ndarray], other: float = 0.6) -> tuple[SiameseTracker, ScriptedNetwork]:
+    """A tracker of the green thing at ``START`` after some frames; what is beside scores less."""
+    network = ScriptedNetwork(see_both(0.9, other))
     tracker = SiameseTracker(network)
     tracker.init(scene(START), START)
     for image in seen:
@@ -62,11 +62,21 @@ def test_where_nothing_of_the_target_is_left_the_candidate_stays(other: Place) -
     assert float(iou(result.box, (*other, 50.0, 40.0))) > 0.8
 
 
-@pytest.mark.parametrize(("beside", "state"), [(True, State.LOST), (False, State.TRACKING)])
-def test_what_stood_beside_the_target_is_not_taken_for_it_later(beside: bool, state: State) -> None:
+@pytest.mark.parametrize(
+    ("beside", "score", "state"),
+    [
+        (True, 0.6, State.LOST),
+        (True, 0.4, State.TRACKING),  # what is not surely alike was no rival
+        (False, 0.6, State.TRACKING),
+    ],
+)
+def test_what_stood_beside_the_target_is_not_taken_for_it_later(
+    beside: bool, score: float, state: State
+) -> None:
     other, nowhere = BESIDE[0], (0.0, 0.0, 0.0, 0.0)
     later = both(START, other) if beside else scene(START)
-    tracker, _ = started([scene(START)] * 4 + [later] * 4)
+    tracker, network = started([scene(START)] * 4 + [later] * 4, score)
+    network.see = see_both(0.9, 0.6)
     states = [tracker.update(both(nowhere, other)).state for _ in range(4)]
     assert states[-1] is state
 
@@ -157,6 +167,12 @@ def test_a_look_alike_elsewhere_says_nothing_of_a_leap() -> None:
 def test_a_step_on_which_it_overlaps_itself_is_no_leap() -> None:
     before, candidate = look((HERE, 0.9), (square(140.0), 0.6)), square(122.0)
     assert chosen(before, look((HERE, 0.6)), candidate) == candidate
+
+
+def test_a_look_alike_may_hide_a_part_of_it() -> None:
+    last, there = square(88.0, 80.0), square(144.0, 80.0)  # they share 24 / 136
+    before, now = look((last, 0.9), (there, 0.6)), look((last, 0.6), (there, 0.9))
+    assert chosen(before, now, there, last) == pytest.approx(last)
 
 
 def test_what_is_rather_where_the_look_alike_was_does_not_stay() -> None:

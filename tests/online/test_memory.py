@@ -43,6 +43,12 @@ def test_memory_keeps_rivals_but_not_the_target_itself() -> None:
     assert memory.rival_similarity(unit(0.1)) < 0.9, "nearer to the exemplar than the target was"
 
 
+def test_a_rival_that_is_only_similar_to_a_known_one_is_another() -> None:
+    memory = Memory(unit(0.0))
+    memory.remember_rivals([unit(1.5), unit(1.1)], target=unit(0.2))  # a cosine of .92
+    assert memory.rival_similarity(unit(1.1)) == pytest.approx(1)
+
+
 def test_a_rival_that_is_seen_again_and_again_displaces_no_other() -> None:
     memory = Memory(unit(0.0))
     memory.remember_rivals([unit(1.5)], target=unit(0.2))

@@ -16,15 +16,16 @@ from tracker.spec import BoxPolicy, PresencePolicy
 
 LEARNS = dataclasses.replace(SPEC, online=BoxPolicy(size_rate=1.0, blend=0.4, refresh=5))
 BOX = (300.0, 200.0, 60.0, 40.0)
+Cell = tuple[int, int]
 
 
-def network(score: float, beside: float = 0.0) -> ScriptedNetwork:
-    """Gives the green rectangle so much of the usual score, and a corner far from it another."""
+def network(score: float, beside: float = 0.0, at: Cell = (0, 0)) -> ScriptedNetwork:
+    """Gives the green rectangle so much of the usual score, and a cell far from it another."""
 
     def see(crop: np.ndarray) -> SearchOutput:
         output = see_green(crop)
         output.score[:] *= score
-        output.score[0, 0, 0] = max(beside, output.score[0, 0, 0])
+        output.score[0][at] = max(beside, output.score[0][at])
         return output
 
     return ScriptedNetwork(see, spec=LEARNS)
@@ -55,6 +56,8 @@ def test_what_its_surroundings_outdo_is_never_sure() -> None:
         (1.0, 0.9, 1),
         (0.85, 0.0, 1),
         (0.5, 0.1, 0.475),
+        (0.5, 0.22, 0.475),
+        (0.5, 0.25, 1),
         (0.5, 0.4, 1),
         (0.05, 0.0, 1),
     ],
@@ -65,6 +68,13 @@ def test_the_share_of_the_usual_scores(score: float, beside: float, share: float
     assert own.score == pytest.approx(0.95 * score)
     assert own.elsewhere == pytest.approx(max(beside, 0.001), abs=0.001)
     assert own.share == pytest.approx(share)
+
+
+@pytest.mark.parametrize("at", [(0, 8), (8, 0), (8, 15), (15, 8)])
+def test_what_is_straight_beside_it_is_elsewhere_too(at: Cell) -> None:
+    view = View(scene(BOX), fill=(90, 90, 90))
+    own = look_at_itself(network(0.5, 0.4, at), np.zeros((1, 66, 4), np.float32), view, BOX)
+    assert own.elsewhere == pytest.approx(0.4) and own.share == 1
 
 
 def test_a_share_is_of_scores_alone() -> None:
