@@ -223,6 +223,9 @@ def run(jobs: list[runner.Job], args: argparse.Namespace) -> tuple[list[runner.O
     for job in jobs:
         done = None if args.overwrite else runner.finished(job)
         outcomes.append(done) if done else waiting.append(job)
+    if args.overwrite:  # of all before the first: an interrupt leaves no mixture of old and new
+        for job in waiting:
+            runner.distrust(job)
     if outcomes and not args.quiet:
         print(f"{len(outcomes)} of {len(jobs)} runs were done before", file=sys.stderr)
     frames = sum(job.frames for job in waiting)

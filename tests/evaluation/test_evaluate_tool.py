@@ -323,6 +323,17 @@ def test_an_interrupted_run_goes_on_where_it_stopped(data, tmp_path, number):
     assert f"{done} of 3 runs were done before" in again.stderr
 
 
+def test_an_interrupted_overwrite_leaves_no_old_result_behind(data, tmp_path, monkeypatch):
+    tracker = "trackers_under_test:StopsOnRequest"
+    arguments = ("--data", data, "--out", tmp_path, "--no-report", "--trackers", tracker)
+    assert evaluate(*arguments).returncode == 0
+    monkeypatch.setenv("STOP_WITHOUT_SQUARE", "1")  # in near/b, the last of three
+    assert evaluate(*arguments, "--overwrite").returncode == 130
+    monkeypatch.delenv("STOP_WITHOUT_SQUARE")
+    again = evaluate(*arguments)
+    assert again.returncode == 0 and "2 of 3 runs were done before" in again.stderr
+
+
 def test_two_evaluations_may_share_a_folder(data, tmp_path):
     """Both do all the work, and each file is that of one of them."""
     environment = {**os.environ, "PYTHONPATH": str(HERE), "OMP_NUM_THREADS": "1"}

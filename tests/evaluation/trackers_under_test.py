@@ -91,6 +91,16 @@ class LeavesNear(Perfect):
         return result
 
 
+class StopsOnRequest(Perfect):
+    """Ctrl-c comes where the square is not to be seen, if the surroundings ask for it."""
+
+    def update(self, image) -> TrackResult:
+        result = super().update(image)
+        if result.state is State.LOST and "STOP_WITHOUT_SQUARE" in os.environ:
+            raise KeyboardInterrupt
+        return result
+
+
 class LeavesWhenMade(Raises):
     def __init__(self) -> None:
         raise SystemExit(2)

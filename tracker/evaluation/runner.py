@@ -147,6 +147,16 @@ def finished(job: Job) -> Outcome | None:
         return None  # damaged: run it again
 
 
+def distrust(job: Job) -> None:
+    """Let ``finished`` take nothing that is there: its file stays until the new one replaces it.
+
+    Raises:
+        UserError: the place cannot be written to.
+    """
+    if job.path.exists() or job.record.exists():
+        write_atomic(job.record, json.dumps({"key": None}))
+
+
 def run_job(job: Job, on_frame: Callable[[], None] | None = None, workers: int = 1) -> Outcome:
     """Run, write both files, and return the outcome; errors come back as a sentence."""
     try:
