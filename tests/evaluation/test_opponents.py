@@ -54,6 +54,34 @@ def test_a_users_code_counts_with_its_package_and_the_module_that_was_named(tmp_
     assert after == [opponents.identity_of(name, opponents.Options()) for name in names]
 
 
+def test_a_users_code_counts_with_all_that_it_imports(tmp_path, monkeypatch):
+    for name, code in {
+        "tracker_by_a_user": "import numpy, net_by_a_user\n"
+        "class Tracker:\n    def init(self, image, box):\n        import later_by_a_user",
+        "net_by_a_user": "from parts_by_a_user.layers import RATE",
+        "parts_by_a_user/layers": "RATE = 1",
+        "later_by_a_user": "RATE = 1",
+        "stranger": "RATE = 1",
+        "other_tracker": "import stranger, net_by_a_user\nclass Tracker: pass",
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / f"{name}.py").write_text(code)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def identity():
+        return opponents.identity_of("tracker_by_a_user:Tracker", opponents.Options())
+
+    seen = [identity()]
+    opponents.identity_of("other_tracker:Tracker", opponents.Options())
+    (tmp_path / "stranger.py").write_text("RATE = 2")
+    assert identity() == seen[0], "what another tracker imports is not its code"
+    for name in ("net_by_a_user", "parts_by_a_user/layers", "later_by_a_user"):
+        place = tmp_path / f"{name}.py"
+        place.write_text(place.read_text() + "\nMORE = 1")
+        seen.append(identity())
+    assert len(set(seen)) == 4
+
+
 def test_our_code_is_known_by_what_it_does_not_by_what_is_said_of_it(tmp_path, monkeypatch):
     import tracker
 

@@ -28,6 +28,7 @@ import numpy as np
 
 from tracker.errors import UserError
 from tracker.evaluation import machine
+from tracker.evaluation.user_code import code_files
 from tracker.image import Image
 from tracker.native_path import native_path
 from tracker.results import Box, State, TrackResult
@@ -131,7 +132,8 @@ def identity_of(name: str, options: Options) -> str:
     elif _is_own(name):
         parts += _own_parts(name, options)
     elif ":" in name:
-        parts += [_digest(path) for path in _user_files(name)]
+        module = getattr(_user_class(name), "__module__", None)
+        parts += [_digest(path) for path in code_files(name.partition(":")[0], module)]
     return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
@@ -367,23 +369,6 @@ def _user_class(name: str) -> Callable[[], Any]:
             f"{name}: {error}; give module:Class with the module on PYTHONPATH"
         ) from None
     return found
-
-
-def _user_files(name: str) -> list[Path]:
-    """The code of a user's class: its module, the one that was named, and their packages.
-
-    What else it loads, such as weights, is not seen.
-    """
-    named = name.partition(":")[0]
-    modules = {named, getattr(_user_class(name), "__module__", None) or named}
-    files: set[Path] = set()
-    for module in modules:
-        top = importlib.import_module(module.partition(".")[0])
-        folders = [Path(p) for p in getattr(top, "__path__", [])]
-        files.update(path for folder in folders for path in folder.rglob("*.py"))
-        file = getattr(importlib.import_module(module), "__file__", None)  # built in: none
-        files.update([Path(file)] if file else [])
-    return sorted(files)
 
 
 def _digest(path: Path) -> str:
