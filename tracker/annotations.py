@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tracker.errors import UserError
 from tracker.geometry import FloatArray, polygon_to_box
@@ -242,3 +243,32 @@ def _mask_box(body: str, where: str) -> Box:
     left, top = corners[:, :2].min(axis=0)
     right, bottom = corners[:, 2:].max(axis=0)
     return float(x + left), float(y + top), float(right - left + 1), float(bottom - top + 1)
+
+
+def mask_labels(picture: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Object numbers of a DAVIS annotation from its colours (Pascal VOC's palette).
+
+    White (DAVIS 2016) is object 1; black is the background.
+
+    Args:
+        picture: (H, W, 3) BGR, as OpenCV decodes the palette.
+    """
+    blue, green, red = (picture[..., i].astype(np.int64) for i in range(3))
+    label = np.zeros(picture.shape[:2], dtype=np.int64)
+    for bit in range(8):
+        # bits 0, 1, 2 of the number, then 3, 4, 5, ... go to red, green, blue from the top
+        for offset, channel in enumerate((red, green, blue)):
+            position = 3 * bit + offset
+            if position < 8:
+                label |= ((channel >> (7 - bit)) & 1) << position
+    label[(red == 255) & (green == 255) & (blue == 255)] = 1
+    return label
+
+
+def label_box(label: NDArray[np.int64], number: int) -> Box:
+    """The box around an object of ``mask_labels``; NaN where it has no pixel."""
+    rows, columns = np.nonzero(label == number)
+    if not len(rows):
+        return _ABSENT
+    x, y = int(columns.min()), int(rows.min())
+    return float(x), float(y), float(columns.max() - x + 1), float(rows.max() - y + 1)

@@ -32,7 +32,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker import attribute_files
-from tracker.annotations import annotation_of, check_start, read_boxes, read_text
+from tracker.annotations import (
+    annotation_of,
+    check_start,
+    label_box,
+    mask_labels,
+    read_boxes,
+    read_text,
+)
 from tracker.attribute_files import AttributeFiles
 from tracker.errors import UserError
 from tracker.frames import (
@@ -271,38 +278,10 @@ def load_davis(root: Path) -> list[Sequence]:
         labels = [mask_labels(read_picture(p)) for p in _pictures(masks).paths]
         objects = [int(i) for i in np.unique(labels[0]) if i > 0]
         for number in objects:
-            truth = np.array([_label_box(label, number) for label in labels])
+            truth = np.array([label_box(label, number) for label in labels])
             name = masks.name if len(objects) == 1 else f"{masks.name}.{number}"
             sequences.append(Sequence(root.name, name, frames, truth))
     return sequences
-
-
-def mask_labels(picture: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Object numbers of a DAVIS annotation from its colours (Pascal VOC's palette).
-
-    White (DAVIS 2016) is object 1; black is the background.
-
-    Args:
-        picture: (H, W, 3) BGR, as OpenCV decodes the palette.
-    """
-    blue, green, red = (picture[..., i].astype(np.int64) for i in range(3))
-    label = np.zeros(picture.shape[:2], dtype=np.int64)
-    for bit in range(8):
-        # bits 0, 1, 2 of the number, then 3, 4, 5, ... go to red, green, blue from the top
-        for offset, channel in enumerate((red, green, blue)):
-            position = 3 * bit + offset
-            if position < 8:
-                label |= ((channel >> (7 - bit)) & 1) << position
-    label[(red == 255) & (green == 255) & (blue == 255)] = 1
-    return label
-
-
-def _label_box(label: NDArray[np.int64], number: int) -> tuple[float, float, float, float]:
-    rows, columns = np.nonzero(label == number)
-    if not len(rows):
-        return (np.nan,) * 4
-    x, y = int(columns.min()), int(rows.min())
-    return float(x), float(y), float(columns.max() - x + 1), float(rows.max() - y + 1)
 
 
 def _davis_folders(annotations: Path) -> list[Path]:

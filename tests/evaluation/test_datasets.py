@@ -8,7 +8,7 @@ import pytest
 
 from tests.evaluation.written_clips import clip, pictures, write
 from tracker import datasets
-from tracker.dataset_layouts import mask_labels
+from tracker.annotations import mask_labels
 from tracker.errors import UserError
 
 
