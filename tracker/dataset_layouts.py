@@ -22,9 +22,10 @@ Attributes of sequences are read where a data set has its toolkit's ``att`` fold
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -102,40 +103,54 @@ class Sequence:
         return f"{self.dataset}/{self.name}"
 
 
-def load_pairs(root: Path) -> list[Sequence]:
+class Unread(dict[str, UserError]):
+    """Why sequences cannot be read, by key: it matters only where one of them is asked for."""
+
+    @contextlib.contextmanager
+    def unless(self, key: str) -> Iterator[None]:
+        """Note what is wrong with a sequence, and go on to the next."""
+        try:
+            yield
+        except UserError as error:
+            self.setdefault(key, error)
+
+
+def load_pairs(root: Path, unread: Unread) -> list[Sequence]:
     """Video files with an annotation of the same name; each folder is one data set."""
     sequences = []
     for folder in (root, *subfolders(root)):
         for video, annotation in video_pairs(folder):
-            truth = _truth(annotation)
-            sequences.append(Sequence(folder.name, video.stem, Video(video), truth))
+            with unread.unless(f"{folder.name}/{video.stem}"):
+                truth = _truth(annotation)
+                sequences.append(Sequence(folder.name, video.stem, Video(video), truth))
     return sequences
 
 
-def load_otb(root: Path) -> list[Sequence]:
+def load_otb(root: Path, unread: Unread) -> list[Sequence]:
     """OTB; several annotations in a folder are several targets (Jogging.1)."""
-    return _otb_like(root, _attributes(root, attribute_files.OTB))
+    return _otb_like(root, _attributes(root, attribute_files.OTB), unread)
 
 
-def load_dtb70(root: Path) -> list[Sequence]:
+def load_dtb70(root: Path, unread: Unread) -> list[Sequence]:
     """DTB70, in OTB's layout."""
-    return _otb_like(root, _attributes(root, attribute_files.DTB70))
+    return _otb_like(root, _attributes(root, attribute_files.DTB70), unread)
 
 
-def _otb_like(root: Path, attributes: AttributeFiles) -> list[Sequence]:
+def _otb_like(root: Path, attributes: AttributeFiles, unread: Unread) -> list[Sequence]:
     sequences = []
     for folder in subfolders(root):
         annotations = sorted(folder.glob("groundtruth_rect*.txt"))
         for annotation in annotations:
             target = annotation.stem.removeprefix("groundtruth_rect")
-            frames = _pictures(folder / "img")
-            truth = _truth(annotation, one_based=True)
-            start = OTB_START.get(folder.name, 1) - 1
-            if len(frames) >= start + len(truth):
-                frames = Pictures(frames.paths[start:])
-            name = folder.name + target
-            stated = attributes.of(name)
-            sequences.append(Sequence(root.name, name, frames, truth, stated=stated))
+            with unread.unless(f"{root.name}/{folder.name}{target}"):
+                frames = _pictures(folder / "img")
+                truth = _truth(annotation, one_based=True)
+                start = OTB_START.get(folder.name, 1) - 1
+                if len(frames) >= start + len(truth):
+                    frames = Pictures(frames.paths[start:])
+                name = folder.name + target
+                stated = attributes.of(name)
+                sequences.append(Sequence(root.name, name, frames, truth, stated=stated))
     return sequences
 
 
@@ -143,24 +158,25 @@ OTB_START = {"David": 300, "BlurCar1": 247, "BlurCar3": 3, "BlurCar4": 18}
 """First annotated picture of the OTB clips whose truth begins later (its ``configSeqs.m``)."""
 
 
-def load_uav123(root: Path) -> list[Sequence]:
+def load_uav123(root: Path, unread: Unread) -> list[Sequence]:
     """UAV123: several sequences are parts of one folder, as ``configSeqs.m`` says."""
     parts = _uav_parts(root)
     attributes = AttributeFiles([root / "anno" / "UAV123" / "att"], attribute_files.UAV123)
     sequences = []
     for annotation in sorted((root / "anno" / "UAV123").glob("[!.]*.txt")):
         name = annotation.stem
-        truth = _truth(annotation, one_based=True)
-        folder, first, last = parts.get(name, (name, 1, len(truth)))
-        place = root / "data_seq" / "UAV123" / folder
-        if not place.is_dir():
-            raise UserError(
-                f"{place}: the pictures of {name} are not there; parts of clips need UAV123's "
-                f"configSeqs.m in {root}"
-            )
-        frames = Pictures(_pictures(place).paths[first - 1 : last])
-        stated = attributes.of(name)
-        sequences.append(Sequence(root.name, name, frames, truth, stated=stated))
+        with unread.unless(f"{root.name}/{name}"):
+            truth = _truth(annotation, one_based=True)
+            folder, first, last = parts.get(name, (name, 1, len(truth)))
+            place = root / "data_seq" / "UAV123" / folder
+            if not place.is_dir():
+                raise UserError(
+                    f"{place}: the pictures of {name} are not there; parts of clips need UAV123's "
+                    f"configSeqs.m in {root}"
+                )
+            frames = Pictures(_pictures(place).paths[first - 1 : last])
+            stated = attributes.of(name)
+            sequences.append(Sequence(root.name, name, frames, truth, stated=stated))
     return sequences
 
 
@@ -184,7 +200,7 @@ def _uav_parts(root: Path) -> dict[str, tuple[str, int, int]]:
     return parts
 
 
-def load_uavdt(root: Path) -> list[Sequence]:
+def load_uavdt(root: Path, unread: Unread) -> list[Sequence]:
     """UAVDT's single-object part; the truth lies in its toolkit's ``anno``, anywhere below."""
     annotations = {p.name: p for p in sorted(root.rglob("*_gt.txt")) if p.parent.name == "anno"}
     attributes = AttributeFiles(
@@ -193,94 +209,99 @@ def load_uavdt(root: Path) -> list[Sequence]:
     sequences = []
     for folder in subfolders(root / "UAV-benchmark-S"):
         name = folder.name
-        if f"{name}_gt.txt" not in annotations:
-            raise UserError(
-                f"{root}: the truth of {name} is not here; UAVDT has it in its toolkit, as "
-                f"UAV-benchmark-SOT_v1.0/anno/{name}_gt.txt"
-            )
-        truth = _truth(annotations[f"{name}_gt.txt"], one_based=True)
-        stated = attributes.of(name)
-        sequences.append(Sequence(root.name, name, _pictures(folder), truth, stated=stated))
+        with unread.unless(f"{root.name}/{name}"):
+            if f"{name}_gt.txt" not in annotations:
+                raise UserError(
+                    f"{root}: the truth of {name} is not here; UAVDT has it in its toolkit, as "
+                    f"UAV-benchmark-SOT_v1.0/anno/{name}_gt.txt"
+                )
+            truth = _truth(annotations[f"{name}_gt.txt"], one_based=True)
+            stated = attributes.of(name)
+            sequences.append(Sequence(root.name, name, _pictures(folder), truth, stated=stated))
     return sequences
 
 
-def load_lasot(root: Path) -> list[Sequence]:
+def load_lasot(root: Path, unread: Unread) -> list[Sequence]:
     """LaSOT, flat or by class; its flags of full occlusion and leaving mark absent frames."""
     attributes = _attributes(root, attribute_files.LASOT)
     sequences = []
     for truth_file in sorted((*root.glob("*/groundtruth.txt"), *root.glob("*/*/groundtruth.txt"))):
         folder = truth_file.parent
-        truth = _truth(truth_file, one_based=True)
-        tags = {}
-        for tag, file in (("occlusion", "full_occlusion"), ("out of view", "out_of_view")):
-            if (folder / f"{file}.txt").is_file():
-                tags[tag] = read_flags(folder / f"{file}.txt", len(truth), whole=True) > 0
-                truth[tags[tag]] = np.nan
-        check_start(truth, f"{truth_file} with the flags beside it")
-        frames, stated = _pictures(folder / "img"), attributes.of(folder.name)
-        sequences.append(Sequence(root.name, folder.name, frames, truth, tags, stated=stated))
+        with unread.unless(f"{root.name}/{folder.name}"):
+            truth = _truth(truth_file, one_based=True)
+            tags = {}
+            for tag, file in (("occlusion", "full_occlusion"), ("out of view", "out_of_view")):
+                if (folder / f"{file}.txt").is_file():
+                    tags[tag] = read_flags(folder / f"{file}.txt", len(truth), whole=True) > 0
+                    truth[tags[tag]] = np.nan
+            check_start(truth, f"{truth_file} with the flags beside it")
+            frames, stated = _pictures(folder / "img"), attributes.of(folder.name)
+            sequences.append(Sequence(root.name, folder.name, frames, truth, tags, stated=stated))
     return sequences
 
 
-def load_got10k(root: Path) -> list[Sequence]:
+def load_got10k(root: Path, unread: Unread) -> list[Sequence]:
     """GOT-10k; where nothing of the target can be seen, it still states a box."""
     sequences = []
     for folder in subfolders(root):
         if not (folder / "groundtruth.txt").is_file():
             continue
-        frames, truth = _pictures(folder), _truth(folder / "groundtruth.txt")
-        cover, tags = None, {}
-        if (folder / "cover.label").is_file():
-            cover = read_flags(folder / "cover.label", len(truth), whole=True)
-            # 0..8 in the files: eighths of the target that can be seen
-            tags["occlusion"] = cover < 5
-            truth[cover == 0] = np.nan
-        if (folder / "absence.label").is_file():
-            truth[read_flags(folder / "absence.label", len(truth), whole=True) > 0] = np.nan
-        check_start(truth, f"{folder / 'groundtruth.txt'} with the labels beside it")
-        if (folder / "cut_by_image.label").is_file():
-            cut = read_flags(folder / "cut_by_image.label", len(truth), whole=True)
-            tags["out of view"] = cut > 0
-        sequences.append(Sequence(root.name, folder.name, frames, truth, tags, cover))
+        with unread.unless(f"{root.name}/{folder.name}"):
+            frames, truth = _pictures(folder), _truth(folder / "groundtruth.txt")
+            cover, tags = None, {}
+            if (folder / "cover.label").is_file():
+                cover = read_flags(folder / "cover.label", len(truth), whole=True)
+                # 0..8 in the files: eighths of the target that can be seen
+                tags["occlusion"] = cover < 5
+                truth[cover == 0] = np.nan
+            if (folder / "absence.label").is_file():
+                truth[read_flags(folder / "absence.label", len(truth), whole=True) > 0] = np.nan
+            check_start(truth, f"{folder / 'groundtruth.txt'} with the labels beside it")
+            if (folder / "cut_by_image.label").is_file():
+                cut = read_flags(folder / "cut_by_image.label", len(truth), whole=True)
+                tags["out of view"] = cut > 0
+            sequences.append(Sequence(root.name, folder.name, frames, truth, tags, cover))
     return sequences
 
 
-def load_vot(root: Path) -> list[Sequence]:
+def load_vot(root: Path, unread: Unread) -> list[Sequence]:
     """VOT, short-term and long-term, with its tags and anchors."""
     sequences = []
     for folder in subfolders(root):
         if not (folder / "groundtruth.txt").is_file():
             continue
-        place = next((folder / n for n in ("color", "frames") if (folder / n).is_dir()), folder)
-        frames, truth = _pictures(place), _truth(folder / "groundtruth.txt")
-        files = {
-            "occlusion": "occlusion",
-            "motion_change": "fast motion",
-            "size_change": "scale change",
-        }
-        tags = {
-            tag: read_flags(folder / f"{file}.tag", len(truth)) > 0
-            for file, tag in files.items()
-            if (folder / f"{file}.tag").is_file()
-        }
-        anchors = None
-        if (folder / "anchor.value").is_file():
-            anchors = read_flags(folder / "anchor.value", len(truth))
-        sequences.append(Sequence(root.name, folder.name, frames, truth, tags, anchors=anchors))
+        with unread.unless(f"{root.name}/{folder.name}"):
+            place = next((folder / n for n in ("color", "frames") if (folder / n).is_dir()), folder)
+            frames, truth = _pictures(place), _truth(folder / "groundtruth.txt")
+            files = {
+                "occlusion": "occlusion",
+                "motion_change": "fast motion",
+                "size_change": "scale change",
+            }
+            tags = {
+                tag: read_flags(folder / f"{file}.tag", len(truth)) > 0
+                for file, tag in files.items()
+                if (folder / f"{file}.tag").is_file()
+            }
+            anchors = None
+            if (folder / "anchor.value").is_file():
+                anchors = read_flags(folder / "anchor.value", len(truth))
+            sequences.append(Sequence(root.name, folder.name, frames, truth, tags, anchors=anchors))
     return sequences
 
 
-def load_davis(root: Path) -> list[Sequence]:
+def load_davis(root: Path, unread: Unread) -> list[Sequence]:
     """DAVIS 2016 and 2017: the box around each object's mask; objects of the first frame."""
     sequences = []
     for masks in _davis_folders(root / "Annotations"):
-        frames = _pictures(root / "JPEGImages" / masks.relative_to(root / "Annotations"))
-        labels = [mask_labels(read_picture(p)) for p in _pictures(masks).paths]
-        objects = [int(i) for i in np.unique(labels[0]) if i > 0]
-        for number in objects:
-            truth = np.array([label_box(label, number) for label in labels])
-            name = masks.name if len(objects) == 1 else f"{masks.name}.{number}"
-            sequences.append(Sequence(root.name, name, frames, truth))
+        with unread.unless(f"{root.name}/{masks.name}"):
+            frames = _pictures(root / "JPEGImages" / masks.relative_to(root / "Annotations"))
+            labels = [mask_labels(read_picture(p)) for p in _pictures(masks).paths]
+            objects = [int(i) for i in np.unique(labels[0]) if i > 0]
+            for number in objects:
+                truth = np.array([label_box(label, number) for label in labels])
+                name = masks.name if len(objects) == 1 else f"{masks.name}.{number}"
+                sequences.append(Sequence(root.name, name, frames, truth))
     return sequences
 
 
@@ -291,7 +312,7 @@ def _davis_folders(annotations: Path) -> list[Path]:
     return subfolders(annotations)
 
 
-KINDS: dict[str, Callable[[Path], list[Sequence]]] = {
+KINDS: dict[str, Callable[[Path, Unread], list[Sequence]]] = {
     "pairs": load_pairs,
     "otb": load_otb,
     "dtb70": load_dtb70,

@@ -15,7 +15,7 @@ import numpy as np
 
 from tracker.dataset_layouts import KINDS as KINDS
 from tracker.dataset_layouts import Sequence as Sequence
-from tracker.dataset_layouts import subfolders, video_pairs
+from tracker.dataset_layouts import Unread, subfolders, video_pairs
 from tracker.errors import UserError, files_told
 from tracker.frames import Pictures, Video
 
@@ -30,8 +30,8 @@ def load(folder: str | Path, kind: str = "auto", only: Iterable[str] = ()) -> li
         only: keep these (``dataset/name`` or ``name``).
 
     Raises:
-        UserError: no such folder, no layout recognised, damaged truth, an unknown name, or
-            two sequences of one name.
+        UserError: no such folder, no layout recognised, an unknown name, two sequences of one
+            name, or one of those to be kept cannot be read (damaged truth, missing pictures).
     """
     root = Path(folder)
     if not root.is_dir():
@@ -40,7 +40,11 @@ def load(folder: str | Path, kind: str = "auto", only: Iterable[str] = ()) -> li
         kind = detect(root)
     if kind not in KINDS:
         raise UserError(f"unknown data set {kind!r}; known: auto, {', '.join(sorted(KINDS))}")
-    sequences = sorted(KINDS[kind](root.resolve()), key=lambda s: s.key)
+    unread, only = Unread(), list(only)
+    sequences = sorted(KINDS[kind](root.resolve(), unread), key=lambda s: s.key)
+    for key, error in unread.items():
+        if not only or not sequences or _is_asked_for(key, only):
+            raise error
     if not sequences:
         raise UserError(f"{root}: no sequence of the form {kind!r} was found here")
     for one, other in itertools.pairwise(sequences):
@@ -49,7 +53,14 @@ def load(folder: str | Path, kind: str = "auto", only: Iterable[str] = ()) -> li
                 f"{root}: {_place(one)} and {_place(other)} would both be called {one.key}; "
                 "rename one of them (a video with its annotation), or take one away"
             )
-    return [_as_far_as_public(s) for s in _select(sequences, list(only))]
+    return [_as_far_as_public(s) for s in _select(sequences, only)]
+
+
+def _is_asked_for(key: str, only: list[str]) -> bool:
+    """Whether a sequence, or one of the targets that a clip could not tell, is among the chosen."""
+    dataset, name = key.split("/", 1)
+    chosen = [word.removeprefix(f"{dataset}/") for word in only]
+    return any(word in (dataset, name) or word.startswith(f"{name}.") for word in chosen)
 
 
 def _as_far_as_public(sequence: Sequence) -> Sequence:

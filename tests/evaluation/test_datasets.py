@@ -317,3 +317,33 @@ def test_uav123_whose_parts_lie_elsewhere(tmp_path, path):
     write(tmp_path / "configSeqs.m", entry)
     with pytest.raises(UserError, match=r"configSeqs\.m: .* is no folder of pictures"):
         datasets.load(tmp_path, "uav123")
+
+
+@pytest.mark.parametrize("broken", ["picture", "first box", "truth", "masks"])
+def test_a_sequence_that_cannot_be_read_stops_a_load_only_where_it_is_asked_for(tmp_path, broken):
+    for name in ("cat-1", "cat-2"):
+        folder = tmp_path / "JPEGImages" / "480p" / name if broken == "masks" else tmp_path / name
+        pictures(folder if broken == "masks" else folder / "img", 2)
+        write(tmp_path / name / "groundtruth.txt", "5,5,4,4\n" * 2)
+        masks = tmp_path / "Annotations" / "480p" / name
+        masks.mkdir(parents=True)
+        mask = np.zeros((16, 24, 3), np.uint8)
+        mask[2:5, 3:8], mask[10:12, 1:3] = (0, 0, 128), (0, 128, 0)
+        for i in range(2):
+            cv2.imwrite(str(masks / f"{i}.png"), mask)
+    kind = "davis" if broken == "masks" else "lasot"
+    if broken == "picture":
+        (tmp_path / "cat-1" / "img" / "00000001.png").unlink()
+    elif broken == "masks":
+        (tmp_path / "Annotations" / "480p" / "cat-1" / "0.png").write_bytes(b"")
+    else:
+        text = "0,0,0,0\n5,5,4,4" if broken == "first box" else "5,5,4"
+        write(tmp_path / "cat-1" / "groundtruth.txt", text)
+    whole = "cat-2.2" if broken == "masks" else "cat-2"
+    assert [s.name for s in datasets.load(tmp_path, kind, [whole])] == [whole]
+    missing = "cat-1.1" if broken == "masks" else "cat-1"
+    for only in ([], [missing], [f"{tmp_path.name}/{missing}"], [tmp_path.name], [whole, missing]):
+        with pytest.raises(UserError, match="cat-1"):
+            datasets.load(tmp_path, kind, only)
+    with pytest.raises(UserError, match="no sequence is called 'dog'"):
+        datasets.load(tmp_path, kind, ["dog"])
