@@ -70,8 +70,9 @@ def main() -> int:
     check_folder(results_root(args), args.overwrite)
     opponents.check_labels(args.trackers)
     sequences = datasets.load(args.data, args.kind, args.only)
+    unscored = datasets.left_out(sequences)
     if args.protocol == VERIFICATION:
-        return verify(with_truth(sequences, args), args)
+        return verify(with_truth(sequences, args), unscored, args)
     sequences += [conditions.under(s, name) for name in args.conditions for s in sequences]
     if args.protocol == "still":
         sequences = [stillness.at_rest(sequence) for sequence in sequences]
@@ -80,6 +81,7 @@ def main() -> int:
     trackers, problems = find_trackers(args)
     if not trackers:
         raise UserError("none of the trackers can be had here: " + "; ".join(problems))
+    problems += unscored
     protocol = PROTOCOLS[args.protocol]
     jobs = [
         job
@@ -313,7 +315,9 @@ def write_vot_files(outcomes: list[runner.Outcome], folder: Path) -> None:
                 write_atomic(folder / sequence.dataset / place, text)
 
 
-def verify(sequences: list[datasets.Sequence], args: argparse.Namespace) -> int:
+def verify(
+    sequences: list[datasets.Sequence], unscored: list[str], args: argparse.Namespace
+) -> int:
     """Table and json of same-or-not questions; quick, so that nothing is kept for later."""
     found: dict[str, embedders.Embedder] = {}
     problems = []
@@ -325,6 +329,7 @@ def verify(sequences: list[datasets.Sequence], args: argparse.Namespace) -> int:
             problems.append(str(reason))
     if not found:
         raise UserError("none of the models can be judged on pairs: " + "; ".join(problems))
+    problems += unscored
     # each condition by itself, under the clean names: pairs are drawn by these, and so the same
     asked = {"": sequences}
     asked |= {

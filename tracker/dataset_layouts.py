@@ -145,17 +145,20 @@ def _otb_like(root: Path, attributes: AttributeFiles, unread: Unread) -> list[Se
             with unread.unless(f"{root.name}/{folder.name}{target}"):
                 frames = _pictures(folder / "img")
                 truth = _truth(annotation, one_based=True)
-                start = OTB_START.get(folder.name, 1) - 1
-                if len(frames) >= start + len(truth):
-                    frames = Pictures(frames.paths[start:])
+                first, last = OTB_PARTS.get(folder.name, (1, None))
+                if len(frames) >= first - 1 + len(truth):
+                    frames = Pictures(frames.paths[first - 1 : last])
                 name = folder.name + target
                 stated = attributes.of(name)
                 sequences.append(Sequence(root.name, name, frames, truth, stated=stated))
     return sequences
 
 
-OTB_START = {"David": 300, "BlurCar1": 247, "BlurCar3": 3, "BlurCar4": 18}
-"""First annotated picture of the OTB clips whose truth begins later (its ``configSeqs.m``)."""
+OTB_PARTS = {
+    "David": (300, 770), "BlurCar1": (247, 988), "BlurCar3": (3, 359), "BlurCar4": (18, 397),
+    "Diving": (1, 215), "Football1": (1, 74), "Freeman3": (1, 460), "Freeman4": (1, 283),
+}  # fmt: skip
+"""First and last annotated picture of the OTB clips that go on beyond (its ``configSeqs.m``)."""
 
 
 def load_uav123(root: Path, unread: Unread) -> list[Sequence]:
@@ -167,7 +170,7 @@ def load_uav123(root: Path, unread: Unread) -> list[Sequence]:
         name = annotation.stem
         with unread.unless(f"{root.name}/{name}"):
             truth = _truth(annotation, one_based=True)
-            folder, first, last = parts.get(name, (name, 1, len(truth)))
+            folder, first, last = parts.get(name, (name, 1, None))
             place = root / "data_seq" / "UAV123" / folder
             if not place.is_dir():
                 raise UserError(

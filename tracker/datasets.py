@@ -17,7 +17,7 @@ from tracker.dataset_layouts import KINDS as KINDS
 from tracker.dataset_layouts import Sequence as Sequence
 from tracker.dataset_layouts import Unread, subfolders, video_pairs
 from tracker.errors import UserError, files_told
-from tracker.frames import Pictures, Video
+from tracker.frames import Frames, Pictures, Video
 
 
 @files_told()
@@ -77,6 +77,44 @@ def _as_far_as_public(sequence: Sequence) -> Sequence:
     return dataclasses.replace(
         sequence, truth=truth, tags={}, cover=None, anchors=None, judged=False
     )
+
+
+def left_out(sequences: Iterable[Sequence]) -> list[str]:
+    """Sentences on what cannot be scored: clips with their first box alone, ends without truth.
+
+    Where no clip of a data set has more than its first box, as in test parts, one is for all.
+    """
+    by_dataset: dict[str, list[Sequence]] = {}
+    for sequence in sequences:
+        by_dataset.setdefault(sequence.dataset, []).append(sequence)
+    said = []
+    for dataset, found in by_dataset.items():
+        if len(found) > 1 and not any(s.judged for s in found):
+            said.append(f"{dataset} ({len(found)} sequences): only their first boxes are public")
+        else:
+            said += [sentence for s in found for sentence in _left_out(s)]
+    return said
+
+
+def _left_out(sequence: Sequence) -> Iterable[str]:
+    frames = len(sequence)
+    if not sequence.judged:
+        yield (
+            f"{sequence.key}: of its {frames} frames only the first has a box; if its truth was "
+            "cut short, get it anew"
+        )
+    elif (there := _frames_beyond(sequence.source, frames)) > frames:
+        yield (
+            f"{sequence.key}: the last {there - frames} of its {there} frames, for which there is "
+            "no truth"
+        )
+
+
+def _frames_beyond(source: Frames, frames: int) -> int:
+    """How many frames there are; of videos that need not be counted, no more than is needed."""
+    if isinstance(source, Pictures):
+        return len(source)
+    return source.count() if isinstance(source, Video) and source.stated() > frames else frames
 
 
 def _place(sequence: Sequence) -> Path:

@@ -92,6 +92,14 @@ class Video:
                     failed += 1
         return count
 
+    def stated(self) -> int:
+        """Frames that the header states; often right, found at once, and 0 or less if unknown."""
+        import cv2
+
+        with contextlib.suppress(UserError), self._opened() as capture:
+            return int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        return 0
+
     def read(self, frames: range) -> Iterator[Image]:
         """Yield the frames of a range of step 1, or -1 (then it decodes in chunks).
 
