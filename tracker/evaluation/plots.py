@@ -17,6 +17,7 @@ from tracker.evaluation.metrics import (
     PRECISION_PIXELS,
 )
 from tracker.evaluation.summary import Comparison, DatasetScore, SequenceScore
+from tracker.evaluation.tables import partly
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,7 +64,8 @@ def curves(rows: Mapping[str, DatasetScore], order: list[str]) -> str:
                 color=colour(index),
                 linestyle=STYLES[(index // len(COLOURS)) % len(STYLES)],
                 linewidth=2.6 if index == 0 else 1.6,
-                label=f"{tracker}  {scores[tracker]:.3f}",
+                label=f"{tracker}  {scores[tracker]:.3f}"
+                + partly(rows[tracker].sequences, rows[tracker].expected),
             )
         if name == "precision":
             axes.axvline(PRECISION_PIXELS, color="#bbbbbb", linewidth=1, zorder=0)

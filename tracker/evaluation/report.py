@@ -10,6 +10,7 @@ from typing import Any
 
 from tracker.errors import UserError
 from tracker.evaluation import plots
+from tracker.evaluation.attributes import scores_by_attribute
 from tracker.evaluation.bootstrap import Interval
 from tracker.evaluation.moments import Moment, worst_moments
 from tracker.evaluation.summary import Summary
@@ -55,7 +56,7 @@ def render(summary: Summary, header: Mapping[str, str]) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"score": _score, "bounds": _bounds, "percent": _percent, "speed": speed}
-    order = summary.trackers
+    order, shared = summary.trackers, _shared(summary)
     page: str = environment.get_template("report.html.j2").render(
         summary=summary,
         header=header,
@@ -64,7 +65,8 @@ def render(summary: Summary, header: Mapping[str, str]) -> str:
         best=_best(summary),
         differences=_differences(summary, order),
         datasets=_datasets(summary, order),
-        attributes=plots.attribute_radar(summary.by_attribute, order),
+        attributes=_radar(summary, shared),
+        shared=len(shared),
         timelines=_timelines(summary, order),
         moments=_moments(summary, order),
         workers=max([s.workers for f in summary.scores.values() for s in f.values()], default=1),
@@ -72,17 +74,34 @@ def render(summary: Summary, header: Mapping[str, str]) -> str:
     return page
 
 
-def _best(summary: Summary) -> dict[str, dict[str, float]]:
-    """Best figure of each column of each data set, to set it in bold."""
-    return {
-        dataset: {
-            "auc": max(r.auc.mean for r in rows.values()),
-            "precision": max(r.precision.mean for r in rows.values()),
-            "normalised": max(r.normalised.mean for r in rows.values()),
-        }
-        for dataset, rows in summary.datasets.items()
-        if rows
+def _best(summary: Summary) -> set[tuple[str, str, str]]:
+    """Data set, tracker and column of the figures to be set in bold: the best of whole rows.
+
+    Who crashed on the hard clips has a better mean of the others.
+    """
+    best = set()
+    for dataset, rows in summary.datasets.items():
+        whole = {t: row for t, row in rows.items() if row.sequences == row.expected}
+        for column in ("auc", "precision", "normalised"):
+            figures = {t: getattr(row, column).mean for t, row in whole.items()}
+            top = max(figures.values(), default=math.nan)
+            best |= {(dataset, t, column) for t, figure in figures.items() if figure == top}
+    return best
+
+
+def _shared(summary: Summary) -> list[str]:
+    """The sequences that all trackers were scored on."""
+    return [k for k in summary.attributes if all(k in f for f in summary.scores.values())]
+
+
+def _radar(summary: Summary, shared: list[str]) -> str:
+    by_attribute = {
+        tracker: scores_by_attribute(
+            {key: found[key].one_pass.auc for key in shared}, summary.attributes
+        )
+        for tracker, found in summary.scores.items()
     }
+    return plots.attribute_radar(by_attribute, summary.trackers)
 
 
 def _differences(summary: Summary, order: list[str]) -> str:
