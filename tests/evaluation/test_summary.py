@@ -65,12 +65,18 @@ def test_a_row_of_the_table(scores):
         ("auc", [p.success.mean() for p in passes]),
         ("precision20", [p.precision[20] for p in passes]),
         ("normalised_precision", [p.normalised.mean() for p in passes]),
+        ("normalised_precision_at_20", [p.normalised[20] for p in passes]),
     ):
         interval = bootstrap.mean_interval(values)
         assert row[name]["mean"] == pytest.approx(sum(values) / 5)
         assert (row[name]["low"], row[name]["high"]) == (interval.low, interval.high)
-    misses = [p.success.mean() * p.frames / (p.frames + p.absent) for p in passes]
-    assert row["auc_with_absent_frames_as_misses"] == pytest.approx(sum(misses) / 5)
+    for name, values in (
+        ("auc", [p.success.mean() for p in passes]),
+        ("precision20", [p.precision[20] for p in passes]),
+        ("normalised_precision_at_20", [p.normalised[20] for p in passes]),
+    ):
+        misses = [v * p.frames / (p.frames + p.absent) for v, p in zip(values, passes, strict=True)]
+        assert row[f"{name}_with_absent_frames_as_misses"] == pytest.approx(sum(misses) / 5)
     np.testing.assert_allclose(row["success_curve"], np.mean([p.success for p in passes], axis=0))
     updates = [19 + 5 * i for i in range(5)]
     times = [0.001 * (1 + i) * n for i, n in enumerate(updates)]
@@ -134,6 +140,7 @@ def test_trackers_are_compared_on_the_clips_that_both_have(scores):
             f"{row.auc.mean:.3f}", f"{row.auc.low:.3f}", "-", f"{row.auc.high:.3f}",
         ]  # fmt: skip
         assert f"{row.precision.mean:.3f}" in rows[name] and f"{row.fps:.0f}" in rows[name]
+        assert f"{row.normalised.mean:.3f}   {row.normalised20.mean:.3f}" in rows[name]
     of_a, of_b = text.split("\n\n")
     assert f"ours against other: AUC {comparison.difference.mean:+.3f}" in of_a
     assert "where the target leaves" in of_a and "where the target leaves" not in of_b

@@ -1,7 +1,8 @@
 """One-pass evaluation: success, precision and normalised precision of one track.
 
 Success plot and precision plot: Wu, Lim, Yang, "Object Tracking Benchmark", PAMI 2015.
-Normalised precision: Mueller et al., "TrackingNet", ECCV 2018, in the form that LaSOT uses.
+Normalised precision: Mueller et al., "TrackingNet", ECCV 2018, as the mean over thresholds from 0
+to .5. Tables of LaSOT (Fan et al. 2019) have the value of the same curve at .20.
 
 Rules, as the public toolkits have them (where they differ, as GOT-10k's has them for OTB and
 UAV123):
@@ -9,7 +10,7 @@ UAV123):
 - Frames whose truth is absent (NaN) are left out; what the tracker says there is judged by
   ``longterm`` instead. The Matlab toolkits of UAV123 and LaSOT divide by the number of all
   frames, so that every absent frame is a miss whatever the tracker says; figures that were
-  published with them are to be compared with ``auc_with_absence``.
+  published with them are to be compared with those times ``present_share``.
 - The first frame, which is given, counts as any other frame.
 - Overlap must be strictly above a threshold; a distance may equal it.
 - A tracker's box counts also where it says that the target is lost.
@@ -32,6 +33,8 @@ DISTANCE_THRESHOLDS = np.arange(51.0)
 NORMALISED_THRESHOLDS = np.arange(51) / 100
 """0, .01, ..., .5 of the target's size."""
 PRECISION_PIXELS = 20
+NORMALISED_PLACE = 20
+"""Of .20 among ``NORMALISED_THRESHOLDS``, which tables of LaSOT have."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +61,9 @@ class OnePass:
         return float(self.success.mean())
 
     @property
-    def auc_with_absence(self) -> float:
-        """The AUC of one track with absent frames as misses."""
-        return self.auc * self.frames / (self.frames + self.absent)
+    def present_share(self) -> float:
+        """What a score of one track is multiplied by so that absent frames are misses."""
+        return self.frames / (self.frames + self.absent)
 
     @property
     def precision20(self) -> float:
@@ -68,8 +71,13 @@ class OnePass:
         return float(self.precision[PRECISION_PIXELS])
 
     @property
+    def normalised_precision20(self) -> float:
+        """Share of frames whose centre is within .20 of the target's size, as LaSOT tells it."""
+        return float(self.normalised[NORMALISED_PLACE])
+
+    @property
     def normalised_precision(self) -> float:
-        """Area under the normalised precision curve, 0 to .5, as the mean of its thresholds."""
+        """As TrackingNet tells it: area under the curve, 0 to .5, as the mean of its thresholds."""
         return float(self.normalised.mean())
 
 

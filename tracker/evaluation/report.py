@@ -82,7 +82,7 @@ def _best(summary: Summary) -> set[tuple[str, str, str]]:
     best = set()
     for dataset, rows in summary.datasets.items():
         whole = {t: row for t, row in rows.items() if row.sequences == row.expected}
-        for column in ("auc", "precision", "normalised"):
+        for column in ("auc", "precision", "normalised", "normalised20"):
             figures = {t: getattr(row, column).mean for t, row in whole.items()}
             top = max(figures.values(), default=math.nan)
             best |= {(dataset, t, column) for t, figure in figures.items() if figure == top}

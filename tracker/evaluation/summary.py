@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -89,8 +90,9 @@ class DatasetScore:
 
     Attributes:
         sequences: number scored; ``expected`` is how many there are.
-        auc, precision, normalised: means with bootstrap intervals.
-        auc_with_absence: mean AUC with absent frames as misses, as some toolkits count.
+        auc, precision, normalised, normalised20: means with bootstrap intervals.
+        with_absence: means of ``auc``, ``precision`` and ``normalised20`` with absent frames as
+            misses, as some toolkits count.
         misled: mean share of frames in which ``tracking`` is said of a box that is elsewhere.
         fps: updates per second, all frames of all sequences over the sum of their times.
         long_term: VOT-LT figures on the sequences with absent frames, or ``None``.
@@ -102,7 +104,8 @@ class DatasetScore:
     auc: Interval
     precision: Interval
     normalised: Interval
-    auc_with_absence: float
+    normalised20: Interval
+    with_absence: Mapping[str, float]
     misled: float
     fps: float
     got10k: got10k.Got10k | None
@@ -210,8 +213,13 @@ def _dataset_score(scores: list[SequenceScore], expected: int) -> DatasetScore:
         auc=mean_interval([p.auc for p in passes]),
         precision=mean_interval([p.precision20 for p in passes]),
         normalised=mean_interval([p.normalised_precision for p in passes]),
-        auc_with_absence=math.fsum(p.auc_with_absence for p in passes) / len(passes),
-        misled=math.fsum(s.misled for s in scores) / len(scores),
+        normalised20=mean_interval([p.normalised_precision20 for p in passes]),
+        with_absence={
+            "auc": fmean(p.auc * p.present_share for p in passes),
+            "precision": fmean(p.precision20 * p.present_share for p in passes),
+            "normalised20": fmean(p.normalised_precision20 * p.present_share for p in passes),
+        },
+        misled=fmean(s.misled for s in scores),
         fps=updates / seconds if seconds > 0 else math.nan,
         got10k=got10k.summarise(overlaps) if overlaps else None,
         long_term=long_term_score([s.long_term for s in leaving]) if leaving else None,
@@ -283,9 +291,12 @@ def _dataset_json(row: DatasetScore) -> dict[str, Any]:
         "expected": row.expected,
         "frames": row.mean.frames,
         "auc": _interval_json(row.auc),
-        "auc_with_absent_frames_as_misses": row.auc_with_absence,
+        "auc_with_absent_frames_as_misses": row.with_absence["auc"],
         "precision20": _interval_json(row.precision),
+        "precision20_with_absent_frames_as_misses": row.with_absence["precision"],
         "normalised_precision": _interval_json(row.normalised),
+        "normalised_precision_at_20": _interval_json(row.normalised20),
+        "normalised_precision_at_20_with_absent_frames_as_misses": row.with_absence["normalised20"],
         "misled": row.misled,
         "fps": plain(row.fps),
         "success_curve": row.mean.success.tolist(),
@@ -324,6 +335,7 @@ def _sequence_json(score: SequenceScore) -> dict[str, Any]:
         "auc": score.one_pass.auc,
         "precision20": score.one_pass.precision20,
         "normalised_precision": score.one_pass.normalised_precision,
+        "normalised_precision_at_20": score.one_pass.normalised_precision20,
         "misled": score.misled,
         "fps": plain(score.track.fps),
     }

@@ -19,13 +19,14 @@ def text_table(summary: Summary) -> str:
             continue
         count = max(row.sequences for row in rows.values())
         lines.append(f"{dataset} ({count} sequences)")
-        head = f"  {'tracker':<{width}}  AUC    95 % interval   prec.20  norm.prec.  misled     fps"
-        lines.append(head)
+        columns = "AUC    95 % interval   prec.20  norm.prec.  at .20  misled     fps"
+        lines.append(f"  {'tracker':<{width}}  {columns}")
         for tracker, row in rows.items():
             lines.append(
                 f"  {tracker:<{width}}  {row.auc.mean:.3f}  {_bounds(row.auc):<14}  "
                 f"{row.precision.mean:7.3f}  {row.normalised.mean:10.3f}  "
-                f"{row.misled:6.1%}  {speed(row.fps):>6}" + partly(row.sequences, row.expected)
+                f"{row.normalised20.mean:6.3f}  {row.misled:6.1%}  {speed(row.fps):>6}"
+                + partly(row.sequences, row.expected)
             )
         lines += _absence_lines(rows, width)
         lines += [f"  {sentence(c)}" for c in summary.comparisons if c.dataset == dataset]
