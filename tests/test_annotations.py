@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracker.annotations import check_start, parse_boxes, read_boxes
+from tracker.annotations import check_start, parse_boxes, read_boxes, read_outlines
 from tracker.errors import UserError
 
 NAN = [np.nan] * 4
@@ -122,3 +122,19 @@ def test_any_text_gives_boxes_or_one_sentence(text):
     seen = np.isfinite(boxes).all(axis=1)
     assert np.isnan(boxes[~seen]).all()
     assert (boxes[seen, 2:] > 0).all()
+
+
+def test_outlines_beside_the_boxes(tmp_path):
+    path = tmp_path / "groundtruth.txt"
+    path.write_text("1,0,2,1,1,2,0,1\r\n3,4,5,6\r\nnan,0,2,1,1,2,0,1\r\n0\r\n")
+    boxes = read_boxes(path)
+    corners, masks = read_outlines(path, boxes)
+    assert corners[:2].tolist() == [
+        [[1, 0], [2, 1], [1, 2], [0, 1]],
+        [[3, 4], [8, 4], [8, 10], [3, 10]],
+    ]
+    assert np.isnan(corners[2:]).all() and not masks
+    path.write_text("3,4,5,6\n")
+    assert read_outlines(path, boxes[:1]) == (None, False)
+    path.write_text("3,4,5,6\nm0,0,1,1,0,1\n")
+    assert read_outlines(path, boxes[:2]) == (None, True)

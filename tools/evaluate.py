@@ -275,7 +275,7 @@ def finish_one_pass(
     record = {"header": header, **to_json(summary)}
     write_atomic(root / "summary.json", json.dumps(record, indent=1))
     print(text_table(summary))
-    print(f"\nresults: {root / 'summary.json'}")
+    say_where(root, header)
     if not args.no_report and summary.trackers:
         write_report(root / "report.html", summary, header)
         print(f"report:  {root / 'report.html'}")
@@ -293,13 +293,21 @@ def finish_other(
         write_vot_files(outcomes, root / "toolkits" / "vot")
     room: Any = stillness if args.protocol == "still" else shortterm
     scores = room.summarise(outcomes)
+    header = describe_run(args, outcomes)
     record = {
-        "header": describe_run(args, outcomes),
+        "header": header,
         "trackers": room.to_json(scores),
         "problems": problems,
     }
     write_atomic(root / "summary.json", json.dumps(record, indent=1))
     print(room.text_table(scores, Counter(s.dataset for s in sequences)))
+    say_where(root, header)
+
+
+def say_where(root: Path, header: dict[str, str]) -> None:
+    """What stands below a table."""
+    if "truth" in header:
+        print(f"\ntruth: {header['truth']}")
     print(f"\nresults: {root / 'summary.json'}")
 
 
@@ -371,12 +379,14 @@ def describe_run(args: argparse.Namespace, outcomes: list[runner.Outcome]) -> di
     """The header of tables: when, on what, by which command, and how what is in them was run."""
     now = datetime.datetime.now(datetime.timezone.utc)
     frames = f"first {args.max_frames} of each clip" if args.max_frames else "whole clips"
+    around = datasets.boxes_around([o.job.sequence for o in outcomes], args.protocol == "ope")
     threads = [o.threads for o in outcomes] or [args.threads]
     workers = [o.workers for o in outcomes] or [args.jobs]
     return {
         "date": now.isoformat(timespec="minutes"),
         "command": shlex.join(["python", *sys.argv]),
         "frames": frames,
+        **({"truth": around} if around else {}),
         "threads": f"{_any_of(threads)} a tracker, {_any_of(workers)} at a time",
         **machine.describe(),
     }

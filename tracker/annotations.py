@@ -63,6 +63,26 @@ def read_boxes(path: str | Path, one_based: bool = False) -> FloatArray:
     return boxes
 
 
+def read_outlines(path: str | Path, boxes: FloatArray) -> tuple[FloatArray | None, bool]:
+    """What a file, of which ``read_boxes`` made the boxes, has besides: corners, and masks or not.
+
+    Returns:
+        (N, 4, 2) corners, of a box where the line has one, NaN where the target is absent, or
+        ``None`` if no line has 8 numbers; whether lines are masks.
+    """
+    lines = [line.strip() for line in re.split(r"\r\n|\n|\r", read_text(path))]
+    numbers = [[w for w in _SEPARATORS.split(line) if w] for line in lines[: len(boxes)]]
+    masks = any(line[:1] in ("m", "M") for line in lines)
+    if masks or not any(len(words) == 8 for words in numbers):
+        return None, masks
+    ways = np.array([[0, 0], [1, 0], [1, 1], [0, 1]])
+    corners = boxes[:, None, :2] + boxes[:, None, 2:] * ways
+    for row, words in enumerate(numbers):
+        if len(words) == 8 and np.isfinite(boxes[row]).all():
+            corners[row] = np.array(words, dtype=np.float64).reshape(4, 2)
+    return corners, False
+
+
 def read_text(path: str | Path) -> str:
     """The text of a small file in UTF-8, UTF-16 with BOM, or Latin-1; UserError for others."""
     path = Path(path)
@@ -83,6 +103,26 @@ def read_text(path: str | Path) -> str:
     if "\0" in text:
         raise UserError(f"{path}: this is a binary file, not a text with one box a line")
     return text
+
+
+def read_flags(path: Path, length: int, whole: bool = False) -> FloatArray:
+    """Numbers of a file, separated by anything; short files are filled with 0, as VOT does.
+
+    Args:
+        whole: the data set has a number for each frame, so that a short file is a damaged one.
+    """
+    words = [w for w in re.split(r"[,;\s]+", read_text(path)) if w]
+    try:
+        values = np.array([float(w) for w in words])
+    except ValueError:
+        raise UserError(f"{path}: expected one number a frame") from None
+    if whole and len(values) < length:
+        raise UserError(
+            f"{path}: {len(values)} numbers for {length} frames; the file is cut short, get it anew"
+        )
+    flags = np.zeros(length)
+    flags[: min(length, len(values))] = values[:length]
+    return flags
 
 
 def parse_boxes(text: str, name: str = "annotation") -> FloatArray:

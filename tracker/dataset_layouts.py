@@ -39,6 +39,8 @@ from tracker.annotations import (
     label_box,
     mask_labels,
     read_boxes,
+    read_flags,
+    read_outlines,
     read_text,
 )
 from tracker.attribute_files import AttributeFiles
@@ -67,6 +69,8 @@ class Sequence:
         stated: what files state of the whole sequence, by attribute (``attribute_files``).
         cover: (N,) visible share as GOT-10k states it, or ``None``.
         anchors: (N,) VOT's anchor values, or ``None``.
+        corners: (N, 4, 2) of VOT's truth that the boxes are around, or ``None``.
+        masks: whether VOT's truth are masks that the boxes are around.
         judged: False when only the first box is public (test sets): run, but not scored.
 
     Raises:
@@ -82,6 +86,8 @@ class Sequence:
     anchors: FloatArray | None = None
     judged: bool = True
     stated: Mapping[str, bool] = field(default_factory=dict)
+    corners: FloatArray | None = None
+    masks: bool = False
 
     def __post_init__(self) -> None:
         # names of files need not be text, and these go into tables and plots
@@ -267,6 +273,11 @@ def load_got10k(root: Path, unread: Unread) -> list[Sequence]:
     return sequences
 
 
+VOT_TAGS = {
+    "occlusion": "occlusion", "motion_change": "fast motion", "size_change": "scale change",
+}  # fmt: skip
+
+
 def load_vot(root: Path, unread: Unread) -> list[Sequence]:
     """VOT, short-term and long-term, with its tags and anchors."""
     sequences = []
@@ -276,20 +287,27 @@ def load_vot(root: Path, unread: Unread) -> list[Sequence]:
         with unread.unless(f"{root.name}/{folder.name}"):
             place = next((folder / n for n in ("color", "frames") if (folder / n).is_dir()), folder)
             frames, truth = _pictures(place), _truth(folder / "groundtruth.txt")
-            files = {
-                "occlusion": "occlusion",
-                "motion_change": "fast motion",
-                "size_change": "scale change",
-            }
             tags = {
                 tag: read_flags(folder / f"{file}.tag", len(truth)) > 0
-                for file, tag in files.items()
+                for file, tag in VOT_TAGS.items()
                 if (folder / f"{file}.tag").is_file()
             }
             anchors = None
             if (folder / "anchor.value").is_file():
                 anchors = read_flags(folder / "anchor.value", len(truth))
-            sequences.append(Sequence(root.name, folder.name, frames, truth, tags, anchors=anchors))
+            corners, masks = read_outlines(folder / "groundtruth.txt", truth)
+            sequences.append(
+                Sequence(
+                    root.name,
+                    folder.name,
+                    frames,
+                    truth,
+                    tags,
+                    anchors=anchors,
+                    corners=corners,
+                    masks=masks,
+                )
+            )
     return sequences
 
 
@@ -337,26 +355,6 @@ def _truth(path: Path, one_based: bool = False) -> FloatArray:
     truth = read_boxes(path, one_based)
     check_start(truth, str(path))
     return truth
-
-
-def read_flags(path: Path, length: int, whole: bool = False) -> FloatArray:
-    """Numbers of a file, separated by anything; short files are filled with 0, as VOT does.
-
-    Args:
-        whole: the data set has a number for each frame, so that a short file is a damaged one.
-    """
-    words = [w for w in re.split(r"[,;\s]+", read_text(path)) if w]
-    try:
-        values = np.array([float(w) for w in words])
-    except ValueError:
-        raise UserError(f"{path}: expected one number a frame") from None
-    if whole and len(values) < length:
-        raise UserError(
-            f"{path}: {len(values)} numbers for {length} frames; the file is cut short, get it anew"
-        )
-    flags = np.zeros(length)
-    flags[: min(length, len(values))] = values[:length]
-    return flags
 
 
 def _pictures(folder: Path) -> Pictures:

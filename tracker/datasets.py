@@ -75,7 +75,7 @@ def _as_far_as_public(sequence: Sequence) -> Sequence:
     rest = np.full((frames - 1, 4), np.nan)
     truth = np.concatenate([sequence.truth, rest])
     return dataclasses.replace(
-        sequence, truth=truth, tags={}, cover=None, anchors=None, judged=False
+        sequence, truth=truth, tags={}, cover=None, anchors=None, judged=False, corners=None
     )
 
 
@@ -115,6 +115,20 @@ def _frames_beyond(source: Frames, frames: int) -> int:
     if isinstance(source, Pictures):
         return len(source)
     return source.count() if isinstance(source, Video) and source.stated() > frames else frames
+
+
+def boxes_around(sequences: Iterable[Sequence], corners: bool) -> str:
+    """A few words on data sets whose boxes stand for other truth; empty where there are none.
+
+    Args:
+        corners: whether boxes around corners count; where these are compared with, they do not.
+    """
+    found = {(s.dataset, "masks") for s in sequences if s.masks}
+    found |= {(s.dataset, "corners") for s in sequences if corners and s.corners is not None}
+    if not found:
+        return ""
+    places = ", ".join(f"the {what} of {dataset}" for dataset, what in sorted(found))
+    return f"boxes around {places}, which are not what VOT's toolkit compares with"
 
 
 def _place(sequence: Sequence) -> Path:

@@ -106,6 +106,28 @@ def polygon_to_box(points: ArrayLike) -> Box:
     return float(x1), float(y1), float(x2 - x1), float(y2 - y1)
 
 
+def cut_polygon(points: FloatArray, box: Box) -> FloatArray:
+    """The part of a convex polygon, (N, 2), that lies in a box (x, y, w, h): (M, 2), M may be 0."""
+    x, y, w, h = box
+    for axis, sign, limit in ((0, 1, x), (0, -1, x + w), (1, 1, y), (1, -1, y + h)):
+        inside = sign * (points[:, axis] - limit)  # above 0 on the side that stays
+        kept: list[FloatArray] = []
+        for i, point in enumerate(points):
+            before, here = inside[i - 1], inside[i]
+            if before * here < 0:
+                kept.append(points[i - 1] + (point - points[i - 1]) * before / (before - here))
+            if here >= 0:
+                kept.append(point)
+        points = np.array(kept).reshape(-1, 2)
+    return points
+
+
+def polygon_area(points: FloatArray) -> float:
+    """The area of a polygon, (N, 2), whichever way round it goes."""
+    x, y = points.T
+    return float(abs(x @ np.roll(y, 1) - y @ np.roll(x, 1)) / 2)
+
+
 def iou(a: ArrayLike, b: ArrayLike) -> FloatArray:
     """Intersection over union of boxes (x, y, w, h), row by row, with broadcasting.
 

@@ -94,7 +94,8 @@ def run_with_resets(
             started = True
         else:
             result, seconds = _follow(tracker, image, rows.boxes[-1])
-            overlap = bounded_overlaps(np.array([result.box]), truth[None], size)[0]
+            corners = None if sequence.corners is None else sequence.corners[index, None]
+            overlap = bounded_overlaps(np.array([result.box]), truth[None], size, corners)[0]
             failed = there and overlap <= 0
             rows.add(index, result, seconds, Code.FAILED.state if failed else "")
             if failed:

@@ -116,6 +116,8 @@ def make_job(
         sequence.source.fingerprint(),
         hashlib.sha256(sequence.truth.tobytes()).hexdigest(),
     ]
+    if protocol == RESETS and sequence.corners is not None:  # they say when it is started anew
+        parts.append(hashlib.sha256(sequence.corners.tobytes()).hexdigest())
     key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
     return Job(tracker, options, sequence, path, key, protocol, anchor, max_frames)
 

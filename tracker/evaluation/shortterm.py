@@ -9,13 +9,16 @@ from collections.abc import Sequence as SequenceOf
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tracker.datasets import Sequence
 from tracker.evaluation import opponents, vot
 from tracker.evaluation.metrics import present_frames
+from tracker.evaluation.results_io import Track
 from tracker.evaluation.runner import Outcome
 from tracker.evaluation.tables import by_dataset, name_width, partly, plain
 from tracker.evaluation.vot import Anchor, AnchorRun, ResetRun, ResetScore, VotScore
+from tracker.geometry import FloatArray
 
 Scores = Mapping[str, Mapping[str, VotScore | ResetScore]]
 """Tracker -> data set -> figures."""
@@ -34,19 +37,17 @@ def anchor_run(outcome: Outcome) -> AnchorRun:
     Frames without the target are then taken out. VOT's own clips have none; where others
     do, the toolkit would count a box there as overlap 0, and a perfect tracker below 1.
     """
-    track, truth, size = _parts(outcome)
-    present = present_frames(truth)
-    run = vot.score_anchor_run(vot.bounded_overlaps(track.boxes, truth, size), present)
+    _, present, overlaps = _parts(outcome)
+    run = vot.score_anchor_run(overlaps, present)
     return AnchorRun(run.overlaps[present], int(present[: run.progress].sum()))
 
 
 def reset_run(outcome: Outcome) -> ResetRun:
     """Overlaps and codes of a run with resets."""
-    track, truth, size = _parts(outcome)
-    overlaps = vot.bounded_overlaps(track.boxes, truth, size)
+    track, present, overlaps = _parts(outcome)
     codes = np.array([vot.Code.of(state) for state in track.states], dtype=np.int64)
     # frames without truth say nothing of accuracy
-    codes[(codes == vot.TRACKED) & ~present_frames(truth)] = vot.SKIPPED
+    codes[(codes == vot.TRACKED) & ~present] = vot.SKIPPED
     return ResetRun(overlaps, codes)
 
 
@@ -122,7 +123,11 @@ def _complete(outcomes: list[Outcome]) -> bool:
     return len(outcomes) == (1 if job.anchor is None else len(anchors_of(job.sequence)))
 
 
-def _parts(outcome: Outcome) -> Any:
-    track, size = outcome.track, outcome.size
+def _parts(outcome: Outcome) -> tuple[Track, NDArray[np.bool_], FloatArray]:
+    """The track, where the target is, and the overlaps."""
+    track, size, sequence = outcome.track, outcome.size, outcome.job.sequence
     assert track is not None and size is not None  # only finished runs come here
-    return track, outcome.job.sequence.truth[track.frames], size
+    truth = sequence.truth[track.frames]
+    corners = None if sequence.corners is None else sequence.corners[track.frames]
+    overlaps = vot.bounded_overlaps(track.boxes, truth, size, corners)
+    return track, present_frames(truth), overlaps

@@ -5,10 +5,11 @@ section 2, and the toolkit's ``multistart`` analyses, whose arithmetic is follow
 letter. Resets: Kristan et al., "A Novel Performance Evaluation Methodology for Single-Target
 Trackers", PAMI 2016, and the toolkit's ``supervised`` analyses.
 
-Three deviations, stated in docs/evaluation.md: overlaps are of real-valued boxes clipped to the
-picture, where the toolkit rounds to pixels first; the frame that starts a run is left out of the
-accuracy, where the toolkit counts it with overlap 0; and the EAO of clips that are all shorter
-than VOT's ends where they do (``as_toolkit`` does neither of the last two).
+Deviations, stated in docs/evaluation.md: overlaps are of real-valued boxes (and, of the truth,
+corners) clipped to the picture, where the toolkit rounds to pixels first and knows masks; the frame
+that starts a run is left out of the accuracy, where the toolkit counts it with overlap 0; and the
+EAO of clips that are all shorter than VOT's ends where they do (``as_toolkit`` does neither of the
+last two).
 """
 
 from __future__ import annotations
@@ -22,8 +23,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.evaluation.metrics import present_frames
-from tracker.geometry import FloatArray, corners_to_xywh, iou, xywh_to_corners
-from tracker.results import State
+from tracker.geometry import (
+    FloatArray,
+    as_box,
+    corners_to_xywh,
+    cut_polygon,
+    iou,
+    polygon_area,
+    xywh_to_corners,
+)
+from tracker.results import Box, State
 
 ANCHOR_STEP = 50
 GRACE = 10
@@ -76,9 +85,31 @@ def anchor_frames(anchor: Anchor, length: int) -> range:
     return range(anchor.frame, -1, -1) if anchor.backward else range(anchor.frame, length)
 
 
-def bounded_overlaps(boxes: FloatArray, truth: FloatArray, size: tuple[int, int]) -> FloatArray:
-    """(N,) overlap within the picture; 0 where either has nothing in it."""
-    return iou(_intersect_picture(boxes, size), _intersect_picture(truth, size))
+def bounded_overlaps(
+    boxes: FloatArray,
+    truth: FloatArray,
+    size: tuple[int, int],
+    corners: FloatArray | None = None,
+) -> FloatArray:
+    """(N,) overlap within the picture; 0 where either has nothing in it.
+
+    Args:
+        boxes, truth: (N, 4).
+        size: (width, height) of the picture.
+        corners: (N, 4, 2) convex outlines that the truth's boxes are around; they count instead.
+    """
+    boxes = _intersect_picture(boxes, size)
+    if corners is None:
+        return iou(boxes, _intersect_picture(truth, size))
+    return np.array([_overlap(as_box(b), c, size) for b, c in zip(boxes, corners, strict=True)])
+
+
+def _overlap(box: Box, corners: FloatArray, size: tuple[int, int]) -> float:
+    if not (np.isfinite(box).all() and np.isfinite(corners).all() and box[2] > 0 and box[3] > 0):
+        return 0.0
+    shown = cut_polygon(corners, (0.0, 0.0, *size))
+    shared = polygon_area(cut_polygon(shown, box))
+    return shared / (box[2] * box[3] + polygon_area(shown) - shared)
 
 
 @dataclass(frozen=True)
