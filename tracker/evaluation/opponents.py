@@ -1,7 +1,9 @@
 """Every tracker behind one adapter: ours, OpenCV's, NanoTrack, and a user's own.
 
 A tracker is any object with ``init(image, box)`` and ``update(image)``, where update returns
-a ``TrackResult``, ``(ok, box)``, or a box. A name stands for it on the command line:
+a ``TrackResult``, ``(ok, box)``, or a box. Images are (H, W, 3) uint8 in BGR; boxes are floats
+(x, y, w, h) in pixels from the top left corner of the picture, 0-based. A name stands for a
+tracker on the command line:
 
 ``kestrel``, ``siamfc`` or the path of an export (``runs/mine/kestrel``); ``csrt``, ``kcf``,
 ``mil``, ``nano``, ``vit``, ``dasiamrpn`` (OpenCV); ``nanotrack-v2``, ``nanotrack-v3`` (their

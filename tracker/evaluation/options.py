@@ -36,7 +36,9 @@ def add_trackers(parser: argparse.ArgumentParser, default: list[str] | None = No
     known = (*available_models(), *opponents.OPENCV, *opponents.NANOTRACK)
     add("--trackers", default=default, required=default is None, type=some_names,
         help="names or models, comma-separated; the first is compared with the others. "
-        f"Known: {', '.join(known)}, identity, a model's path, module:Class"
+        f"Known: {', '.join(known)}, identity, a model's path, module:Class "
+        "of your own, with init(image, box) and update(image) -> box: images HxWx3 uint8 BGR, "
+        "boxes x,y,w,h float, 0-based, from the top left"
         + (f" (default: {','.join(default)})" if default else ""))  # fmt: skip
     add_device(parser)
     add("--nanotrack-dir", help="folder with NanoTrack's ONNX files (nanotrackv2/, nanotrackv3/)")
