@@ -24,6 +24,18 @@ class Crowd:
         self._seen: set[int] = set()
         self._one: set[tuple[int, int]] = set()
 
+    def draw(self, number: int, box: Box, others: Mapping[int, Box]) -> None:
+        """Take in a new target, with where the others are: what is lost at once was never seen.
+
+        Args:
+            number: larger than those of all others.
+        """
+        self._one |= {(n, number) for n, other in others.items() if not _apart(other, box)}
+
+    def taken(self, number: int, boxes: Mapping[int, Box]) -> list[Box]:
+        """Those of the claimed boxes in whose place a target is not: of things other than it."""
+        return [b for n, b in boxes.items() if (min(n, number), max(n, number)) not in self._one]
+
     def see(self, boxes: Mapping[int, Box]) -> set[int]:
         """Take in the boxes that are claimed in a frame.
 
@@ -35,24 +47,23 @@ class Crowd:
         """
         crowded: set[int] = set()
         for pair in combinations(sorted(boxes), 2):
-            shared = overlap(boxes[pair[0]], boxes[pair[1]])
-            if _of_the_smaller(shared, *(boxes[number] for number in pair)) < APART:
+            one, other = boxes[pair[0]], boxes[pair[1]]
+            if _apart(one, other):
                 self._one.discard(pair)
             elif not self._seen.issuperset(pair):
                 self._one.add(pair)
-            elif shared > TOGETHER and pair not in self._one:
+            elif claimed(one, [other]) and pair not in self._one:
                 crowded.update(pair)
         self._seen.update(boxes)
         return crowded
 
     def keep(self, numbers: set[int]) -> None:
         """Forget all targets but these."""
-        if not self._seen <= numbers:
-            self._seen &= numbers
-            self._one = {pair for pair in self._one if numbers.issuperset(pair)}
+        self._seen &= numbers
+        self._one = {pair for pair in self._one if numbers.issuperset(pair)}
 
 
-def _of_the_smaller(shared: float, a: Box, b: Box) -> float:
-    """The overlap of two boxes as the share of the smaller one that both cover."""
-    areas = a[2] * a[3], b[2] * b[3]
-    return shared / (1 + shared) * sum(areas) / min(areas)
+def _apart(a: Box, b: Box) -> bool:
+    """Whether both cover less than ``APART`` of the smaller of two boxes."""
+    shared, areas = overlap(a, b), (a[2] * a[3], b[2] * b[3])
+    return shared / (1 + shared) * sum(areas) / min(areas) < APART

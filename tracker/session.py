@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -114,6 +114,8 @@ class Session:
         with self._searcher.turn():
             target = self._searcher.select(image, box)
             number, self._next_id = self._next_id, self._next_id + 1
+            others = self._targets.copy().items()  # another thread may remove some meanwhile
+            self._crowd.draw(number, target.box, {n: t.box for n, t in others if not t.lost})
             self._targets[number], self._labels[number] = target, label
         return number
 
@@ -135,12 +137,10 @@ class Session:
         """
         image = check_image(image)
         with self._searcher.turn():
-            followed = list(self._targets.items())  # another thread may remove some meanwhile
-            targets = [target for _, target in followed]
+            targets = self._targets.copy()  # another thread may remove some meanwhile
             resting = self._resting(targets, image) if len(targets) > ALL_SEARCHED else []
-            results = follow(self._searcher, image, targets, resting)
+            found = follow(self._searcher, image, targets, self._crowd, resting)
             self._frames += 1
-            found = {number: r for (number, _), r in zip(followed, results, strict=True)}
             self._mark_crowded(found)
         return found
 
@@ -153,10 +153,10 @@ class Session:
         for number, target in targets.items():
             target.crowded = target.crowded + 1 if number in crowded else 0
 
-    def _resting(self, targets: Sequence[Target], image: Image) -> list[int]:
+    def _resting(self, targets: Mapping[int, Target], image: Image) -> list[int]:
         """Numbers of the targets whose turn it is not, every second one, and that may wait."""
         height, width = image.shape[:2]
-        waiting = range(self._frames % 2, len(targets), 2)
+        waiting = list(targets)[self._frames % 2 :: 2]
         return [n for n in waiting if targets[n].may_rest(width, height)]
 
     def exemplar(self, target_id: int) -> Image:
@@ -183,22 +183,28 @@ class Session:
 
 
 def follow(
-    searcher: Searcher, image: Image, targets: Sequence[Target], resting: Collection[int] = ()
-) -> list[TrackResult]:
+    searcher: Searcher,
+    image: Image,
+    targets: Mapping[int, Target],
+    crowd: Crowd,
+    resting: Collection[int] = (),
+) -> dict[int, TrackResult]:
     """One frame: a batch for each size of crops, and one for lost targets that turn up.
 
     Args:
+        targets: by number.
+        crowd: knows which of them are one thing.
         resting: numbers of the targets that are not looked at in this frame.
     """
     searcher.begin()
     if not targets:
-        return []
+        return {}
     height, width = image.shape[:2]
     scene_step = searcher.camera.next(image)
     results: dict[int, TrackResult] = {}
     requests: dict[int, Request] = {}
     batches: dict[int, list[int]] = {}  # numbers of the targets that want crops of one size
-    for number, target in enumerate(targets):
+    for number, target in targets.items():
         if number in resting:
             results[number] = target.rest()
         else:
@@ -222,12 +228,13 @@ def follow(
             start += len(regions)
     if looks:
         closer, start = searcher.search(image, [(target, found) for _, target, found in looks]), 0
-        taken = [r.box for r in results.values() if r.claimed_box is not None]
+        claims = {n: r.box for n, r in results.items() if r.claimed_box is not None}
         for number, target, found in looks:
+            taken = crowd.taken(number, claims)
             results[number] = target.take_closer_look(closer, start, found, taken, image)
             start += len(found)
             if results[number].claimed_box is not None:
-                taken.append(results[number].box)
+                claims[number] = results[number].box
     searcher.refresh(image, [target for target, _ in requests.values()])
     searcher.end()
-    return [results[number] for number in range(len(targets))]
+    return {number: results[number] for number in targets}

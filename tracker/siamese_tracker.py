@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from tracker.crowd import Crowd
 from tracker.devices import Device
 from tracker.image import check_image
 from tracker.results import TrackResult
@@ -88,7 +89,7 @@ class SiameseTracker:
             raise RuntimeError("select a target with init(image, box) before update(image)")
         image = check_image(image)
         with self._searcher.turn():
-            return follow(self._searcher, image, [self._target])[0]
+            return follow(self._searcher, image, {0: self._target}, Crowd())[0]
 
     def __copy__(self) -> NoReturn:
         raise TypeError(

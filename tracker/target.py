@@ -279,7 +279,7 @@ class Target:
 
         Args:
             regions: looked at; the output holds them from ``index`` on.
-            taken: boxes that other targets claim in this frame: they are not this one.
+            taken: boxes of other things that are followed: they are not this one.
             image: the frame.
         """
         self.regions, self.response = regions, output.score[index]

@@ -55,6 +55,9 @@ def test_nothing_of_a_target_that_was_removed_is_kept() -> None:
             session.remove(number - 2)
     session.update(several(LEFT))
     assert session._crowd._seen == {18, 19} and session._crowd._one == {(18, 19)}
+    session.remove(session.add(several(LEFT), LEFT))  # never seen
+    session.update(several(LEFT))
+    assert session._crowd._one == {(18, 19)}
 
 
 def test_what_touches_does_not_crowd() -> None:
@@ -111,6 +114,68 @@ def test_a_target_that_rests_while_others_cross_it_does_not_learn_either() -> No
     session.update(several(LEFT))
     target = session._targets[1]
     assert target.rest().state is State.UNCERTAIN and target.exemplar.sure_frames == 0
+
+
+@pytest.mark.parametrize("seen", [5, 0], ids=["seen together", "drawn alone"])
+@pytest.mark.parametrize("other", [LEFT, (100, 200, 50, 30)], ids=["twice", "a part"])
+def test_all_that_were_drawn_on_one_thing_return_to_it(other: tuple, seen: int) -> None:
+    session = Session(ScriptedNetwork(see_green))
+    for box in (LEFT, other):
+        session.add(several(LEFT), box)
+    for shown in [several(LEFT)] * seen + [several()] * 6 + [several(LEFT)] * 5:
+        results = session.update(shown)
+    assert [r.state for r in results.values()] == [State.TRACKING] * 2
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+def test_one_of_two_on_one_thing_that_is_lost_alone_returns_to_the_other(lost: int) -> None:
+    session = Session(ScriptedNetwork(see_green))
+    for box in (LEFT, LEFT):
+        session.add(several(LEFT), box)
+    session.update(several(LEFT))
+    session._targets[lost].presence.state = State.LOST
+    states = [session.update(several(LEFT))[lost].state for _ in range(3)]
+    assert states[-1] is State.TRACKING
+
+
+def test_a_lost_target_is_not_taken_up_where_one_that_was_apart_from_it_walks() -> None:
+    session = Session(ScriptedNetwork(see_green))
+    for box in (LEFT, RIGHT):
+        session.add(several(LEFT, RIGHT), box)
+    walk = [several((100 + 15 * step, 200, 50, 40)) for step in range(21)]
+    for shown in [several(LEFT, RIGHT)] * 5 + [several(LEFT)] * 6 + walk + walk[-1:] * 20:
+        results = session.update(shown)
+    assert results[1].state is State.TRACKING and results[1].box[0] == pytest.approx(400, abs=9)
+    assert results[2].state is State.LOST, "the other one stands where it was lost"
+
+
+def test_a_target_drawn_where_another_one_was_lost_keeps_its_place() -> None:
+    session = Session(ScriptedNetwork(see_green))
+    session.add(several(LEFT), LEFT)
+    for shown in [several(LEFT)] * 5 + [several()] * 6:
+        session.update(shown)
+    session.add(several(LEFT), LEFT)
+    for _ in range(9):
+        results = session.update(several(LEFT))
+    assert [r.state for r in results.values()] == [State.LOST, State.TRACKING]
+
+
+def test_the_places_of_others_are_taken_and_those_of_the_same_thing_are_not() -> None:
+    crowd = Crowd()
+    crowd.draw(3, LEFT, {1: NEAR_LEFT, 2: RIGHT})
+    assert crowd.taken(1, {2: RIGHT, 3: LEFT}) == [RIGHT]
+    assert crowd.taken(3, {1: NEAR_LEFT, 2: RIGHT}) == [RIGHT]
+    assert crowd.taken(2, {1: NEAR_LEFT, 3: LEFT}) == [NEAR_LEFT, LEFT]
+    crowd.see({1: NEAR_LEFT, 2: LEFT, 3: RIGHT})
+    assert crowd.taken(3, {1: NEAR_LEFT, 2: LEFT}) == [NEAR_LEFT, LEFT], "seen apart"
+
+
+def test_a_target_drawn_where_another_one_was_is_judged_by_what_is_seen_next() -> None:
+    crowd = Crowd()
+    crowd.see({1: LEFT})
+    crowd.draw(2, RIGHT, {1: LEFT})  # in a newer frame, into which the first one had moved
+    assert crowd.see({1: RIGHT, 2: RIGHT}) == set()
+    assert crowd.taken(1, {2: RIGHT}) == []
 
 
 def test_one_target_alone_is_as_before() -> None:

@@ -81,10 +81,11 @@ def test_lost_targets_that_return_in_one_frame_are_told_apart() -> None:
 
 
 def test_one_thing_that_turns_up_is_not_two_lost_targets() -> None:
-    session, box = Session(ScriptedNetwork(see_green)), (300, 200, 50, 40)
-    for _ in range(2):
-        session.add(several(box), box)
-    for shown in [several(box)] * 5 + [several()] * 6 + [several(box)] * 5:
+    session, boxes = Session(ScriptedNetwork(see_green)), [(300, 200, 50, 40), (450, 200, 50, 40)]
+    between = (375, 200, 50, 40)
+    for box in boxes:
+        session.add(several(*boxes), box)
+    for shown in [several(*boxes)] * 5 + [several()] * 6 + [several(between)] * 5:
         results = session.update(shown)
     assert [r.state for r in results.values()] == [State.TRACKING, State.LOST]
 

@@ -19,6 +19,7 @@ import numpy as np
 from tracker import datasets
 from tracker.camera import SceneStep
 from tracker.crop import Region
+from tracker.crowd import Crowd
 from tracker.evaluation.output_cache import OutputCache
 from tracker.evaluation.protocols import Recorder, first_box
 from tracker.evaluation.results_io import Track
@@ -160,7 +161,7 @@ def follow_all(
             results = [TrackResult(box, 1.0, State.TRACKING)] * len(specs)
         else:
             results = [
-                follow(searcher, image, [target])[0]
+                follow(searcher, image, {0: target}, Crowd())[0]
                 for searcher, target in zip(searchers, targets, strict=True)
             ]
         for recorder, result in zip(rows, results, strict=True):
