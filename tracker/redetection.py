@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from itertools import chain, cycle, islice, product, repeat
+from itertools import product
 
 from tracker.crop import Region
 from tracker.results import Box
@@ -36,18 +35,18 @@ class Rescan:
     """
 
     def __init__(self, region: Region, width: int, height: int) -> None:
-        self._home, self._frames = region, 0
-        tiles, beside = self._tiles(width, height), self._beside(width, height)
-        self._near = NEAR if len(tiles) + len(beside) > 1 else math.inf
-        around = Region(region.cx, region.cy, region.side * COARSE)
-        self._walk = chain([around], _in_turns(tiles, beside, self._far(width, height)))
+        self._home, self._frames, self._steps = region, 0, 0
+        self._tiles, self._beside = self._coarse(width, height), self._around(width, height)
+        self._far = self._farther(width, height)
+        self._near = NEAR if len(self._tiles) + len(self._beside) > 1 else math.inf
 
     def next(self) -> list[Region]:
         """The regions of this frame."""
         self._frames += 1
         at_home = self._frames <= self._near or self._frames % 2 == 0
         home = [self._home] if at_home else []
-        return [*home, *islice(self._walk, CROPS_A_FRAME - len(home))]
+        first, self._steps = self._steps, self._steps + CROPS_A_FRAME - len(home)
+        return [*home, *map(self._walk, range(first, self._steps))]
 
     def at_home(self, box: Box) -> bool:
         """Whether the middle of a box is no farther from the last position than ``HOME``."""
@@ -55,7 +54,31 @@ class Rescan:
         away = max(abs(x + w / 2 - self._home.cx), abs(y + h / 2 - self._home.cy))
         return away <= HOME * self._home.side
 
-    def _beside(self, width: int, height: int) -> list[Region]:
+    def _walk(self, step: int) -> Region:
+        """A region of the walk, by its number: numbers can be copied, generators cannot.
+
+        After the one around the last position a coarse tile and a region beside it in turns, until
+        all of these were seen; later ``TILES_BETWEEN`` tiles, then one of the usual scale, beside
+        and far away in turns.
+        """
+        tiles, beside, far = self._tiles, self._beside, self._far
+        if step == 0:
+            return Region(self._home.cx, self._home.cy, self._home.side * COARSE)
+        if not beside:
+            return tiles[(step - 1) % len(tiles)]
+        turn, usual = divmod(step - 1, 2)
+        if turn < len(beside):
+            return beside[turn] if usual else tiles[turn % len(tiles)]
+        between = min(TILES_BETWEEN, len(tiles))  # none twice in one frame
+        turn, number = divmod(step - 1 - 2 * len(beside), between + 1)
+        if number < between:
+            return tiles[(len(beside) + between * turn + number) % len(tiles)]
+        if not far:
+            return beside[turn % len(beside)]
+        turn, away = divmod(turn, 2)
+        return far[turn % len(far)] if away else beside[turn % len(beside)]
+
+    def _around(self, width: int, height: int) -> list[Region]:
         """Regions of the usual scale all around the last position."""
         cx, cy, side = self._home.cx, self._home.cy, self._home.side
         step = side * (1 - OVERLAP)
@@ -66,14 +89,14 @@ class Rescan:
         ]
         return [r for r in moved if 0 <= r.cx < width and 0 <= r.cy < height]
 
-    def _tiles(self, width: int, height: int) -> list[Region]:
+    def _coarse(self, width: int, height: int) -> list[Region]:
         """Coarse regions that cover the frame, nearest to the last position first."""
         longer = max(width, height)
         side = min(max(self._home.side * COARSE, longer / MOST_IN_A_ROW), 2.0 * longer)
         step = side * (1 - COARSE_OVERLAP)
         return self._nearest_first(_places(width, side, step), _places(height, side, step), side)
 
-    def _far(self, width: int, height: int) -> list[Region]:
+    def _farther(self, width: int, height: int) -> list[Region]:
         """Regions of the usual scale that cover what is farther away, nearest first."""
         cx, cy, side = self._home.cx, self._home.cy, self._home.side
         step = side * (1 - OVERLAP)
@@ -85,23 +108,6 @@ class Rescan:
     def _nearest_first(self, xs: list[float], ys: list[float], side: float) -> list[Region]:
         regions = [Region(x, y, side) for y, x in product(ys, xs)]
         return sorted(regions, key=lambda r: math.hypot(r.cx - self._home.cx, r.cy - self._home.cy))
-
-
-def _in_turns(tiles: list[Region], beside: list[Region], far: list[Region]) -> Iterator[Region]:
-    """A walk without end over coarse tiles and regions of the usual scale.
-
-    One of each in turns until all ``beside`` were seen; later ``TILES_BETWEEN`` tiles, then one of
-    the usual scale, beside and far away in turns.
-    """
-    walk = cycle(tiles)
-    if not beside:
-        yield from walk
-    later = min(TILES_BETWEEN, len(tiles))  # none twice in one frame
-    counts = chain(repeat(1, len(beside)), repeat(later))
-    again = zip(cycle(beside), cycle(far), strict=False) if far else zip(cycle(beside))
-    for count, place in zip(counts, chain(beside, chain.from_iterable(again)), strict=False):
-        yield from islice(walk, count)
-        yield place
 
 
 def _places(length: int, side: float, step: float) -> list[float]:

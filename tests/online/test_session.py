@@ -6,8 +6,10 @@ import copy
 import pickle
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -166,6 +168,24 @@ def test_a_copy_goes_its_own_way_where_the_network_can_be_copied() -> None:
     again = pickle.loads(pickle.dumps(session))
     assert float(iou(again.update(several(elsewhere))[number].box, elsewhere)) > 0.8
     assert float(iou(session.update(several(there))[number].box, there)) > 0.9
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda own: pickle.loads(pickle.dumps(own))])
+@pytest.mark.parametrize("kind", [SiameseTracker, Session])
+def test_a_copy_that_is_made_while_targets_are_lost_goes_on_as_the_original(
+    kind: type, copied: Callable[[Any], Any]
+) -> None:
+    tracker = kind(ScriptedNetwork(see_green))
+    there, back = (300, 200, 50, 40), (90, 60, 50, 40)
+    for _ in range(2):
+        (tracker.add if kind is Session else tracker.init)(several(there), there)
+    for shown in [several(there)] * 5 + [several()] * 6:
+        tracker.update(shown)
+    again = copied(tracker)
+    for shown in [several()] * 20 + [several(back)] * 20:
+        result = tracker.update(shown)
+        assert again.update(shown) == result
+    assert {r.state for r in (result.values() if kind is Session else [result])} == {State.TRACKING}
 
 
 @pytest.mark.parametrize("kind", [SiameseTracker, Session])
