@@ -1,6 +1,7 @@
 """A player with everything around it, driven by scripted events."""
 
 import numpy as np
+import pytest
 
 from tests.app import scene
 from tracker.app.events import Char, Closed, Mouse, MouseKind
@@ -75,14 +76,16 @@ class Script:
 class Stage:
     """A player with everything around it."""
 
-    def __init__(self, tmp_path, live=False, count=200, size=(640, 480), results=None, **options):
+    def __init__(
+        self, tmp_path, live=False, count=200, size=(640, 480), results=None, save=None, **options
+    ):
         self.clock = Clock()
         self.screen = Script(self.clock, size)
         self.source = Scene(self.clock, count, live)
         self.session = scene.ColourSession()
         self.follower, first = Follower(self.session), self.source.read()
         self.follower.write_to(results, first)
-        self.recorder = Recorder(tmp_path, "scene", 30.0, live=live)
+        self.recorder = Recorder(tmp_path, "scene", 30.0, save, live, go_on=pytest.fail)
         self.player = Player(
             self.source,
             self.follower,

@@ -59,12 +59,19 @@ def position_text(index: int, count: int | None) -> str:
     return f"{index + 1}/{count}" if count else f"{index + 1}"
 
 
-def annotate(canvas: Canvas, follower: Follower, numbers: Numbers, debug: bool) -> None:
-    """All that goes into files as well: targets, figures and, for ``debug``, the chosen's view."""
+def annotate(
+    canvas: Canvas, follower: Follower, numbers: Numbers, debug: bool, told: bool = False
+) -> None:
+    """All that goes into files as well: targets, figures and, for ``debug``, the chosen's view.
+
+    Args:
+        told: draw what results tell of the frame, targets that were dropped on it included.
+    """
     view = follower.debug() if debug else None
     if view is not None:
         draw_debug(canvas, view)
-    draw_targets(canvas, follower.targets.values(), follower.chosen)
+    targets = follower.told if told else follower.targets
+    draw_targets(canvas, targets.values(), follower.chosen)
     draw_numbers(canvas, numbers)
 
 

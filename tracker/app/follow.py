@@ -62,7 +62,7 @@ class Follower:
         self.latency = 0.0
         self._added = 0
         self._frame: Frame | None = None  # the last one
-        self._dropped: dict[int, Row] = {}  # what was followed to it, and is no more
+        self._dropped: dict[int, Followed] = {}  # what was followed to it, and is no more
 
     def write_to(self, results: ResultsWriter | None, frame: Frame) -> None:
         """Write results from this frame on, which the targets were started on."""
@@ -127,8 +127,13 @@ class Follower:
     def write(self, frame: Frame) -> None:
         self._frame = frame
         if self._results:
-            rows = {t.id: Row(t.label, t.result) for t in self.targets.values()}
-            self._results.write(frame.index, frame.timestamp, self._dropped | rows)
+            rows = {number: Row(t.label, t.result) for number, t in self.told.items()}
+            self._results.write(frame.index, frame.timestamp, rows)
+
+    @property
+    def told(self) -> dict[int, Followed]:
+        """All that results tell of the last frame, by id: what was dropped on it, too."""
+        return dict(sorted((self._dropped | self.targets).items()))
 
     def remove(self, target: int) -> None:
         """Follow a target no more; of one that was added by mistake no row stays.
@@ -143,7 +148,7 @@ class Follower:
         if self.chosen == target:
             self.chosen = next(reversed(self.targets), None)
         if not gone.fresh:
-            self._dropped[target] = Row(gone.label, gone.result)
+            self._dropped[target] = gone
         elif self._frame is not None and self._results and self._results.takes_back:
             self.write(self._frame)
 

@@ -80,7 +80,7 @@ class Player:
             UserError: the source is damaged, or results cannot be written.
         """
         self.selecting = not self._follower.targets
-        self._keep_frame()
+        self._hold_frame()
         while not self.quit:
             self._show()
             for event in self._screen.poll(self._patience()):
@@ -120,13 +120,14 @@ class Player:
             if self._source.ended:
                 self._at_end()
             return
+        self._recorder.leave()
         self._sought = None
         self._left = None if self._left is None else self._left - 1
         if not self._source.live:
             self.pace.frame_shown(frame.timestamp - self.frame.timestamp)
         self.frame = frame
         self._follower.advance(frame)
-        self._keep_frame()
+        self._hold_frame()
 
     def _at_end(self) -> None:
         if self._sought is not None:
@@ -258,7 +259,8 @@ class Player:
         self._begin_selection(None)
 
     def _snapshot(self) -> None:
-        self.say(self._recorder.snapshot(self._annotated(), self.frame.index))
+        numbers = self._numbers(in_file=True)
+        self.say(self._recorder.snapshot(self._annotated(numbers), self.frame.index))
 
     def _record(self) -> None:
         try:
@@ -351,12 +353,9 @@ class Player:
         self._fit = Fit.of(self._frame_size(), size)
         picture = self._fit.resize(self.frame.image)
         canvas = Canvas(picture, self._fit.scale)
-        self._annotate(canvas)
+        draw.annotate(canvas, self._follower, self._numbers(), self._debug)
         self._draw_interaction(canvas)
         return self._fit.centred(picture, size)
-
-    def _annotate(self, canvas: Canvas) -> None:
-        draw.annotate(canvas, self._follower, self._numbers(), self._debug)
 
     def _draw_interaction(self, canvas: Canvas) -> None:
         if self._recorder.seconds is not None:
@@ -371,21 +370,21 @@ class Player:
             what = "again around the target" if self._replaces else "around a target"
             draw.draw_message(canvas, f"drag a box {what}   (h: help)")
 
-    def _numbers(self) -> draw.Numbers:
-        notes = [] if self.playing else ["paused"]
-        if self.pace.speed != 1.0:
+    def _numbers(self, in_file: bool = False) -> draw.Numbers:
+        notes = [] if self.playing or in_file else ["paused"]
+        if self.pace.speed != 1.0 and not in_file:
             notes.append(f"x{self.pace.speed:g}")
         return self._figures.of(self.frame, self._follower.latency, notes, self.running)
 
-    def _annotated(self) -> Image:
+    def _hold_frame(self) -> None:
+        numbers = self._numbers(in_file=True)  # as it comes: who pauses is not slow
+        self._recorder.hold(self.frame, lambda: self._annotated(numbers, told=True))
+
+    def _annotated(self, numbers: draw.Numbers, told: bool = False) -> Image:
         """The frame at its own size as it goes into files."""
         image = self.frame.image.copy()
-        self._annotate(Canvas(image))
+        draw.annotate(Canvas(image), self._follower, numbers, self._debug, told)
         return image
-
-    def _keep_frame(self) -> None:
-        if self._recorder.wanted:
-            self._recorder.write(self._annotated(), self.frame)
 
     def _frame_size(self) -> tuple[int, int]:
         return self.frame.image.shape[1], self.frame.image.shape[0]
