@@ -19,7 +19,8 @@ from tracker import __version__
 from tracker.app.decoder_log import DecoderLog
 from tracker.app.interfaces import MakeSession, TargetSession
 from tracker.app.job import Job, MakeScreen
-from tracker.app.results_writer import FORMATS, STDOUT
+from tracker.app.results_writer import FORMATS
+from tracker.app.row_file import STDOUT
 from tracker.cli import join_boxes, number, parse_box, positive, some_path, some_text, thread_count
 
 

@@ -32,12 +32,12 @@ from tracker.app.progress import Progress
 from tracker.app.recorder import Recorder
 from tracker.app.results_writer import (
     ONE_TARGET,
-    STDOUT,
     SUFFIX_OF,
     ResultsWriter,
     files_for,
     form_of,
 )
+from tracker.app.row_file import STDOUT
 from tracker.app.sample import load_sample
 from tracker.app.sources import open_source
 from tracker.app.window import Screen, Window
