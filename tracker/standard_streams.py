@@ -12,6 +12,9 @@ from typing import Any
 
 from tracker.errors import UserError
 
+READER_LEFT = (errno.EPIPE, errno.EINVAL) if sys.platform == "win32" else (errno.EPIPE,)
+"""Numbers of the errors of a pipe that nobody reads any more."""
+
 
 class Lasting(io.RawIOBase):
     """Passes on what is written; after an error the rest is dropped, and the error is kept.
@@ -96,7 +99,7 @@ def check_printed() -> None:
     sys.stdout.flush()
     lasting = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
     error = lasting.error if isinstance(lasting, Lasting) else None
-    if error is not None and error.errno not in (errno.EPIPE, errno.EINVAL):  # Windows: EINVAL
+    if error is not None and error.errno not in READER_LEFT:
         raise UserError(
             f"what is printed cannot be written to standard output ({error.strerror}); "
             "the files are complete"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.app import scene
+from tests.app import scene, stage
 from tests.app.calls import BOX, HERE, ROOT, boxes_in, finish, start, wait_until_it_listens
 
 
@@ -97,6 +97,50 @@ def test_work_goes_on_when_nobody_listens(tmp_path, clip, streams, status) -> No
     assert done.stderr == (f"{said}; the files are complete\n" if status else "")
     assert len(boxes_in(tmp_path / "o.csv")) == 60
     assert len(scene.read_clip(tmp_path / "o.mp4")[0]) == 60
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/fd"), reason="this system has no /dev/fd")
+@pytest.mark.parametrize(
+    ("other", "frames"), [("save", 60), ("window", 60), ("none", 1)], ids=lambda value: str(value)
+)
+def test_results_that_nobody_reads_end_only_a_run_that_is_for_nothing_else(
+    call, clip, tmp_path, capsys, monkeypatch, other, frames
+) -> None:
+    followed = []
+    whole = scene.ColourSession.update
+    monkeypatch.setattr(
+        scene.ColourSession, "update", lambda *given: followed.append(1) or whole(*given)
+    )
+    reading, writing = os.pipe()
+    os.close(reading)
+    rest = {"save": ["--no-display", "--save", "o.mp4"], "window": [], "none": ["--no-display"]}
+    into = "--results", f"/dev/fd/{writing}", "--results-format", "csv"
+    screen = stage.Script(stage.Clock())
+    screen.steps = [None] * 100000
+    try:
+        options = {"make_screen": lambda title, size: screen} if other == "window" else {}
+        assert call("--video", clip, "--init-box", BOX, *into, *rest[other], **options) == 0
+    finally:
+        os.close(writing)
+    said = capsys.readouterr()
+    assert len(followed) == frames - 1 and said.err == "" and "results:" not in said.out
+    if other == "save":
+        assert len(scene.read_clip(tmp_path / "o.mp4")[0]) == 60
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no bash")
+@pytest.mark.parametrize("save", ["", "--save o.mp4"])
+def test_who_reads_the_first_results_alone_gets_no_error(tmp_path, clip, save) -> None:
+    results = f"--results - --results-format jsonl --no-display --quiet {save}"
+    command = f'"{sys.executable}" "{HERE / "demo.py"}" --video {clip} --init-box {BOX} {results}'
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", f"{command} | head -n 1"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["frame"] == 0
+    if save:
+        assert len(scene.read_clip(tmp_path / "o.mp4")[0]) == 60
 
 
 def test_a_read_that_hangs_does_not_abort_the_end_of_the_program() -> None:

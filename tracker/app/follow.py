@@ -131,6 +131,11 @@ class Follower:
             self._results.write(frame.index, frame.timestamp, rows)
 
     @property
+    def unread(self) -> bool:
+        """Whether results are written for a reader who left."""
+        return self._results is not None and self._results.unread
+
+    @property
     def told(self) -> dict[int, Followed]:
         """All that results tell of the last frame, by id: what was dropped on it, too."""
         return dict(sorted((self._dropped | self.targets).items()))

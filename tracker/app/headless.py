@@ -24,6 +24,8 @@ def run_headless(
 ) -> int:
     """Follow the follower's targets from ``first`` to the end; returns the number of frames.
 
+    It ends before where the results were all that it is for, and their reader left.
+
     Raises:
         UserError: the source is damaged or an output cannot be written; the frames before
             are in the outputs.
@@ -37,7 +39,8 @@ def run_headless(
             progress.tick()
             if recorder.wanted:
                 _record(recorder, follower, frame, source, meter.rate, debug)
-            if done == max_frames:
+            for_nobody = follower.unread and not recorder.wanted
+            if done == max_frames or for_nobody:
                 return done
             following = next_frame(source)
             if following is None:

@@ -120,7 +120,7 @@ class Job:
                     f"{source.name}: {frames} frames in {seconds:.1f} s "
                     f"({frames / max(seconds, 1e-9):.0f} fps with decoding and files)"
                 )
-        self._report(save, args.results)
+        self._report(save, None if follower.unread else args.results)
         return 0
 
     def _claim_outputs(self, where: str | int, save: Path | None, targets: int) -> None:

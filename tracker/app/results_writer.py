@@ -89,6 +89,11 @@ class ResultsWriter:
         """Whether what was written can be replaced; a pipe keeps it."""
         return self._shared.takes_back
 
+    @property
+    def unread(self) -> bool:
+        """Whether all goes into pipes whose readers left."""
+        return all(file.unread for file in (self._shared, *self._files.values()))
+
     def make_room(self, target: int) -> None:
         """Choose the file of a target, if each has its own.
 

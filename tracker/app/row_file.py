@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tracker.errors import UserError
 from tracker.files import open_alone
+from tracker.standard_streams import READER_LEFT
 
 STDOUT = Path("/dev/stdout")
 """Where ``-`` leads; it is written to as a pipe is, whatever the shell has made of it."""
@@ -25,6 +26,9 @@ class RowFile:
         separator: text between rows.
         rewinds: earlier frames may come again; costs 16 bytes a frame to remember where.
         overwrite: replace what exists, and what another program makes in the meantime.
+
+    Attributes:
+        unread: it is a pipe whose reader left; what is put into it is dropped from then on.
     """
 
     def __init__(
@@ -39,7 +43,7 @@ class RowFile:
         self._path, self._header = path, header.encode()
         self._separator, self._footer = separator.encode(), footer.encode()
         self._file: io.FileIO | None = None
-        self._is_file = True
+        self._is_file, self.unread = True, False
         self._end = len(self._header)
         self._rewinds, self._overwrite = rewinds, overwrite
         # Frame numbers and the offsets of their first bytes; then those of the frames behind the
@@ -48,7 +52,11 @@ class RowFile:
         self._later, self._backs = array("q"), array("q")
 
     def put(self, frame: int, text: str) -> None:
-        """Write the rows of ``frame``, in the place of older ones; other frames keep theirs."""
+        """Write the rows of ``frame``, in the place of older ones; other frames keep theirs.
+
+        Raises:
+            UserError: they cannot be written; of a file the rows so far are kept.
+        """
         self._go_to(frame)
         again = bool(self._later) and self._later[-1] == frame
         start, behind = self._later_start(1), self._later_start(2 if again else 1)
@@ -71,6 +79,8 @@ class RowFile:
 
     def _exchange(self, start: int, old: bytes, new: bytes) -> None:
         """Make ``new`` the rows from an offset on, or leave the old ones there."""
+        if self.unread:
+            return
         try:
             self._write_at(start, new + self._footer)
         except BaseException as error:
@@ -78,9 +88,12 @@ class RowFile:
             self._restore(start, old)
             if not isinstance(error, OSError):  # ctrl-c
                 raise
-            raise UserError(
-                f"{self._path} cannot be written ({error.strerror}); the rows so far are kept"
-            ) from None
+            self.unread = not self._is_file and error.errno in READER_LEFT
+            if not self.unread:
+                kept = "; the rows so far are kept" if self._is_file else ""
+                raise UserError(
+                    f"{self._path} cannot be written ({error.strerror}){kept}"
+                ) from None
 
     def _go_to(self, frame: int) -> None:
         """Divide the frames written into those before this one and the later ones."""
