@@ -1,11 +1,13 @@
 """What the demo writes: nothing over what is there, and everything up to the damage."""
 
 import cv2
+import numpy as np
 import pytest
 
 from tests.app import scene
 from tests.app.calls import BOX, boxes_in, finish, start
 from tracker.app import inputs
+from tracker.app.results_writer import FORMATS, ONE_TARGET, SUFFIX_OF
 from tracker.errors import UserError
 
 
@@ -215,3 +217,61 @@ def test_results_are_complete_though_the_video_cannot_be_made(
     assert len(rows) == 40
     assert "tracking goes on without it" in capsys.readouterr().err
     assert not list(tmp_path.rglob("*.mp4"))
+
+
+def test_a_batch_skips_what_it_made_itself_alone(call, clip, tmp_path, capsys) -> None:
+    """Results of other boxes, formats and people are named, and the other clips are done."""
+    other = scene.write_clip(tmp_path / "b.mp4", 3)
+    border = "a.mp4,-5,60.25,40,40,", "a.mp4,290,195,40.5,60,über", f"{other},30,60,40,40,"
+    (tmp_path / "a.mp4").write_bytes(clip.read_bytes())
+
+    def run(form, *rows, **paths):
+        (tmp_path / "t.csv").write_text("\n".join(("video,x,y,w,h,label", *rows)))
+        out = paths.get("out", form)
+        try:
+            call("--batch", "t.csv", "--out", out, "--results-format", form)
+        except UserError as error:
+            assert str(error) == "1 of 2 clips failed; they are named above"
+        return capsys.readouterr().err.replace(f"{out}/", "").splitlines()
+
+    refused = "was made with another box or format; --overwrite does it again"
+    for form, suffix in SUFFIX_OF.items():
+        assert "60 frames" in run(form, *border)[-2]
+        for number in (1, 2):
+            assert "skipped" in run(form, *border)[-number], form
+        kept = {path: path.read_bytes() for path in (tmp_path / form).iterdir()}
+        for wrong in (
+            ["a.mp4,-5,60.25,40,41,", *border[1:]],
+            [border[0], "a.mp4,290,195,40.5,60,uber", border[2]],
+            [border[0].replace("-5", "5"), *border[1:]],
+            [border[0], border[2]],
+        ):
+            said = run(form, *wrong)
+            relabelled, fewer = "uber" in wrong[1], len(wrong) < len(border)
+            # some formats have no labels, some a file for each target
+            same = (relabelled and suffix == ".txt") or (fewer and form in ONE_TARGET)
+            assert ("skipped" if same else f"a{suffix} {refused}") in said[-2], (form, wrong)
+            assert "skipped" in said[-1]
+        assert kept == {path: path.read_bytes() for path in (tmp_path / form).iterdir()}
+
+
+@pytest.mark.parametrize("made", FORMATS)
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_batch_takes_no_other_format_for_its_own(call, tmp_path, capsys, made, form) -> None:
+    """Files of otb, got10k and mot have one ending; the first two differ where targets are lost."""
+    hidden = np.full_like(scene.picture(0), 128)
+    clip = scene.write_clip(tmp_path / "a.mp4", 5, make=lambda i: hidden if i else scene.picture(0))
+    (tmp_path / "t.csv").write_text(f"video,x,y,w,h\n{clip},30,60,40,40\n")
+    call("--batch", "t.csv", "--out", "out", "--results-format", made)
+    (tmp_path / "out" / f"a{SUFFIX_OF[made]}").rename(tmp_path / "out" / f"a{SUFFIX_OF[form]}")
+    again = "--batch", "t.csv", "--out", "out", "--results-format", form
+    if made == form:
+        call(*again)
+        assert "skipped" in capsys.readouterr().err
+        return
+    with pytest.raises(UserError, match="1 of 1 clips failed"):
+        call(*again)
+    assert "another box or format" in capsys.readouterr().err
+    call(*again, "--overwrite")
+    call(*again)
+    assert "skipped" in capsys.readouterr().err

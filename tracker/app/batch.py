@@ -150,6 +150,7 @@ def run_batch(
     follow: Callable[[Clip, Path], int],
     say: Callable[[str], None],
     overwrite: bool = False,
+    foreign: Callable[[Clip, Sequence[Path]], Path | None] = lambda clip, files: None,
 ) -> None:
     """Follow every clip; one whose files are all there is skipped, one that fails stops no other.
 
@@ -157,9 +158,11 @@ def run_batch(
         plans: the files of each clip, of ``outputs_of``; they get their final names when
             the clip is complete, so that an interrupted one is done again.
         follow: follows a clip and writes its results to a path; returns the frames done.
+        foreign: which of a clip's files that exist is none of this table's results.
 
     Raises:
-        UserError: clips failed, or have a part of their files only (how many; each was named).
+        UserError: clips failed, or have a part of their files only, or such of others (how many;
+            each was named).
     """
     failed = 0
     for number, (clip, plan) in enumerate(zip(clips, plans, strict=True), 1):
@@ -168,6 +171,7 @@ def run_batch(
         before = {path: _stamp(path) for path in plan.values()}
         try:
             if not overwrite and _is_done(plan):
+                _refuse(foreign(clip, list(plan)))
                 say(f"{head}: {done} exists, skipped (--overwrite does it again)")
                 continue
             for path in plan:
@@ -196,6 +200,11 @@ def _stamp(path: Path) -> tuple[int, ...] | None:
     except OSError:
         return None
     return facts.st_ino, facts.st_size, facts.st_mtime_ns
+
+
+def _refuse(foreign: Path | None) -> None:
+    if foreign:
+        raise UserError(f"{foreign} was made with another box or format; --overwrite does it again")
 
 
 def _is_done(plan: Mapping[Path, Path]) -> bool:

@@ -45,6 +45,15 @@ class Followed:
         self.trail.append(None if box is None else (box[0] + box[2] / 2, box[1] + box[3] / 2))
 
 
+def start_box(box: Box, width: int, height: int) -> Box:
+    """The first box of a target, inside the frame as all later ones are.
+
+    Raises:
+        ValueError: it cannot be a target there.
+    """
+    return clip_box(check_box(box, width, height), width, height)
+
+
 class Follower:
     """Keeps a session, the last result of each target and the results file in step.
 
@@ -93,7 +102,7 @@ class Follower:
 
     def _start(self, target: int, frame: Frame, box: Box, label: str | None) -> int:
         height, width = frame.image.shape[:2]
-        box = clip_box(check_box(box, width, height), width, height)  # as all later ones are
+        box = start_box(box, width, height)
         if self._results:
             self._results.make_room(target)
         session_id = self._session.add(frame.image, box, label)

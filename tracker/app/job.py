@@ -20,7 +20,7 @@ from tracker.app.batch import (
 )
 from tracker.app.decoder_log import DecoderLog
 from tracker.app.display import why_no_display
-from tracker.app.follow import Follower
+from tracker.app.follow import Follower, start_box
 from tracker.app.frame_source import Frame, Source
 from tracker.app.headless import next_frame, run_headless
 from tracker.app.inputs import files_of_model, files_read
@@ -34,6 +34,7 @@ from tracker.app.results_writer import (
     ONE_TARGET,
     SUFFIX_OF,
     ResultsWriter,
+    begun_otherwise,
     files_for,
     form_of,
 )
@@ -289,8 +290,24 @@ class Job:
         ]
         check_batch(clips, plans, [args.batch, *files_of_model(args.model)])
         make_folder(folder)
-        run_batch(clips, plans, self._follow_clip, self.say, args.overwrite)
+        run_batch(clips, plans, self._follow_clip, self.say, args.overwrite, self._foreign)
         return 0
+
+    def _foreign(self, clip: Clip, files: Sequence[Path]) -> Path | None:
+        """Which of a clip's finished files is none of its results as they are asked for now."""
+        form = self.args.results_format or "csv"
+        files = files[: len(clip.boxes) if form in ONE_TARGET else 1]  # not the video
+        found = begun_otherwise(files, form, clip.boxes)
+        if found is None:
+            return None
+        with ExitStack() as stack:  # a box ends at the border, and first frames may be damaged
+            first = self._first(self._open(clip.where, stack))
+        height, width = first.image.shape[:2]
+        try:
+            boxes = [(start_box(box, width, height), label) for box, label in clip.boxes]
+        except ValueError:
+            return found
+        return begun_otherwise(files, form, boxes, first.index, first.timestamp)
 
     def _follow_clip(self, clip: Clip, results_path: Path) -> int:
         # unfinished files of an earlier run are ours to replace: the names say what they are

@@ -21,14 +21,14 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tracker.app.outputs import claim
 from tracker.app.row_file import STDOUT, RowFile
 from tracker.errors import UserError
-from tracker.results import Box, TrackResult
+from tracker.results import Box, State, TrackResult
 
 SUFFIX_OF = {
     "csv": ".csv", "json": ".json", "jsonl": ".jsonl",
@@ -38,6 +38,7 @@ FORMATS = tuple(SUFFIX_OF)
 ONE_TARGET = ("otb", "got10k")
 """Formats whose files hold one target each."""
 _BY_SUFFIX = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".txt": "otb"}
+_ABSENT = {"otb": "nan,nan,nan,nan\n", "got10k": "0,0,0,0\n"}
 _CSV_HEADER = "frame,time,id,label,x,y,w,h,score,state,similarity\n"
 
 
@@ -117,7 +118,7 @@ class ResultsWriter:
             self._shared.put(frame, _MANY[self.form](frame, time, rows))
 
     def _write_single(self, frame: int, rows: Rows) -> None:
-        absent = "nan,nan,nan,nan\n" if self.form == "otb" else "0,0,0,0\n"
+        absent = _ABSENT[self.form]
         for target in sorted(rows):
             self.make_room(target)
         files = dict(self._files.items()) or {0: self._shared}
@@ -126,7 +127,7 @@ class ResultsWriter:
             for skipped in range(file.next_frame, end):
                 file.put(skipped, absent)
             box = rows[target].result.claimed_box if target in rows else None
-            file.put(frame, absent if box is None else ",".join(map(_number, box)) + "\n")
+            file.put(frame, absent if box is None else _line(box))
 
     def _file_for(self, target: int) -> RowFile:
         if target not in self._files:
@@ -182,6 +183,45 @@ def form_of(path: Path) -> str:
             f"or choose with --results-format {'|'.join(FORMATS)}"
         )
     return form
+
+
+def begun_otherwise(
+    files: Sequence[Path],
+    form: str,
+    boxes: Sequence[tuple[Box, str | None]],
+    frame: int = 0,
+    time: float = 0.0,
+) -> Path | None:
+    """The first of some result files that does not begin as those of such targets would.
+
+    Args:
+        files: as of ``files_for``.
+        form: one of ``FORMATS``.
+        boxes: first boxes (x, y, w, h) in the frame, with their labels.
+        frame, time: of the first frame, as ``ResultsWriter.write`` takes them.
+
+    Raises:
+        OSError: one cannot be read.
+    """
+    if form in ONE_TARGET:
+        begins = [_ABSENT[form] * frame + _line(box) for box, _ in boxes]
+        (other,) = (line for name, line in _ABSENT.items() if name != form)
+        never = f"\n{other}"
+    else:
+        results = [(label, TrackResult(box, 1.0, State.TRACKING)) for box, label in boxes]
+        rows = {n: Row(label or str(n), result) for n, (label, result) in enumerate(results, 1)}
+        text = _MANY[form](frame, time, rows)
+        begins = [_AROUND.get(form, ("",))[0] + text]
+        never = begins[0] + text[: text.index(",") + 1]  # one more target in that frame
+    for path, begin in zip(files, begins, strict=True):
+        found = path.read_bytes()
+        if not found.startswith(begin.encode()) or never.encode() in found:
+            return path
+    return None
+
+
+def _line(box: Box) -> str:
+    return ",".join(map(_number, box)) + "\n"
 
 
 def _number(value: float) -> str:
