@@ -18,6 +18,8 @@ Shape = Sequence[int | str | None]
 
 # what a TensorRT engine is prepared for, from, best and to: crops in one pass, pixels a side
 PROFILES = {"min": (1, 64), "opt": (1, 224), "max": (8, 512)}
+# crops in one pass of a CPU: more leave its caches, and ONNX Runtime keeps room for the most it had
+CPU_BATCH = 8
 _ENGINES = "trt_engine_cache_path"
 _OTHERS = {"coreml": "CoreMLExecutionProvider", "openvino": "OpenVINOExecutionProvider"}
 
@@ -55,7 +57,9 @@ class Device:
 
     @property
     def most_crops(self) -> int | None:
-        """How many fit into one pass; ``None`` where any number does."""
+        """How many go into one pass; ``None`` where any number does."""
+        if self.name == "cpu":
+            return CPU_BATCH
         return PROFILES["max"][0] if self.name.startswith("tensorrt") else None
 
     def providers_for(

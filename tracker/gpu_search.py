@@ -45,35 +45,19 @@ class GpuSearch:
         another: opens one more session of it; ``None`` where one serves all forms.
         index: number of the GPU.
         stride: pixels of a crop for one row of an answer, where the graph leaves rows free.
-        most: crops that a session takes at once; ``None`` for any number.
     """
 
     def __init__(
-        self,
-        session: Any,
-        another: Callable[[], Any] | None,
-        index: int,
-        stride: int,
-        most: int | None = None,
+        self, session: Any, another: Callable[[], Any] | None, index: int, stride: int
     ) -> None:
         self._session, self._another = session, another
-        self._index, self._stride, self._most = index, stride, most
+        self._index, self._stride = index, stride
         self._slots: dict[tuple[int, ...], _Slot] = {}
         self._embeddings: OrderedDict[tuple[int, int], tuple[Array, Any]] = OrderedDict()
         self._lock = threading.Lock()  # several trackers may share one network
 
     def run(self, embedding: Array, crops: Image) -> list[Array]:
         """Outputs of the graph, in its order; arrays of the caller's own."""
-        if self._most is None or len(crops) <= self._most:
-            return self._run(embedding, crops)
-        pieces = [slice(n, n + self._most) for n in range(0, len(crops), self._most)]
-        parts = [
-            self._run(embedding if len(embedding) == 1 else embedding[piece], crops[piece])
-            for piece in pieces
-        ]
-        return [np.concatenate(answers) for answers in zip(*parts, strict=True)]
-
-    def _run(self, embedding: Array, crops: Image) -> list[Array]:
         count = len(crops)
         form = (filled(count), *crops.shape[1:])
         with self._lock:

@@ -97,7 +97,6 @@ class OnnxNetwork:
                 (lambda: _open_graph(*search)[0]) if device.dislikes_new_shapes else None,
                 device.index,
                 self.spec.stride,
-                device.most_crops,
             )
             self._warm_up()
 
@@ -132,11 +131,16 @@ class OnnxNetwork:
 
     def search(self, embedding: Array, crops: Image) -> SearchOutput:
         """See ``Network.search``."""
-        if self._gpu is not None:
-            outputs = self._run("search", self._gpu.run, embedding, crops)
-        else:
-            feeds = {"embedding": embedding, "image": crops}
-            outputs = self._run("search", self._search.run, None, feeds)
+        most = self.device.most_crops
+        if most is None or len(crops) <= most:
+            outputs = self._look(embedding, crops)
+        else:  # a crop's answers are the same in any batch
+            pieces = [slice(n, n + most) for n in range(0, len(crops), most)]
+            parts = [
+                self._look(embedding if len(embedding) == 1 else embedding[piece], crops[piece])
+                for piece in pieces
+            ]
+            outputs = [np.concatenate(answers) for answers in zip(*parts, strict=True)]
         if self.spec.kind == "box" and outputs[0].shape[-1] * self.spec.stride != crops.shape[2]:
             raise misfit(
                 f"the search graph of {self._where}",
@@ -144,6 +148,11 @@ class OnnxNetwork:
                 f"not one for {self.spec.stride}",
             )
         return sound(SearchOutput(*outputs), self.spec)
+
+    def _look(self, embedding: Array, crops: Image) -> list[Array]:
+        if self._gpu is not None:
+            return self._run("search", self._gpu.run, embedding, crops)
+        return self._run("search", self._search.run, None, {"embedding": embedding, "image": crops})
 
     def _run(self, role: str, run: Callable[..., list[Array]], *feeds: Any) -> list[Array]:
         if os.getpid() != self._process:  # its threads stayed behind: it would wait for ever

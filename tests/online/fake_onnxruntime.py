@@ -139,6 +139,7 @@ class Session:
         if self.fails:
             raise RuntimeError("CUDNN failure 8: no kernel image is available")
         count, cells = len(feeds["image"]), feeds["image"].shape[1] // SPEC.stride
+        assert len(feeds.get("embedding", feeds["image"])) in (1, count)
         means = (feeds["image"].reshape(count, -1).mean(1) / 255).astype(np.float32)
         answers = {
             name: np.broadcast_to(

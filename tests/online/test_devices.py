@@ -7,6 +7,7 @@ import sys
 import weakref
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.online.conftest import Machine
@@ -268,3 +269,16 @@ def test_threads_respect_the_quota_of_a_container(
     assert usable_cores(tmp_path / "cpu.max") == cores
     assert usable_cores(tmp_path / "missing") == 64
     assert 1 <= default_threads() <= 4
+
+
+@pytest.mark.parametrize("rows", [1, 20])
+def test_many_crops_go_through_a_cpu_in_parts(rows: int, machine: Machine) -> None:
+    fake = machine()
+    network = OnnxNetwork(files(), choose_device("cpu"))
+    levels = np.arange(20, dtype=np.uint8)
+    crops = np.broadcast_to(levels[:, None, None, None], (20, 256, 256, 3))
+    embedding = np.arange(rows, dtype=np.float32).reshape(rows, 1, 1) + np.zeros((1, 66, 4))
+    output = network.search(embedding.astype(np.float32), np.ascontiguousarray(crops))
+    assert fake.sessions[1].runs == 3
+    assert output.score.max((1, 2)) == pytest.approx(levels / 255, abs=1e-6)
+    assert output.boxes is not None and len(output.boxes) == 20
