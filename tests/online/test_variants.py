@@ -10,6 +10,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnxruntime
 import pytest
 
 from tracker import SiameseTracker, State
@@ -70,6 +71,9 @@ def test_a_variant_gives_the_same_track(
 @pytest.mark.parametrize("model", ["kestrel", *sorted(FLOORS)])
 def test_threads_and_neighbours_in_a_batch_change_nothing(model: str) -> None:
     """A track can be repeated with another number of threads, and with other targets beside."""
+    version = tuple(map(int, onnxruntime.__version__.split(".")[:2]))
+    if model == "kestrel-fp16" and version < (1, 23):
+        pytest.skip("until ONNX Runtime 1.23 float16 hung on the number of threads")
     networks = [open_network(shipped(model), "cpu", threads) for threads in (1, 2, 3, 4)]
     rng = np.random.default_rng(0)
     pictures = [rng.integers(0, 256, (9, 9, 3), dtype=np.uint8) for _ in range(3)]
