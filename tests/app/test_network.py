@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from tests.app import scene
-from tracker.app import video_file
 from tracker.app.live import LiveSource
+from tracker.app.origin import Server
 from tracker.app.prefetch import Prefetch
 from tracker.app.sources import open_source
 from tracker.app.video_file import VideoFile
@@ -133,7 +133,7 @@ def test_a_server_that_falls_silent_in_the_middle_of_a_file_is_named(
     server, tmp_path, monkeypatch
 ) -> None:
     """A mkv's length alone proves nothing: its sound may go on."""
-    monkeypatch.setattr(video_file, "SILENCE", 1.0)
+    monkeypatch.setattr(Server, "patience", 1.0)
     server.clip = scene.write_clip(tmp_path / "clip.mkv", 90, codec="MJPG").read_bytes()
     server.sent, server.silent_until = len(server.clip) // 2, time.monotonic() + 60
     source = open_source(f"{server.url}/clip.mp4", pytest.fail)

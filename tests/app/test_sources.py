@@ -14,9 +14,9 @@ from hypothesis.extra import numpy as hnp
 from tests.app import scene
 from tests.app.scene import read_all
 from tracker.app.frame_source import usable_fps
+from tracker.app.origin import _instead_of
 from tracker.app.pixels import PixelReader
 from tracker.app.sources import open_source
-from tracker.app.video_file import _instead_of
 from tracker.errors import UserError
 from tracker.frames import natural_order
 

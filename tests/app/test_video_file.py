@@ -294,7 +294,7 @@ def test_what_a_jump_makes_the_decoder_miss_is_no_damage(tmp_path) -> None:
 
     class Log(DecoderLog):
         def excuse(self, excused):
-            calls.append((excused, source._next))
+            calls.append((excused, source._numbers.next))
 
     calls = []
     source = open_source(str(scene.write_clip(tmp_path / "clip.mp4", 200)), pytest.fail, log=Log())

@@ -56,6 +56,10 @@ class FrameTimes:
         """Whether the time of a frame is known; it is not beyond a jump forward."""
         return index < len(self._times)
 
+    def foreseen(self, index: int) -> bool:
+        """Whether the time of a frame is known, or can be expected at the stated rate."""
+        return self.even or self.known(index)
+
     @property
     def first(self) -> float:
         """Seconds at which the first frame is shown; an avi with B-frames begins late."""
