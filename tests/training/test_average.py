@@ -13,18 +13,20 @@ torch = pytest.importorskip("torch")
 
 from tests.training.data import tiny_kestrel  # noqa: E402
 from tests.training.test_train_tool import tool  # noqa: E402
+from tracker.network.backbone import FULL_WIDTHS  # noqa: E402
 from tracker.network.kestrel import Kestrel  # noqa: E402
+from tracker.network.siamfc import SiamFC  # noqa: E402
 from tracker.training.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
 from tracker.training.record import training_record  # noqa: E402
 
 
 def run_of(
-    network: Kestrel, path: Path, steps: int | None = 7, **settings: int
+    network: SiamFC | Kestrel, path: Path, steps: int | None = 7, **settings: object
 ) -> dict[str, torch.Tensor]:
     """Save a run of so many steps; ``None``: what it began with."""
     state = network.state_dict()
     record = {"commands": [path.name], "settings": settings}
-    content = {"network": "kestrel", "model": state, "average": state, "record": record}
+    content = {"network": network.name, "model": state, "average": state, "record": record}
     options = {"seed": 10 * (steps or 0), "batch": 4}
     made = {} if steps is None else {"step": steps, "seconds": 3600.0, "options": options}
     save_checkpoint(path, content | made)
@@ -139,3 +141,22 @@ def test_what_cannot_be_averaged_is_one_sentence(
     assert (status, said.count("\n")) == (2, 1)
     assert message in said
     assert not (tmp_path / "mean.pt").exists()
+
+
+def test_networks_whose_weights_look_alike_are_told_apart_by_how_they_were_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run_of(SiamFC(), tmp_path / "a.pt")
+    run_of(SiamFC(), tmp_path / "b.pt", similarity="dot")
+    run_of(SiamFC("cosine"), tmp_path / "c.pt", similarity="cosine")
+    run_of(tiny_kestrel(), tmp_path / "d.pt")
+    run_of(tiny_kestrel(), tmp_path / "e.pt", channels=96, trunk_widths=list(FULL_WIDTHS))
+    for pair in ("ab", "de"):  # a default is the same, whether it was given or not
+        both = [arg for name in pair for arg in ("--checkpoint", f"{name}.pt")]
+        assert tool(monkeypatch, capsys, "average", *both, "--out", f"{pair}.pt") == (0, "")
+    both = ["--checkpoint", "a.pt", "--checkpoint", "c.pt"]
+    status, said = tool(monkeypatch, capsys, "average", *both, "--out", "ac.pt")
+    assert (status, said.count("\n")) == (2, 1)
+    assert "c.pt is of another build than a.pt" in said
+    assert not (tmp_path / "ac.pt").exists()

@@ -108,7 +108,8 @@ def test_checkpoint_of_another_network(
     path = out / "checkpoint.pt"
     for extra, message in (
         (("--network", "siamfc"), "is of a kestrel, not of a siamfc"),
-        (("--channels", "16"), "of another build of the network"),
+        (("--channels", "16"), "is a kestrel with channels 8; leave --channels out, or begin anew"),
+        (("--tower-depth", "2"), "is a kestrel with tower-depth 1; leave --tower-depth out"),
     ):
         status, said = tool(
             monkeypatch, capsys, "train", "--data", data, "--out", tmp_path / "new", "--quiet",
@@ -116,6 +117,27 @@ def test_checkpoint_of_another_network(
         )  # fmt: skip
         assert (status, said.count("\n")) == (2, 1)
         assert message in said
+
+
+def test_a_similarity_stays_what_it_was(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each has a scale of its own, and weights of one fit in the others without a word."""
+    call = ("train", "--data", data, "--network", "siamfc", *SMALL[6:])
+    out, new = tmp_path / "run", tmp_path / "new"
+    assert tool(monkeypatch, capsys, *call, "--out", out, "--pairs", "2")[0] == 0
+    path = out / "checkpoint.pt"
+    before = path.read_bytes()
+    for other in (("--out", out, "--resume"), ("--out", new, "--init", path)):
+        more = (*other, "--pairs", "4", "--similarity")
+        status, said = tool(monkeypatch, capsys, *call, *more, "cosine")
+        assert (status, said.count("\n")) == (2, 1)
+        told = "is a siamfc with similarity dot; leave --similarity out, or begin anew"
+        assert f"{path} {told}" in said
+        assert path.read_bytes() == before and not new.exists()
+    for other in (("--out", new, "--init", path), ("--out", out, "--resume")):
+        more = (*other, "--pairs", "4", "--similarity", "dot")
+        assert tool(monkeypatch, capsys, *call, *more)[0] == 0
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -68,6 +69,33 @@ def settings_of(content: dict[str, Any]) -> dict[str, Any]:
     return dict(content.get("record", {}).get("settings", {}))
 
 
+def build_of(content: dict[str, Any]) -> dict[str, Any]:
+    """All arguments with which the network of a checkpoint was built, defaults among them."""
+    arguments = inspect.signature(NETWORKS[content["network"]]).parameters.values()
+    build = {a.name: a.default for a in arguments} | settings_of(content)
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in build.items()}
+
+
+def refuse_other_build(content: dict[str, Any], given: dict[str, Any], path: Path) -> None:
+    """Keep a run from going on with another network than the one that its weights are of.
+
+    Args:
+        content: of the checkpoint; ``path`` stands in messages.
+        given: arguments of ``make_network`` that somebody asked for.
+
+    Raises:
+        UserError: one of them is not the checkpoint's.
+    """
+    build = build_of(content)
+    other = next((n for n, value in given.items() if value != build.get(n)), None)
+    if other is not None:
+        option = other.replace("_", "-")
+        raise UserError(
+            f"{path} is a {content['network']} with {option} {build.get(other)}; leave --{option} "
+            "out, or begin anew"
+        )
+
+
 def load_weights(network: nn.Module, state: dict[str, Tensor], path: Path) -> None:
     """Load weights; a network of another build is refused in one sentence.
 
@@ -109,12 +137,13 @@ def averaged(contents: Sequence[tuple[Path, dict[str, Any], float]]) -> dict[str
     builds, parts = [], []
     for path, other, weight in contents:
         with reading(path):
-            builds.append((other["network"], {k: v.shape for k, v in other["average"].items()}))
+            shapes = {k: v.shape for k, v in other["average"].items()}
+            builds.append((other["network"], build_of(other), shapes))
             parts.append(part_of_average(other, weight / total))
-        if builds[-1] != builds[0]:
-            raise UserError(
-                f"{path} is of another build than {contents[0][0]}; they cannot be averaged"
-            )
+            if builds[-1] != builds[0]:
+                raise UserError(
+                    f"{path} is of another build than {contents[0][0]}; they cannot be averaged"
+                )
     mean = {
         name: sum(c["average"][name].double() * (w / total) for _, c, w in contents).to(value.dtype)
         if value.is_floating_point()

@@ -28,6 +28,7 @@ from tracker.training.models import (
     load_imagenet,
     load_weights,
     make_network,
+    refuse_other_build,
     restore_network,
     settings_of,
 )
@@ -220,7 +221,8 @@ def build_network(
     and the online parameters that were tuned for it.
 
     Raises:
-        UserError: the checkpoint is missing or damaged.
+        UserError: the checkpoint is missing, damaged, or of a network that was built otherwise
+            than the options ask for.
     """
     given = network_settings(args)
     own = args.out / "checkpoint.pt" if args.out is not None else None
@@ -233,6 +235,8 @@ def build_network(
     content = read_start(str(path))
     with reading(path):
         same = content["network"] == args.network
+        if same:
+            refuse_other_build(content, given, path)
         settings = (settings_of(content) if same else {}) | given
         tuned = dict(content.get("record", {}).get("tuned") or {}) if same else {}
         return make_network(args.network, **settings), settings, tuned
