@@ -55,6 +55,14 @@ def test_noise_is_of_3_to_14_levels() -> None:
     assert 2.8 < min(spread) < 5 and 12 < max(spread) < 14.5
 
 
+def test_noise_ends_at_black_and_at_white() -> None:
+    """Half of it goes: what wraps around would be white on black."""
+    for level in (0, 255):
+        off = np.abs(noise(np.full((64, 64, 3), level, np.uint8), rng(4)).astype(int) - level)
+        assert 0 < off.max() < 14 * 6
+        assert 0.45 < (off == 0).mean() < 0.65
+
+
 def test_what_is_compressed_can_still_be_known() -> None:
     """No worse than JPEG of quality 20, or a quarter of the pixels."""
     image = np.asarray(cv2.add(picture(3), noise(np.zeros_like(picture(3)), rng(1))))

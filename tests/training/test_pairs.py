@@ -21,7 +21,7 @@ from tracker.training.crops import (
 from tracker.training.pair_options import PairOptions
 from tracker.training.pairs import PairSampler
 from tracker.training.sheet import show_pairs
-from tracker.training.tracks import EncodedFrames, Source, Track
+from tracker.training.tracks import EncodedFrame, EncodedFrames, Source, Track
 
 
 def test_pair_is_a_function_of_its_number() -> None:
@@ -308,9 +308,26 @@ def test_crops_are_mirrored_and_without_colour_together() -> None:
             ):  # fmt: skip
                 row, left, right = int((y1 + y2) / 2), int(x1) + 2, int(x2) - 3
                 assert (crop[row, left, 2] < crop[row, right, 2]) == (flip == 0)
-    for pair in coloured_pairs(8, grey=1.0):
-        for crop in (pair.exemplar, pair.search):
+    for pair in coloured_pairs(8, grey=1.0, later=1.0):
+        for crop in (pair.exemplar, pair.search, pair.later):
             assert np.ptp(crop, axis=2).max() == 0 and crop.std() > 5
+
+
+def test_a_later_exemplar_has_as_few_pixels_as_its_pair() -> None:
+    """What the exemplar lost of its finest detail, the later one lost, too."""
+    grain = np.random.default_rng(3).integers(0, 256, (120, 160, 3)).astype(np.uint8)
+    frame = EncodedFrame(np.ravel(cv2.imencode(".png", grain)[1]), "grain")
+    track = Track((frame, frame), np.float32([[60, 40, 30, 30]] * 2))
+    options = replace(PairOptions(64, 128, shift=8).plain(), negative=0, later=1.0)
+    detail = []
+    for far in (0.0, 1.0):
+        sampler = PairSampler([Source("grain", (track,))], replace(options, far=far), 5)
+        pairs = [sampler.pair(n) for n in range(12)]
+        detail.append([[np.abs(np.diff(crop.astype(int), axis=0)).mean()
+                        for crop in (p.exemplar, p.later)] for p in pairs])  # fmt: skip
+    before, after = np.array(detail)
+    assert (after < 0.75 * before).all()
+    np.testing.assert_allclose(after[:, 0], after[:, 1], rtol=0.25)
 
 
 @pytest.mark.parametrize(
