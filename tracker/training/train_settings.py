@@ -16,6 +16,21 @@ from tracker.training.pair_options import PairOptions
 
 _T = TypeVar("_T", PairOptions, RunOptions, OptimOptions, LossOptions)
 
+# what has no effect on the other network, and what it is where nobody gives it
+OF_KESTREL = {
+    "hidden": PairOptions.hidden,
+    "later": PairOptions.later,
+    "score_loss": LossOptions.score,
+    "quality": LossOptions.quality,
+    "clear": LossOptions.clear,
+    "box_weight": LossOptions.box,
+    "contrastive_weight": LossOptions.contrastive,
+    "triplet_weight": LossOptions.triplet,
+    "margin": LossOptions.margin,
+    "nce_weight": LossOptions.nce,
+}
+OF_SIAMFC = {"radius": LossOptions.radius}
+
 
 def network_settings(args: argparse.Namespace) -> dict[str, Any]:
     """Arguments of the network's constructor that differ from its defaults.
@@ -23,12 +38,14 @@ def network_settings(args: argparse.Namespace) -> dict[str, Any]:
     Raises:
         UserError: an option of the other network.
     """
-    own = {"channels": args.channels, "tower_depth": args.tower_depth}
-    other: dict[str, Any] = {"similarity": args.similarity}
-    if args.network == "siamfc":
-        kestrels = ("hidden", "later", "quality", "nce_weight")  # without effect on the other
-        own, other = other, own | {name: getattr(args, name) or None for name in kestrels}
-    wrong = next((name for name, value in other.items() if value is not None), None)
+    kestrels = {"channels": args.channels, "tower_depth": args.tower_depth}
+    siamfcs = {"similarity": args.similarity}
+    siamfc = args.network == "siamfc"
+    own, other = (siamfcs, kestrels) if siamfc else (kestrels, siamfcs)
+    useless = OF_KESTREL if siamfc else OF_SIAMFC
+    wrong = next((name for name, value in other.items() if value is not None), None) or next(
+        (name for name, usual in useless.items() if getattr(args, name) != usual), None
+    )
     if wrong:
         raise UserError(f"--{wrong.replace('_', '-')} is not an option of {args.network}")
     return {name: value for name, value in own.items() if value is not None}
