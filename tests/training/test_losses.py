@@ -169,6 +169,10 @@ def test_info_nce() -> None:
         total = own + sum(o for o, v in zip(others, valid[n], strict=True) if v)
         assert float(found[n]) == pytest.approx(-math.log(own / total))
     assert found[2] == 0  # nobody to be taken for
+    usual, told = (
+        losses.info_nce_values(anchor, positive, negatives, valid, *t) for t in ((), (0.1,))
+    )
+    assert torch.equal(usual, told)
 
 
 def boxes(seed: int) -> torch.Tensor:

@@ -70,5 +70,6 @@ def test_state_goes_into_a_checkpoint_and_back() -> None:
     tables = [torch.full((4,), -1) for _ in range(2)]
     for m, table in zip((miner, other), tables, strict=True):
         m.add(seen([[0.2, 1.0]], [3], [[0.1, 0.9]], [2]))
+        m.add(seen([[0.0, 0.8]], [0], [[0.1, 0.9]], [2]))  # less alike than what was found before
         m.finish_round(table)
     assert tables[0].tolist() == tables[1].tolist() == [1, -1, -1, 2]

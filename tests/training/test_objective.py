@@ -120,7 +120,11 @@ def test_the_identity_is_told_from_others_and_from_the_false_peak() -> None:
     network = tiny_kestrel().eval()
     batch = some_batch(network)
     batch |= {"positive": torch.tensor([True] * 3), "visible": torch.tensor([1.0, 0.3, 1.0])}
-    objective = make_objective(network, LossOptions())
+    exemplar = network.exemplar  # all that a fresh network sees looks alike to it
+    network.exemplar = lambda *given: [
+        turn * v for turn, v in zip((1, -1), exemplar(*given), strict=True)
+    ]
+    objective = make_objective(network, LossOptions(margin=0.7))
     with torch.no_grad():
         parts, seen = objective(batch), objective.seen
         embedding, anchor = network.exemplar(batch["exemplar"], batch["exemplar_box"])
@@ -133,8 +137,8 @@ def test_the_identity_is_told_from_others_and_from_the_false_peak() -> None:
     assert float(parts["contrastive"]) == pytest.approx(float((own + pushed).mean()), rel=1e-4)
     others = torch.cat([seen.shown[None].expand(3, -1, -1), false[:, None]], 1)
     valid = torch.cat([batch["shown"][None] != batch["track"][:, None], ~nothing[:, None]], 1)
-    for name, values in (("triplet", triplet_values), ("nce", info_nce_values)):
-        expected = (values(anchor, seen.shown, others, valid) * told).mean()
+    for name, values, more in (("triplet", triplet_values, (0.7,)), ("nce", info_nce_values, ())):
+        expected = (values(anchor, seen.shown, others, valid, *more) * told).mean()
         assert float(parts[name]) == pytest.approx(float(expected), rel=1e-4)
 
 
@@ -148,6 +152,23 @@ def test_siamfc_learns_that_a_target_is_gone() -> None:
         gone = objective(batch | {"visible": torch.tensor([1.0, 0.05, 1.0])})["loss"]
         other = objective(batch | {"positive": torch.tensor([True, False, True])})["loss"]
     assert gone == other != whole
+
+
+def test_the_radius_of_siamfc_says_which_cells_are_positive() -> None:
+    logits = torch.randn(1, 17, 17, generator=torch.Generator().manual_seed(0))
+    network = make_network("siamfc")
+    network.exemplar, network.search = (lambda _: None), (lambda *_: logits)
+    batch = {"exemplar": None, "search": None, "search_box": torch.tensor([[118.0, 108, 148, 158]]),
+             "positive": torch.tensor([True]), "visible": torch.tensor([1.0])}  # fmt: skip
+    for radius in (9.0, 30.0):
+        kinds: dict[bool, list[float]] = {True: [], False: []}
+        for i, j in torch.cartesian_prod(torch.arange(17), torch.arange(17)).tolist():
+            inside = math.hypot(127.5 + 8 * (i - 8) - 133, 127.5 + 8 * (j - 8) - 133) <= radius
+            value = float(logits[0, i, j])
+            kinds[inside].append(math.log(1 + math.exp(-value if inside else value)))
+        expected = sum(sum(k) / len(k) for k in kinds.values()) / 2
+        found = make_objective(network, LossOptions(radius=radius))(batch)["loss"]
+        assert float(found) == pytest.approx(expected, rel=1e-5)
 
 
 def test_boxes_that_are_not_exact_teach_no_box() -> None:

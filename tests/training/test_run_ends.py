@@ -70,15 +70,28 @@ def assert_sound(checkpoint: Path, step: int) -> None:
     assert all(torch.isfinite(v).all() for v in content["model"].values())
 
 
-def poison(run: Trainer, step: int) -> None:
-    """Make the weights no numbers before a step."""
+@pytest.mark.parametrize("after", [False, True])
+def test_weights_that_are_no_numbers_are_never_saved(tmp_path: Path, after: bool) -> None:
+    """Nor those of a step whose loss was one yet."""
+    run = trainer(tmp_path, dataclasses.replace(QUICK, save_every=2, log_every=100))
+    poison(run, 3, after)
+    with pytest.raises(UserError, match="not a number any more at step 4"):
+        run.run()
+    assert_sound(tmp_path / "checkpoint.pt", step=2)
+
+
+def poison(run: Trainer, step: int, after: bool = False) -> None:
+    """Make the weights no numbers before or after a step."""
     inner = run._train_step
 
     def poisoned(batch: dict[str, torch.Tensor]) -> None:
+        if after:
+            inner(batch)
         if run.step == step:
             with torch.no_grad():
                 run.network.head.score.weight.fill_(float("nan"))  # type: ignore[union-attr]
-        inner(batch)
+        if not after:
+            inner(batch)
 
     run._train_step = poisoned  # type: ignore[method-assign]
 

@@ -132,7 +132,10 @@ def test_box_outside_of_its_frame(tmp_path: Path) -> None:
         video_track(tmp_path / "clip.avi", boxes)
 
 
-@pytest.mark.parametrize("box", [(97, 20, 20, 20), (-30, 20, 20, 20), (900, 500, 20, 20)])
+@pytest.mark.parametrize(
+    "box",
+    [(97, 20, 20, 20), (-30, 20, 20, 20), (20, 81, 20, 20), (20, -30, 20, 20), (900, 500, 20, 20)],
+)
 def test_a_video_s_box_beside_its_frame(tmp_path: Path, box: tuple[int, ...]) -> None:
     boxes = write_video(tmp_path / "clip.avi")
     boxes[2] = box
