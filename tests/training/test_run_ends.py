@@ -22,7 +22,7 @@ torch = pytest.importorskip("torch")
 from tests.training.quick_runs import QUICK, assert_same, one_thread, stop_after, trainer, weights  # noqa: E402, F401
 from tracker.errors import UserError  # noqa: E402
 from tracker.training import train_cli  # noqa: E402
-from tracker.training.checkpoint import load_checkpoint  # noqa: E402
+from tracker.training.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
 from tracker.training.loop import Trainer  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,6 +62,17 @@ def test_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not a number any more at step 3"):
         run.run()
     assert_sound(tmp_path / "checkpoint.pt", step=2)
+
+
+def test_one_wrong_bit_in_the_weights_is_found(tmp_path: Path) -> None:
+    """A disk's mistake between the tensors' numbers: torch itself reads on."""
+    path, weights = tmp_path / "checkpoint.pt", torch.arange(1000.0)
+    save_checkpoint(path, {"network": "kestrel", "model": {"w": weights}})
+    content, block = bytearray(path.read_bytes()), weights[500:504].numpy().tobytes()
+    content[content.index(block)] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="is damaged"):
+        load_checkpoint(path)
 
 
 def assert_sound(checkpoint: Path, step: int) -> None:
