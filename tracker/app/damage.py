@@ -7,8 +7,7 @@ from tracker.app.numbering import Numbering
 from tracker.app.origin import Origin
 from tracker.errors import UserError
 
-SETTLED = 3.0
-"""Seconds after a jump in which a decoder may miss pictures from before it."""
+SETTLED = 3.0  # seconds after a jump in which a decoder may miss pictures from before it
 
 
 class Damage:
