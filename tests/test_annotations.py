@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracker.annotations import check_start, parse_boxes, read_boxes, read_outlines
+from tracker.data.annotations import check_start, parse_boxes, read_boxes, read_outlines
 from tracker.errors import UserError
 
 NAN = [np.nan] * 4

@@ -30,12 +30,31 @@ def within(names: set[str], *rooms: str) -> set[str]:
 
 
 TRACKER_FILES = sorted(PACKAGE.glob("*.py"))
-UPPER = ("tracker.app", "tracker.evaluation", "tracker.network", "tracker.training")
+UPPER = (
+    "tracker.app",
+    "tracker.data",
+    "tracker.evaluation",
+    "tracker.network",
+    "tracker.training",
+)
 
 
 @pytest.mark.parametrize("path", TRACKER_FILES, ids=lambda p: p.name)
 def test_the_online_tracker_knows_neither_torch_nor_the_rooms_above(path: Path) -> None:
     assert not within(imports(path), "torch", *UPPER)
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "data").glob("*.py")), ids=lambda p: p.name)
+def test_data_sets_are_read_with_little_of_the_online_tracker(path: Path) -> None:
+    known = within(imports(path), "torch", "tracker")
+    below = [f"tracker.{name}" for name in ("data", "errors", "frames", "geometry", "results")]
+    assert known == within(known, *below)
+
+
+@pytest.mark.parametrize("room", ["app", "network"])
+def test_data_sets_are_for_training_and_evaluation(room: str) -> None:
+    for path in [ROOT / "demo.py", *sorted((PACKAGE / room).rglob("*.py"))]:
+        assert not within(imports(path), "tracker.data"), path
 
 
 @pytest.mark.parametrize("room", ["app", "evaluation"])

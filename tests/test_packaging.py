@@ -62,7 +62,7 @@ def run_installed(site: Path, code: str) -> str:
 @pytest.mark.slow
 def test_an_installed_wheel_has_its_models_sample_and_types(installed):
     out = run_installed(installed, """
-import tracker, tracker.weights as w, tracker.assets as a
+import tracker, tracker.data.datasets, tracker.weights as w, tracker.assets as a
 print(tracker.__file__, w.__file__, w.weights_folder(), *a.sample_clip(), sep="\\n")
 print(*w.available_models())
 for name in w.available_models():

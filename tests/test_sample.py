@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from tracker import SiameseTracker, State, TrackResult
-from tracker.annotations import read_boxes
 from tracker.assets import sample_clip
+from tracker.data.annotations import read_boxes
 from tracker.errors import UserError
 from tracker.files import write_picture
 from tracker.geometry import iou

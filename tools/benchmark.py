@@ -37,7 +37,7 @@ from tracker.cli import (
 )
 
 with plain_errors():
-    from tracker import datasets
+    from tracker.data import datasets
     from tracker.errors import UserError
     from tracker.evaluation import machine, opponents, options, speed, tradeoff
     from tracker.evaluation.timing import TimingJob

@@ -32,7 +32,7 @@ from tracker.cli import plain_errors, positive, run_main, some_path, whole
 from tracker.standard_streams import bar_interval
 
 with plain_errors():
-    from tracker import datasets
+    from tracker.data import datasets
     from tracker.errors import UserError
     from tracker.evaluation import (
         conditions,

@@ -32,7 +32,7 @@ from tracker.cli import (
 )
 
 with plain_errors():
-    from tracker import datasets
+    from tracker.data import datasets
     from tracker.errors import UserError
     from tracker.evaluation import options
     from tracker.evaluation.calibration import pairs

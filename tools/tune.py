@@ -38,7 +38,7 @@ from tracker.cli import (
 )
 
 with plain_errors():
-    from tracker import datasets
+    from tracker.data import datasets
     from tracker.evaluation import options, tuning_report
     from tracker.evaluation.lockstep import Grid
     from tracker.evaluation.tuning_runs import How

@@ -11,7 +11,7 @@ import pytest
 
 from tests.evaluation.evaluate_tool import evaluate
 from tests.evaluation.trackers_under_test import moving_square
-from tracker.datasets import Sequence
+from tracker.data.datasets import Sequence
 from tracker.evaluation import conditions
 from tracker.evaluation.conditions import CONDITIONS, InCondition
 from tracker.frames import Pictures

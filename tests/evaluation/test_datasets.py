@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tests.evaluation.written_clips import clip, pictures, write
-from tracker import datasets
-from tracker.annotations import mask_labels
+from tracker.data import datasets
+from tracker.data.annotations import mask_labels
 from tracker.errors import UserError
 
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tracker.datasets import Sequence
+from tracker.data.datasets import Sequence
 from tracker.errors import UserError
 from tracker.evaluation import embedders, opponents
 from tracker.frames import Pictures

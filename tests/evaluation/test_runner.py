@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.evaluation.trackers_under_test import BareBox, OpenCVLike, Perfect, moving_square
-from tracker import datasets
+from tracker.data import datasets
 from tracker.errors import UserError
 from tracker.evaluation import opponents, protocols, results_io, runner, shortterm
 from tracker.evaluation.metrics import one_pass

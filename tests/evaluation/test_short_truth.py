@@ -11,7 +11,7 @@ import pytest
 from tests.evaluation.evaluate_tool import evaluate
 from tests.evaluation.trackers_under_test import moving_square
 from tests.evaluation.written_clips import clip, pictures, write
-from tracker import datasets
+from tracker.data import datasets
 
 
 def said(folder: Path, *only: str) -> list[str]:

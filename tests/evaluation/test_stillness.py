@@ -13,7 +13,7 @@ import pytest
 
 from tests.evaluation.evaluate_tool import evaluate
 from tests.evaluation.trackers_under_test import moving_square
-from tracker.datasets import Sequence
+from tracker.data.datasets import Sequence
 from tracker.evaluation import stillness
 from tracker.evaluation.results_io import Track
 from tracker.evaluation.stillness import FRAMES, SETTLING, Held, Stillness

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tracker import datasets
+from tracker.data import datasets
 from tracker.evaluation import bootstrap, longterm, metrics, results_io, summary
 from tracker.evaluation.summary_text import text_table
 from tracker.frames import Pictures

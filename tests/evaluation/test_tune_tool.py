@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 import pytest
 
-from tracker import SiameseTracker, datasets
+from tracker import SiameseTracker
+from tracker.data import datasets
 from tracker.errors import UserError
 from tracker.evaluation import lockstep, tuning, tuning_report, tuning_runs
 from tracker.evaluation.longterm import PresenceCounts

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tracker import datasets
+from tracker.data import datasets
 from tracker.devices import Device
 from tracker.errors import UserError
 from tracker.evaluation import tuning, tuning_runs

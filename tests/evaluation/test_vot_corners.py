@@ -10,7 +10,7 @@ import pytest
 
 from tests.evaluation.evaluate_tool import evaluate
 from tests.evaluation.written_clips import pictures, write
-from tracker import datasets
+from tracker.data import datasets
 from tracker.evaluation import vot
 from tracker.geometry import polygon_to_box
 

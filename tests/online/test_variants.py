@@ -14,8 +14,8 @@ import onnxruntime
 import pytest
 
 from tracker import SiameseTracker, State
-from tracker.annotations import read_boxes
 from tracker.assets import sample_clip
+from tracker.data.annotations import read_boxes
 from tracker.geometry import iou
 from tracker.runtime import Network, open_network
 from tracker.weights import available_models

@@ -24,7 +24,7 @@ import pytest
 
 from tests.app import scene
 from tests.reliability.checks import effort
-from tracker.datasets import Sequence
+from tracker.data.datasets import Sequence
 from tracker.weights import read_model
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals as POSIX has them")

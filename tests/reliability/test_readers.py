@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.reliability.checks import effort
-from tracker import datasets
-from tracker.annotations import read_boxes
 from tracker.app.batch import read_batch
+from tracker.data import datasets
+from tracker.data.annotations import read_boxes
 from tracker.errors import UserError
 from tracker.evaluation.results_io import Track, read_track, track_to_csv
 

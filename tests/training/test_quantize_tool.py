@@ -13,8 +13,8 @@ import pytest
 pytest.importorskip("onnx")
 
 from tests.training.data import write_clip
-from tracker import datasets
 from tracker.box_policy import search_region
+from tracker.data import datasets
 from tracker.evaluation import calibration
 from tracker.frames import Pictures
 from tracker.runtime import open_network

@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("torch")
 
 from tests.training.data import picture, write_boxes, write_clip, write_video
-from tracker import datasets
+from tracker.data import datasets
 from tracker.errors import UserError
 from tracker.training.layouts import crop_around, video_track
 from tracker.training.sources import READERS, guess_layout, open_source, split_name

@@ -1,7 +1,7 @@
 """What makes a sequence hard, from its files where they say so, else from the truth.
 
-OTB, UAV123 and LaSOT state attributes of whole sequences (``tracker.attribute_files``), VOT and
-GOT-10k of frames; what they state is taken, whatever the truth looks like.
+OTB, UAV123 and LaSOT state attributes of whole sequences (``tracker.data.attribute_files``), VOT
+and GOT-10k of frames; what they state is taken, whatever the truth looks like.
 
 Definitions follow OTB (Wu, Lim, Yang 2015, table 2) and LaSOT (Fan et al. 2019, table 3):
 

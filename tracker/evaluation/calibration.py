@@ -9,9 +9,9 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker import datasets
 from tracker.box_policy import search_region
 from tracker.crop import Region, mean_colour
+from tracker.data import datasets
 from tracker.exemplar import Exemplar
 from tracker.geometry import as_box
 from tracker.image import Image

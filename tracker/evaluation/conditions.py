@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from tracker.datasets import Sequence
+from tracker.data.datasets import Sequence
 from tracker.frames import Frames
 from tracker.image import Image, jpeg
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from tracker.datasets import Sequence
+from tracker.data.datasets import Sequence
 from tracker.errors import UserError
 from tracker.evaluation import opponents
 from tracker.evaluation.metrics import present_frames

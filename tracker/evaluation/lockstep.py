@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tracker import datasets
 from tracker.camera import SceneStep
 from tracker.crop import Region
 from tracker.crowd import Crowd
+from tracker.data import datasets
 from tracker.evaluation.output_cache import OutputCache
 from tracker.evaluation.protocols import Recorder, first_box
 from tracker.evaluation.results_io import Track

@@ -38,12 +38,10 @@ from tracker.weights import available_models, model_stamp, read_model
 
 OPENCV = ("csrt", "kcf", "mil", "nano", "vit", "dasiamrpn")
 NANOTRACK = ("nanotrack-v2", "nanotrack-v3")
-NOT_TRACKING = (
-    "cli", "errors", "files", "annotations", "attribute_files", "datasets", "dataset_layouts",
-    "native_path", "standard_streams",
-)  # fmt: skip
-"""Rooms of the package that no box depends on (what they read of a clip is in a run's key): a
-change in them does not cost another run."""
+NOT_TRACKING = ("cli", "errors", "files", "native_path", "standard_streams")
+"""Rooms of the online tracker that no box depends on: a change in them does not cost another run.
+
+``tracker/data`` is not among its rooms; what is read of a clip is in a run's key."""
 
 
 class Unavailable(UserError):

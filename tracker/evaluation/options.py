@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from tracker import datasets
 from tracker.cli import some_path, thread_count
+from tracker.data import datasets
 from tracker.evaluation import opponents
 from tracker.threads import usable_cores
 from tracker.weights import available_models

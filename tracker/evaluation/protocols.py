@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tracker.datasets import Sequence
+from tracker.data.datasets import Sequence
 from tracker.errors import UserError
 from tracker.evaluation.opponents import Tracker, as_result
 from tracker.evaluation.results_io import Track

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tracker.datasets import Sequence
+from tracker.data.datasets import Sequence
 from tracker.errors import UserError
 from tracker.evaluation import opponents, pool, protocols
 from tracker.evaluation.results_io import Track, read_track, track_to_csv

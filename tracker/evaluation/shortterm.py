@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.datasets import Sequence
+from tracker.data.datasets import Sequence
 from tracker.evaluation import opponents, vot
 from tracker.evaluation.metrics import present_frames
 from tracker.evaluation.results_io import Track

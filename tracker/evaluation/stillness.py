@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tracker.datasets import Sequence
+from tracker.data.datasets import Sequence
 from tracker.evaluation import opponents
 from tracker.evaluation.conditions import noisy
 from tracker.evaluation.results_io import Track

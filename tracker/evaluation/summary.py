@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tracker.datasets import Sequence
+from tracker.data.datasets import Sequence
 from tracker.evaluation import got10k
 from tracker.evaluation.attributes import (
     frame_attributes,

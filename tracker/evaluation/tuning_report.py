@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tracker import datasets
+from tracker.data import datasets
 from tracker.errors import UserError
 from tracker.evaluation import tuning
 from tracker.evaluation.bootstrap import Interval

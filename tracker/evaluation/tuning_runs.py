@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tracker import SiameseTracker, crop, datasets
+from tracker import SiameseTracker, crop
+from tracker.data import datasets
 from tracker.errors import UserError
 from tracker.evaluation import machine, opponents, output_cache, pool, protocols, tuning
 from tracker.evaluation.lockstep import Grid, Respecified, follow_all

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker import datasets
-from tracker.annotations import annotation_of, read_boxes, read_flags, read_text
-from tracker.dataset_layouts import subfolders, video_pairs, videos_in
+from tracker.data import datasets
+from tracker.data.annotations import annotation_of, read_boxes, read_flags, read_text
+from tracker.data.dataset_layouts import subfolders, video_pairs, videos_in
 from tracker.errors import UserError
 from tracker.frames import VIDEO_SUFFIXES, Pictures, Video, picture_paths
 from tracker.geometry import FloatArray, context_side

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from tracker import datasets
 from tracker.cli import path_and_weight
+from tracker.data import datasets
 from tracker.errors import UserError, files_told
 from tracker.frames import is_picture
 from tracker.training.layouts import (

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 
-from tracker.annotations import check_start, read_boxes
+from tracker.data.annotations import check_start, read_boxes
 from tracker.errors import UserError
 from tracker.evaluation.metrics import one_pass
 from tracker.evaluation.verification import roc

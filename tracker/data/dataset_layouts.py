@@ -32,8 +32,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker import attribute_files
-from tracker.annotations import (
+from tracker.data import attribute_files
+from tracker.data.annotations import (
     annotation_of,
     check_start,
     label_box,
@@ -43,7 +43,7 @@ from tracker.annotations import (
     read_outlines,
     read_text,
 )
-from tracker.attribute_files import AttributeFiles
+from tracker.data.attribute_files import AttributeFiles
 from tracker.errors import UserError
 from tracker.frames import (
     VIDEO_SUFFIXES,

@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from tracker.annotations import read_text
+from tracker.data.annotations import read_text
 from tracker.errors import UserError
 
 OTB = (

@@ -1,7 +1,7 @@
 """Data sets that trackers are judged by, as they are distributed: ``load(folder)``.
 
-It finds out which layout a folder has, or is told with ``kind``; ``tracker/dataset_layouts.py``
-lists the layouts.
+It finds out which layout a folder has, or is told with ``kind``; ``dataset_layouts.py`` lists the
+layouts.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tracker.dataset_layouts import KINDS as KINDS
-from tracker.dataset_layouts import Sequence as Sequence
-from tracker.dataset_layouts import Unread, subfolders, video_pairs
+from tracker.data.dataset_layouts import KINDS as KINDS
+from tracker.data.dataset_layouts import Sequence as Sequence
+from tracker.data.dataset_layouts import Unread, subfolders, video_pairs
 from tracker.errors import UserError, files_told
 from tracker.frames import Frames, Pictures, Video
 
@@ -159,7 +159,7 @@ def detect(root: Path) -> str:
             return "lasot"
     raise UserError(
         f"{root}: no data set was recognised here; name its form with --kind "
-        f"({', '.join(sorted(KINDS))}), and see the layouts in tracker/dataset_layouts.py"
+        f"({', '.join(sorted(KINDS))}), and see the layouts in tracker/data/dataset_layouts.py"
     )
 
 
