@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.crop import Region
 from tracker.crowd import Crowd
-from tracker.devices import Device
+from tracker.frame_step import follow
 from tracker.image import Image, check_image
+from tracker.online import OnlineTracker
 from tracker.results import Box, TrackResult
-from tracker.runtime import Network, as_network, device_of
-from tracker.searcher import Request, Searcher
+from tracker.runtime import Network
 from tracker.target import Target
 
 ALL_SEARCHED = 4  # targets; of more, those that stay where they are expected take turns
@@ -35,7 +34,7 @@ class DebugView:
     response: NDArray[np.float32]
 
 
-class Session:
+class Session(OnlineTracker):
     """Follows any number of targets, each with an id that stays.
 
     Of more than four targets those that are where they were expected are looked at in every second
@@ -66,28 +65,12 @@ class Session:
         threads: int | None = None,
         live: bool = False,
     ) -> None:
-        self.network = as_network(model, device, threads, live)
-        self._searcher, self._crowd = Searcher(self.network), Crowd()
+        super().__init__(model, device, threads, live)
+        self._crowd = Crowd()
         self._targets: dict[int, Target] = {}
         self._labels: dict[int, str | None] = {}
         self._next_id = 1
         self._frames = 0
-
-    def __copy__(self) -> NoReturn:
-        raise TypeError(
-            "a session is not copied: both would move the same targets; make another one, which "
-            "may be given this one's network as its model"
-        )
-
-    @property
-    def device(self) -> Device | None:
-        """Where the network runs, with ``auto``'s ``reason``; ``None`` if your own says nothing."""
-        return device_of(self.network)
-
-    @property
-    def timings(self) -> dict[str, float]:
-        """Seconds of the last update by stage."""
-        return self._searcher.timings
 
     @property
     def labels(self) -> dict[int, str | None]:
@@ -180,61 +163,3 @@ class Session:
             region = region._replace(side=region.side * share)
             response = np.asarray(1 / (1 + np.exp(-response)), np.float32)
         return DebugView(region.box, response.copy())  # the next frame is compared with ours
-
-
-def follow(
-    searcher: Searcher,
-    image: Image,
-    targets: Mapping[int, Target],
-    crowd: Crowd,
-    resting: Collection[int] = (),
-) -> dict[int, TrackResult]:
-    """One frame: a batch for each size of crops, and one for lost targets that turn up.
-
-    Args:
-        targets: by number.
-        crowd: knows which of them are one thing.
-        resting: numbers of the targets that are not looked at in this frame.
-    """
-    searcher.begin()
-    if not targets:
-        return {}
-    height, width = image.shape[:2]
-    scene_step = searcher.camera.next(image)
-    results: dict[int, TrackResult] = {}
-    requests: dict[int, Request] = {}
-    batches: dict[int, list[int]] = {}  # numbers of the targets that want crops of one size
-    for number, target in targets.items():
-        if number in resting:
-            results[number] = target.rest()
-        else:
-            regions = target.plan(width, height, scene_step)
-            target.light.follow(image, None if target.lost else regions[0])
-            requests[number] = target, regions
-            batches.setdefault(target.crop_size, []).append(number)
-    looks: list[tuple[int, Target, list[Region]]] = []
-    for numbers in batches.values():
-        output, start = searcher.search(image, [requests[number] for number in numbers]), 0
-        for number in numbers:
-            target, regions = requests[number]
-            if target.lost and target.spec.kind == "box":
-                found = target.promising(output, start)
-                if found:
-                    looks.append((number, target, found))
-                else:
-                    results[number] = target.still_lost()
-            else:
-                results[number] = target.take(output, start, image)
-            start += len(regions)
-    if looks:
-        closer, start = searcher.search(image, [(target, found) for _, target, found in looks]), 0
-        claims = {n: r.box for n, r in results.items() if r.claimed_box is not None}
-        for number, target, found in looks:
-            taken = crowd.taken(number, claims)
-            results[number] = target.take_closer_look(closer, start, found, taken, image)
-            start += len(found)
-            if results[number].claimed_box is not None:
-                claims[number] = results[number].box
-    searcher.refresh(image, [target for target, _ in requests.values()])
-    searcher.end()
-    return {number: results[number] for number in targets}

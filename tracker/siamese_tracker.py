@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tracker.crowd import Crowd
-from tracker.devices import Device
+from tracker.frame_step import follow
 from tracker.image import check_image
+from tracker.online import OnlineTracker
 from tracker.results import TrackResult
-from tracker.runtime import Network, as_network, device_of
-from tracker.searcher import Searcher
-from tracker.session import follow
 from tracker.target import Target
 from tracker.verification import embed
 
 
-class SiameseTracker:
+class SiameseTracker(OnlineTracker):
     """Follows one object from frame to frame.
 
     Args:
@@ -45,16 +42,7 @@ class SiameseTracker:
         4
     """
 
-    def __init__(
-        self,
-        model: str | Path | Network | None = None,
-        device: str = "auto",
-        threads: int | None = None,
-        live: bool = False,
-    ) -> None:
-        self.network = as_network(model, device, threads, live)
-        self._searcher = Searcher(self.network)
-        self._target: Target | None = None
+    _target: Target | None = None
 
     def init(self, image: Any, box: Sequence[float] | NDArray[Any]) -> None:
         """Select the target.
@@ -90,22 +78,6 @@ class SiameseTracker:
         image = check_image(image)
         with self._searcher.turn():
             return follow(self._searcher, image, {0: self._target}, Crowd())[0]
-
-    def __copy__(self) -> NoReturn:
-        raise TypeError(
-            "a tracker is not copied: both would move the same target; make another one, which "
-            "may be given this one's network as its model"
-        )
-
-    @property
-    def device(self) -> Device | None:
-        """Where the network runs, with ``auto``'s ``reason``; ``None`` if your own says nothing."""
-        return device_of(self.network)
-
-    @property
-    def timings(self) -> dict[str, float]:
-        """Seconds of the last update by stage: ``crop``, ``network``, ``decide``."""
-        return self._searcher.timings
 
     def embed(self, image: Any, box: Sequence[float] | NDArray[Any]) -> NDArray[np.float32]:
         """The verification vector (D,) of what a box shows; see ``tracker.verification.embed``."""

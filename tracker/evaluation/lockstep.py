@@ -23,11 +23,11 @@ from tracker.data import datasets
 from tracker.evaluation.output_cache import OutputCache
 from tracker.evaluation.protocols import Recorder, first_box
 from tracker.evaluation.results_io import Track
+from tracker.frame_step import follow
 from tracker.image import Array, Image
 from tracker.results import State, TrackResult
 from tracker.runtime import Network, SearchOutput
 from tracker.searcher import Request, Searcher
-from tracker.session import follow
 from tracker.spec import ModelSpec
 from tracker.target import Target
 
