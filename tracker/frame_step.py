@@ -38,7 +38,7 @@ def follow(
         if number in resting:
             results[number] = target.rest()
         else:
-            regions = target.plan(width, height, scene_step)
+            regions = target.begin_frame(width, height, scene_step)
             target.light.follow(image, None if target.lost else regions[0])
             requests[number] = target, regions
             batches.setdefault(target.crop_size, []).append(number)

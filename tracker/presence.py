@@ -52,14 +52,14 @@ class Presence:
     """
 
     def __init__(self, policy: PresencePolicy) -> None:
-        self.policy = policy
+        self._policy = policy
         self.state = State.TRACKING
         self._missing = self._doubted = 0
         self._usual = -1.0
 
     def update(self, evidence: Evidence) -> State:
         """Take in one frame's evidence and return the state."""
-        policy = self.policy
+        policy = self._policy
         if self.state is State.LOST:
             if self._returned(evidence):
                 self.state, self._missing, self._doubted = State.TRACKING, 0, 0
@@ -85,10 +85,10 @@ class Presence:
         Args:
             similarity: as of ``Evidence``.
         """
-        return similarity is None or similarity >= self._usual - self.policy.unusual
+        return similarity is None or similarity >= self._usual - self._policy.unusual
 
     def _is_missing(self, evidence: Evidence) -> bool:
-        policy = self.policy
+        policy = self._policy
         excused = evidence.coloured and self._doubted <= MOST_EXCUSED
         return (
             evidence.score < (policy.doubt / 2 if excused else policy.doubt)
@@ -97,7 +97,7 @@ class Presence:
         )
 
     def _returned(self, evidence: Evidence) -> bool:
-        policy, similarity = self.policy, evidence.similarity
+        policy, similarity = self._policy, evidence.similarity
         drop = policy.drop if evidence.in_place else policy.return_drop
         least = max(policy.same, self._usual - drop)
         known = similarity is None or (
@@ -109,7 +109,7 @@ class Presence:
     def _other(self, similarity: float | None, rival: float) -> bool:
         if similarity is None:
             return False
-        policy = self.policy
+        policy = self._policy
         return (
             similarity < policy.different
             or similarity < self._usual - policy.drop

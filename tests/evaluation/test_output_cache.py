@@ -154,7 +154,7 @@ def test_crops_in_another_light_are_other_questions():
     searcher = CachedSearcher(ScriptedNetwork(see_green), cache)
     target = searcher.select(scene(box), box)
     searcher.begin()
-    requests = [(target, target.plan(640, 480))]
+    requests = [(target, target.begin_frame(640, 480))]
     for levels in (Levels(), Levels(2.0), Levels(2.0, -30.0), Levels()):
         target.light.levels = levels
         searcher.search(scene(box), requests)

@@ -11,10 +11,10 @@ import pytest
 from tests.online.scripted import ScriptedNetwork, scene, see_green
 from tests.online.test_exemplar import LEARNS, Recording
 from tracker import SiameseTracker
+from tracker.absence import LONG_LOST
 from tracker.colours import BINS, EVEN, ColourModel
 from tracker.results import State
 from tracker.runtime import SearchOutput
-from tracker.target import LONG_LOST
 
 BOX = (300.0, 200.0, 60.0, 40.0)
 RED, WHITE = (30, 30, 220), (250, 250, 250)

@@ -80,9 +80,11 @@ class GridTarget(Target):
         state = {f.name: getattr(target, f.name) for f in dataclasses.fields(target)}
         return GridTarget(**state, grid=grid)
 
-    def plan(self, width: int, height: int, scene_step: SceneStep | None = None) -> list[Region]:
-        """See ``Target.plan``."""
-        regions = super().plan(width, height, scene_step)
+    def begin_frame(
+        self, width: int, height: int, scene_step: SceneStep | None = None
+    ) -> list[Region]:
+        """See ``Target.begin_frame``."""
+        regions = super().begin_frame(width, height, scene_step)
         if self.spec.kind == "response":  # a pyramid of scales: its ratios must stay
             middle = regions[len(regions) // 2]
             base = self.grid.nearest(middle)
