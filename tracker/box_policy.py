@@ -19,7 +19,7 @@ from tracker.geometry import context_side
 from tracker.image import Array
 from tracker.results import Box
 from tracker.runtime import SearchOutput
-from tracker.spec import BoxPolicy, ModelSpec
+from tracker.spec import BoxPolicy, BoxSpec, ModelSpec
 
 Corners = tuple[float, float, float, float]  # x1 y1 x2 y2, in pixels of a crop
 REACH = 3.0  # a target moves at most so many times as unexpectedly as it did of late
@@ -66,7 +66,6 @@ def search_size(spec: ModelSpec, box: Box, miss: float) -> int:
         miss: distance, in frame pixels, by which its middle was missed of late.
     """
     policy = spec.online
-    assert isinstance(policy, BoxPolicy)
     _, _, w, h = box
     scale = spec.exemplar_size / context_side(w, h, policy.context)
     needed = 2 * ((max(w, h) / 2 + REACH * miss) * scale + spec.stride)
@@ -78,13 +77,12 @@ def search_size(spec: ModelSpec, box: Box, miss: float) -> int:
 
 def smallest_will_do(spec: ModelSpec, box: Box, miss: float) -> bool:
     """Whether the target will be in the smallest crop there is, and that is not a whole one."""
-    policy, size = spec.online, search_size(spec, box, miss)
-    assert isinstance(policy, BoxPolicy)
-    return size < spec.search_size and size - 2 * spec.stride < policy.narrow
+    size = search_size(spec, box, miss)
+    return size < spec.search_size and size - 2 * spec.stride < spec.online.narrow
 
 
 def decide(
-    spec: ModelSpec,
+    spec: BoxSpec,
     output: SearchOutput,
     index: int,
     region: Region,
@@ -100,7 +98,7 @@ def decide(
         identify: also say what is in the box.
     """
     policy = spec.online
-    assert isinstance(policy, BoxPolicy) and output.boxes is not None
+    assert output.boxes is not None
     score, boxes = output.score[index], output.boxes[index]
     size = _crop_size(spec, score)
     scale = size / region.side
@@ -167,14 +165,13 @@ def peaks(
     return found
 
 
-def followed(spec: ModelSpec, peak: Candidate, last: Box) -> Box:
+def followed(spec: BoxSpec, peak: Candidate, last: Box) -> Box:
     """The box of a peak, its size smoothed as that of ``decide``.
 
     Args:
         last: the target's box in the last frame.
     """
     policy, (x, y, w, h), (_, _, last_w, last_h) = spec.online, peak.box, last
-    assert isinstance(policy, BoxPolicy)
     penalty = size_penalty(w, h, last_w, last_h, policy.penalty)
     new_w, new_h = _smoothed(policy, (last_w, last_h), (w, h), peak.score * penalty)
     return x + (w - new_w) / 2, y + (h - new_h) / 2, new_w, new_h

@@ -13,7 +13,7 @@ from tracker.image import Array, Image
 from tracker.levels import View
 from tracker.results import Box
 from tracker.runtime import Network, SearchOutput
-from tracker.spec import BoxPolicy, ModelSpec
+from tracker.spec import ModelSpec
 
 SHIFTS = ((0.0, 0.0), (0.15, 0.0), (-0.15, 0.0), (0.0, 0.15), (0.0, -0.15))  # of width, height
 LEAST_KNOWN, WELL_KNOWN = 0.1, 0.8  # scores of a target on its own picture; almost all have .99
@@ -45,10 +45,9 @@ class Exemplar:
         self._later: Array | None = None
         self.sure_frames = 0
         self.embedding = self._blended = self._first
-        online = network.spec.online
-        learns = isinstance(online, BoxPolicy) and online.blend > 0
-        self._own = look_at_itself(network, self._first, view, box) if learns else None
-        self.share = self._own.share if self._own else 1.0
+        learns = network.spec.online.blend > 0
+        own = look_at_itself(network, self._first, view, box) if learns else UNDERSTOOD
+        self._error, self.share = own.error, own.share
 
     def count(self, sure: bool) -> None:
         """Count a frame in which the target was surely seen, looking as usual, or start anew."""
@@ -61,17 +60,13 @@ class Exemplar:
             ahead: so many more sure frames from now on.
         """
         online = spec.online
-        if not isinstance(online, BoxPolicy) or online.blend <= 0:
-            return False
-        return self.sure_frames + ahead >= online.refresh
+        return online.blend > 0 and self.sure_frames + ahead >= online.refresh
 
     def refresh(self, network: Network, view: View, box: Box) -> None:
         """Blend in how the target looks now; the first exemplar keeps its share."""
-        online = network.spec.online
-        assert isinstance(online, BoxPolicy) and self._own is not None
-        _, now, _ = embed_box(network, view, taken_back(box, self._own.error))
+        _, now, _ = embed_box(network, view, taken_back(box, self._error))
         self._later = now if self._later is None else _mix(self._later, now, 0.5)
-        self.embedding = self._blended = _mix(self._first, self._later, online.blend)
+        self.embedding = self._blended = _mix(self._first, self._later, network.spec.online.blend)
         self.sure_frames = 0
 
     def choose(self, lost: bool) -> None:
@@ -106,6 +101,10 @@ class OwnFrame(NamedTuple):
         """
         alone = self.score > STANDS_OUT * self.elsewhere
         return self.score if LEAST_KNOWN < self.score < WELL_KNOWN and alone else 1.0
+
+
+UNDERSTOOD = OwnFrame(error=(0.0, 0.0, 0.0, 0.0), score=1.0, elsewhere=0.0)
+"""Of a network that keeps to its first exemplar: nobody looks."""
 
 
 def look_at_itself(network: Network, embedding: Array, view: View, box: Box) -> OwnFrame:

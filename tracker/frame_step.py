@@ -47,7 +47,7 @@ def follow(
         output, start = searcher.search(image, [requests[number] for number in numbers]), 0
         for number in numbers:
             target, regions = requests[number]
-            if target.lost and target.spec.kind == "box":
+            if target.absence is not None:
                 found = target.promising(output, start)
                 if found:
                     looks.append((number, target, found))

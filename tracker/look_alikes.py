@@ -16,7 +16,7 @@ from tracker.crop import Region
 from tracker.geometry import overlap
 from tracker.results import Box
 from tracker.runtime import SearchOutput
-from tracker.spec import ModelSpec
+from tracker.spec import BoxSpec, ModelSpec
 
 APART = 0.3  # overlap of boxes; from there on they are of one object
 LEAP = 0.25  # of a box's sides: with a shorter step it is not apart from where it was
@@ -40,7 +40,7 @@ class Look(NamedTuple):
 
 
 def unless_exchanged(
-    spec: ModelSpec, before: Look, now: Look, last: Box, candidate: Candidate
+    spec: BoxSpec, before: Look, now: Look, last: Box, candidate: Candidate
 ) -> Candidate:
     """The candidate, or what stands where the target was if that is a look-alike beside it.
 

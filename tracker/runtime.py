@@ -18,7 +18,7 @@ from tracker.gpu_search import GpuSearch
 from tracker.graph_checks import check_graph, misfit
 from tracker.image import Array, Image
 from tracker.ort_session import DeviceFailed, open_session, said
-from tracker.spec import METADATA_KEY, BoxPolicy, ModelSpec, ScalePolicy
+from tracker.spec import METADATA_KEY, BoxPolicy, ModelSpec
 from tracker.threads import check_threads, default_threads
 from tracker.weights import ModelFiles, read_model
 
@@ -113,7 +113,7 @@ class OnnxNetwork:
             DeviceFailed: it cannot do it.
         """
         exemplar, search = self.spec.exemplar_size, self.spec.search_size
-        scales = self.spec.online.scales if isinstance(self.spec.online, ScalePolicy) else 1
+        scales = self.spec.online.scales
         middle = np.array([[1, 1, 3, 3]], np.float32) * np.float32(exemplar / 4)
         try:
             embedding, _ = self.embed(np.zeros((1, exemplar, exemplar, 3), np.uint8), middle)

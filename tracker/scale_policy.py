@@ -16,7 +16,7 @@ from tracker.crop import Region
 from tracker.image import Array
 from tracker.results import Box
 from tracker.runtime import SearchOutput
-from tracker.spec import ModelSpec, ScalePolicy
+from tracker.spec import ScalePolicy, ScaleSpec
 
 
 def scale_factors(policy: ScalePolicy) -> NDArray[np.float64]:
@@ -25,16 +25,15 @@ def scale_factors(policy: ScalePolicy) -> NDArray[np.float64]:
     return policy.scale_step ** np.linspace(-half, half, policy.scales)
 
 
-def search_regions(spec: ModelSpec, box: Box) -> list[Region]:
+def search_regions(spec: ScaleSpec, box: Box) -> list[Region]:
     """One region for each scale."""
-    assert isinstance(spec.online, ScalePolicy)
     middle = search_region(spec, box)
     factors = scale_factors(spec.online).tolist()
     return [Region(middle.cx, middle.cy, middle.side * f) for f in factors]
 
 
 def decide(
-    spec: ModelSpec, output: SearchOutput, index: int, regions: list[Region], last: Box
+    spec: ScaleSpec, output: SearchOutput, index: int, regions: list[Region], last: Box
 ) -> Candidate:
     """Choose scale and place.
 
@@ -44,7 +43,6 @@ def decide(
         last: box of the last frame.
     """
     policy = spec.online
-    assert isinstance(policy, ScalePolicy)
     raw = output.score[index : index + len(regions)]
     size = raw.shape[1] * policy.upsample
     maps = np.stack([cv2.resize(r, (size, size), interpolation=cv2.INTER_CUBIC) for r in raw])

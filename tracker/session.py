@@ -156,10 +156,5 @@ class Session(OnlineTracker):
         with self._searcher.turn():  # both of one frame
             if target.response is None:
                 return None
-            region, response = target.regions[0], target.response
-        spec = self.network.spec
-        if spec.kind == "response":  # logits, of places at which the whole exemplar fits
-            share = len(response) * spec.stride / spec.search_size
-            region = region._replace(side=region.side * share)
-            response = np.asarray(1 / (1 + np.exp(-response)), np.float32)
+            region, response = target.decider.shown(target.regions[0], target.response)
         return DebugView(region.box, response.copy())  # the next frame is compared with ours

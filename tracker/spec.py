@@ -10,12 +10,13 @@ import dataclasses
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from tracker.errors import UserError
 
 METADATA_KEY = "siamtrack"
 FORMAT = 2
+MOST_PIXELS = 4096  # a side of any crop
 PRECISIONS = ("fp32", "fp16", "int8")
 
 
@@ -43,6 +44,7 @@ class BoxPolicy:
     narrow: int = 160
     blend: float = 0.4
     refresh: int = 8
+    scales: ClassVar[int] = 1  # no part of the record, nor are those of the other kind
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,11 @@ class ScalePolicy:
     window: float = 0.176
     upsample: int = 16
     context: float = 0.5
+    # what only the other kind has: here nothing runs ahead, all crops are whole, exemplars stay
+    motion: ClassVar[float] = 0.0
+    narrow: ClassVar[int] = MOST_PIXELS
+    blend: ClassVar[float] = 0.0
+    refresh: ClassVar[int] = 0
 
 
 SCORES_ASKED = ("sure", "doubt", "gone", "likely", "return_score")
@@ -190,6 +197,18 @@ class ModelSpec:
             ) from None
 
 
+class BoxSpec(ModelSpec):
+    """A record of kind ``box``: a name for type checkers, no record is made by it."""
+
+    online: BoxPolicy
+
+
+class ScaleSpec(ModelSpec):
+    """A record of kind ``response``: a name for type checkers, as ``BoxSpec``."""
+
+    online: ScalePolicy
+
+
 def usual_online(kind: str) -> BoxPolicy | ScalePolicy:
     """Parameters of the decision that nobody has tuned, for a ``kind`` of ``ModelSpec``."""
     return BoxPolicy() if kind == "box" else ScalePolicy()
@@ -275,7 +294,7 @@ def _parsed(text: str, role: str) -> ModelSpec:
 # parameters that would otherwise bring the arithmetic, or the computer, to an end
 LIMITS = {
     "scales": (1, 9), "scale_step": (1.0, 2.0), "upsample": (1, 64), "context": (0.0, 4.0),
-    "narrow": (64, 4096),
+    "narrow": (64, MOST_PIXELS),
 }  # fmt: skip
 _T = TypeVar("_T", bound=BoxPolicy | ScalePolicy | PresencePolicy)
 
@@ -303,6 +322,6 @@ def _numbers(usual: _T, values: Any) -> _T:
 
 
 def _size(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 4096:
-        raise ValueError(f"size {value!r} is not a whole number of 1..4096")
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_PIXELS:
+        raise ValueError(f"size {value!r} is not a whole number of 1..{MOST_PIXELS}")
     return value

@@ -9,23 +9,23 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from tracker import box_policy, scale_policy
+from tracker import box_policy
 from tracker.absence import Absence
 from tracker.box_policy import Candidate
 from tracker.camera import SceneStep
 from tracker.colours import ColourModel
 from tracker.crop import Colour, Region, mean_colour
+from tracker.decider import Decider, decider_of
 from tracker.exemplar import Exemplar
-from tracker.geometry import check_box, clip_box, context_side, hold_inside
+from tracker.geometry import check_box, clip_box, context_side
 from tracker.image import Array, Image
 from tracker.levels import Light, View
-from tracker.look_alikes import Look, unless_exchanged
 from tracker.memory import Memory
 from tracker.motion import Motion, Step
 from tracker.presence import Evidence, Presence
 from tracker.results import Box, State, TrackResult
 from tracker.runtime import Network, SearchOutput
-from tracker.spec import BoxPolicy, ModelSpec
+from tracker.spec import ModelSpec
 from tracker.steady import SteadyBox
 from tracker.usual_size import UsualSize
 
@@ -46,6 +46,7 @@ class Target:
     Attributes:
         spec: the model's record, with what may be asked of this target.
         box: last estimate in the frame.
+        decider: from the network's answers to its box.
         exemplar: what the search is compared with.
         memory: identities of the target and its look-alikes; ``None`` for a model without
             a verification embedding.
@@ -59,10 +60,12 @@ class Target:
         crop_size: pixels a side of the crops of the last frame.
         regions: looked at in the last frame; the response belongs to the first.
         response: (H, W) of the last search, for display.
+        absence: what is known of it only while it is lost and looked for everywhere.
     """
 
     spec: ModelSpec
     box: Box
+    decider: Decider
     exemplar: Exemplar
     memory: Memory | None
     colours: ColourModel | None
@@ -74,14 +77,13 @@ class Target:
     crop_size: int = 0
     regions: list[Region] = field(default_factory=list)
     response: Array | None = None
+    absence: Absence | None = None
     _usual_size: UsualSize = field(default_factory=UsualSize)
     _motion: Motion = field(default_factory=Motion)
     _steady: SteadyBox = field(default_factory=SteadyBox)
     _miss: float | None = None  # how far, of late, it was from the middle of the search region
-    _absence: Absence | None = None  # while it is lost and looked for
     _sure_frames: int = 0
     _refreshes: int = 0
-    _look: Look | None = None  # the last one
     _last: TrackResult | None = None
     _rested: bool = False
 
@@ -98,9 +100,11 @@ class Target:
         light = Light(image, box_policy.search_region(network.spec, checked))
         exemplar = Exemplar(network, View(image, fill, light.levels), checked)
         policy = network.spec.presence.asking(exemplar.share)
+        spec = replace(network.spec, presence=policy)
         return Target(
-            spec=replace(network.spec, presence=policy),
+            spec=spec,
             box=checked,
+            decider=decider_of(spec),
             exemplar=exemplar,
             memory=None if exemplar.identity is None else Memory(exemplar.identity),
             colours=ColourModel(image, checked) if policy.return_colour_drop < 1 else None,
@@ -147,21 +151,18 @@ class Target:
         self.crop_size = self.spec.search_size
         self._rested = False
         self.exemplar.choose(self.lost)
-        if self.spec.kind == "response":
-            self.regions = scale_policy.search_regions(self.spec, self.box)
-        elif self.lost:
-            self.regions = (self._absence or self._begin_absence()).regions()
+        if self.lost and self.decider.seeks:
+            self.regions = (self.absence or self._begin_absence()).regions()
         else:
             self.crop_size = self._search_size()
             step = scene_step() if scene_step and self._camera_tells() else None
-            region = box_policy.search_region(self.spec, self._expected(step), self.crop_size)
-            self.regions = [region.aligned(self.crop_size)]
+            self.regions = self.decider.regions(self._expected(step), self.crop_size)
         return self.regions
 
     def _begin_absence(self, frames: int = 0) -> Absence:
         """Look for it from here on, at its usual size: what misled at the end may be of any."""
         self.box = self._usual_size.around(self.box)
-        self._absence = Absence(
+        self.absence = Absence(
             spec=self.spec,
             memory=self.memory,
             colours=self.colours,
@@ -170,7 +171,7 @@ class Target:
             frame_size=self.frame_size,
             frames=frames,
         )
-        return self._absence
+        return self.absence
 
     def _go_on_in(self, width: int, height: int) -> None:
         """Go on in frames of another size: of the same form, they are the same picture."""
@@ -180,22 +181,23 @@ class Target:
             self.box = x * wider, y * higher, w * wider, h * higher
             self._usual_size.scale(wider, higher)
         self.frame_size = width, height
-        self.box = self._inside(self.box)
+        self.box = self.decider.inside(self.box, self.frame_size)
         self._forget_motion()
-        if self._absence is not None:
-            self._begin_absence(self._absence.frames)
+        if self.absence is not None:
+            self._begin_absence(self.absence.frames)
 
     def _forget_motion(self) -> None:
         """From here on it may be anywhere: what comes is no step from what was."""
-        self._motion, self._miss, self._look = Motion(), None, None
+        self._motion, self._miss = Motion(), None
         self._steady.forget()
+        self.decider.forget()
 
     def _camera_tells(self) -> bool:
         """Whether the camera's step is worth a look: a whole crop is due, or the target leaps.
 
         Where a smaller crop does without, what the camera does is as small.
         """
-        if not isinstance(self.spec.online, BoxPolicy) or self.spec.online.motion == 0:
+        if self.spec.online.motion == 0:
             return False
         whole = self.crop_size == self.spec.search_size
         return whole or self._motion.leaps(self._tolerance())
@@ -203,13 +205,13 @@ class Target:
     def _expected(self, camera: Step | None = None) -> Box:
         """Where the target is if it goes on as it went, in the picture or in the scene."""
         x, y, w, h = self.box
-        lead = self.spec.online.motion if isinstance(self.spec.online, BoxPolicy) else 0.0
+        lead = self.spec.online.motion
         dx, dy = self._motion.expected_step(camera, self._tolerance())
         return x + lead * dx, y + lead * dy, w, h
 
     def may_rest(self, width: int, height: int) -> bool:
         """Whether a frame may pass without a look: it stays where the smallest crop finds it."""
-        if self.spec.kind != "box" or self._last is None or self._miss is None or self._rested:
+        if self._last is None or self._miss is None or self._rested:
             return False
         known = self.presence.state is State.TRACKING and self.frame_size == (width, height)
         return known and box_policy.smallest_will_do(self.spec, self.box, self._miss)
@@ -217,7 +219,7 @@ class Target:
     def rest(self) -> TrackResult:
         """The answer for a frame without a look: the last one, moved as the target goes."""
         assert self._last is not None
-        self.box = self._inside(self._expected())
+        self.box = self.decider.inside(self._expected(), self.frame_size)
         self.exemplar.count(sure=self._learns)
         self._rested = True
         return replace(self._last, box=self._shown())
@@ -234,9 +236,9 @@ class Target:
 
     def promising(self, output: SearchOutput, index: int) -> list[Region]:
         """While lost: see ``Absence.promising``."""
-        assert self._absence is not None
+        assert self.absence is not None
         self.response = output.score[index]
-        return self._absence.promising(output, index, self.regions)
+        return self.absence.promising(output, index, self.regions)
 
     def take(self, output: SearchOutput, index: int, image: Image) -> TrackResult:
         """Decide this frame from the network's answers.
@@ -245,7 +247,8 @@ class Target:
             output: of a batch in which this target's regions start at ``index``.
             image: the frame.
         """
-        candidate = self._decide(output, index)
+        identify = self._asks_who()
+        candidate = self.decider.decide(output, index, self.regions, self.box, identify)
         self.response = output.score[index]
         result = self._accept(candidate, image)
         if self._learns:
@@ -267,9 +270,9 @@ class Target:
         Args:
             regions, taken: as of ``Absence.returned``, and so are the others.
         """
-        assert self._absence is not None
+        assert self.absence is not None
         self.regions, self.response = regions, output.score[index]
-        found = self._absence.returned(output, index, regions, taken, image)
+        found = self.absence.returned(output, index, regions, taken, image)
         return self.still_lost() if found is None else self._accept(found, image)
 
     def still_lost(self) -> TrackResult:
@@ -284,7 +287,7 @@ class Target:
         doubtful = not usual or candidate.score < self.spec.presence.doubt
         coloured = doubtful and not was_lost and self._coloured(candidate.box, image)
         visible = self._usual_size.visible(candidate.box, self.frame_size)
-        in_place = self._absence is not None and self._absence.in_place(candidate)
+        in_place = self.absence is not None and self.absence.in_place(candidate)
         evidence = Evidence(  # by position: by name it takes 13 microseconds more, see inference.md
             candidate.score, candidate.sharpness, similarity, rival, visible, coloured, in_place
         )
@@ -293,7 +296,7 @@ class Target:
         if self._learns:
             self._usual_size.follow(candidate.box, self.frame_size)
         if state is not State.LOST:
-            self._absence = None
+            self.absence = None
             self._move_to(candidate.box)
             self._observe_miss()
         if was_lost or self.lost:
@@ -315,17 +318,10 @@ class Target:
 
     def _move_to(self, box: Box) -> None:
         x, y, w, h = self.box
-        self.box = self._inside(box)
+        self.box = self.decider.inside(box, self.frame_size)
         self._motion.observe(
             self.box[0] + self.box[2] / 2 - x - w / 2, self.box[1] + self.box[3] / 2 - y - h / 2
         )
-
-    def _inside(self, box: Box) -> Box:
-        width, height = self.frame_size
-        bounded = hold_inside(box, width, height)
-        if self.spec.kind == "response":  # it only changes the last size: what the frame's edge
-            return bounded  # cut off would never come back
-        return clip_box(bounded, width, height, 2.0)
 
     def _observe_miss(self) -> None:
         x, y, w, h = self.box
@@ -333,19 +329,6 @@ class Target:
         miss = math.hypot(x + w / 2 - looked.cx, y + h / 2 - looked.cy)
         known = max(w, h) if self._miss is None else self._miss
         self._miss = max(miss, MISS_DECAY * known)
-
-    def _decide(self, output: SearchOutput, index: int) -> Candidate:
-        if self.spec.kind == "response":
-            return scale_policy.decide(self.spec, output, index, self.regions, self.box)
-        region, last = self.regions[0], self.box
-        candidate = box_policy.decide(
-            self.spec, output, index, region, last, identify=self._asks_who()
-        )
-        before, now = self._look, Look(output, index, region)
-        self._look = now
-        if before is None:
-            return candidate
-        return unless_exchanged(self.spec, before, now, last, candidate)
 
     def _asks_who(self) -> bool:
         """Whether the identity is asked for: in every second sure frame, and before learning."""
