@@ -160,7 +160,7 @@ def test_of_many_rivals_the_strongest_are_told() -> None:
 
 POLICY = PresencePolicy(
     sure=0.5, sharp=0.4, doubt=0.2, gone=0.05, patience=3, visible=0.5,
-    return_score=0.6, same=0.7, different=0.3, drop=0.25, rival_margin=0.05,
+    return_score=0.6, same=0.7, different=0.3, drop=0.25, rival_margin=0.05, return_drop=2.0,
 )  # fmt: skip
 
 
