@@ -13,6 +13,7 @@ import tracker
 from tests.app import scene, stage
 from tests.app.calls import BOX, HERE, ROOT, boxes_in, finish, start
 from tracker.app import cli, job, video_file
+from tracker.app.results_writer import FORMATS
 from tracker.assets import sample_clip
 from tracker.errors import UserError
 from tracker.geometry import iou
@@ -96,14 +97,14 @@ def test_results_may_go_to_a_device_or_a_pipe(clip) -> None:
     assert finish(start(*rest, "--results", "/dev/null", "--results-format", "csv"))[0] == 0
 
 
-@pytest.mark.parametrize("form", ["json", "csv"])
+@pytest.mark.parametrize("form", FORMATS)
 def test_results_may_go_to_standard_output(clip, tmp_path, form) -> None:
     """Also where it is a file, behind what is in it already."""
     rest = ("--video", clip, "--init-box", BOX, "--no-display", "--max-frames", 3)
     rest = (*rest, "--results", "-", "--results-format", form)
     status, out, err = finish(start(*rest, cwd=tmp_path))
     assert status == 0 and "clip: 3 frames in" in err and list(tmp_path.iterdir()) == []
-    assert out.count('"frame"' if form == "json" else ",1,1,") == 3
+    assert out.count('"frame"') == 3 if "json" in form else len(out.splitlines()) >= 3
     (tmp_path / "log").write_text("before\n")
     with (tmp_path / "log").open("a") as log:
         command = [sys.executable, HERE / "demo.py", *rest]

@@ -275,3 +275,23 @@ def test_a_batch_takes_no_other_format_for_its_own(call, tmp_path, capsys, made,
     call(*again, "--overwrite")
     call(*again)
     assert "skipped" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_batch_knows_its_results_of_a_clip_that_begins_late(call, tmp_path, capsys, form) -> None:
+    """Its first picture cannot be read, and later the clip is gone."""
+    (tmp_path / "f").mkdir()
+    (tmp_path / "f" / "0.png").write_bytes(b"no picture")
+    for number in (1, 2):
+        cv2.imwrite(str(tmp_path / "f" / f"{number}.png"), scene.picture(number))
+    (tmp_path / "t.csv").write_text("video,x,y,w,h\nf,-5,60,40,40\n")
+    again = "--batch", "t.csv", "--out", "out", "--results-format", form
+    call(*again)
+    capsys.readouterr()
+    call(*again)
+    assert "skipped" in capsys.readouterr().err
+    (tmp_path / "f").rename(tmp_path / "g")
+    call(*again)
+    said = capsys.readouterr().err
+    assert "cannot be compared with its boxes (there is no file or folder" in said
+    assert "skipped" in said

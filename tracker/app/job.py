@@ -300,8 +300,12 @@ class Job:
         found = begun_otherwise(files, form, clip.boxes)
         if found is None:
             return None
-        with ExitStack() as stack:  # a box ends at the border, and first frames may be damaged
-            first = self._first(self._open(clip.where, stack))
+        try:
+            with ExitStack() as stack:  # a box ends at the border, first frames may be damaged
+                first = self._first(self._open(clip.where, stack))
+        except UserError as error:
+            self.say(f"{clip.name}: its results cannot be compared with its boxes ({error})")
+            return None
         height, width = first.image.shape[:2]
         try:
             boxes = [(start_box(box, width, height), label) for box, label in clip.boxes]

@@ -73,7 +73,7 @@ class Recorder:
             return f"recording to {self._extra.path}"
         video, self._extra = self._extra, None
         self._end(video)
-        return f"saved {video.path}, {video.frames} frames" if video.frames else "nothing recorded"
+        return f"saved {video.path}, {video.frames} frames"
 
     def hold(self, frame: Frame, draw: Callable[[], Image]) -> None:
         """Keep back the newest frame; ``draw`` gives its picture when it is called."""

@@ -156,9 +156,10 @@ class RowFile:
         return last[0] + 1 if last else 0
 
     def close(self) -> None:
-        if self._file is None:
+        file, self._file = self._file, None  # one that is closed already has nothing to add
+        if file is None:
             return
         if not self._is_file:
             with contextlib.suppress(OSError):
-                self._file.write(self._footer)
-        self._file.close()
+                file.write(self._footer)
+        file.close()
