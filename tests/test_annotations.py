@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 
 from tracker.data.annotations import check_start, parse_boxes, read_boxes, read_outlines
 from tracker.errors import UserError
+from tracker.geometry import polygon_area
 
 NAN = [np.nan] * 4
 
@@ -138,3 +141,19 @@ def test_outlines_beside_the_boxes(tmp_path):
     assert read_outlines(path, boxes[:1]) == (None, False)
     path.write_text("3,4,5,6\nm0,0,1,1,0,1\n")
     assert read_outlines(path, boxes[:2]) == (None, True)
+
+
+@pytest.mark.parametrize("way", list(itertools.permutations([(1, 0), (7, 2), (6, 5), (0, 3)])))
+def test_corners_in_any_order_are_those_of_one_outline(tmp_path, way):
+    path = tmp_path / "groundtruth.txt"
+    path.write_text(",".join(str(v) for corner in way for v in corner) + "\n1,1,2,2,3,3,4,4\n")
+    corners, _ = read_outlines(path, read_boxes(path))
+    assert polygon_area(corners[0]) == pytest.approx(20)  # as one computes by hand
+    assert corners[1].tolist() == [[1, 1], [4, 1], [4, 4], [1, 4]]  # on a line: the box
+
+
+@pytest.mark.parametrize("header", ["frame,x,y,w,h,conf,vis,lab", "Mask_id,x,y,w,h"])
+def test_a_table_has_no_outlines(tmp_path, header):
+    path = tmp_path / "groundtruth.txt"
+    path.write_text(f"{header}\n{','.join(map(str, range(header.count(',') + 1)))}\n")
+    assert read_outlines(path, read_boxes(path)) == (None, False)

@@ -60,6 +60,7 @@ def test_a_users_code_counts_with_all_that_it_imports(tmp_path, monkeypatch):
         "class Tracker:\n    def init(self, image, box):\n        import later_by_a_user",
         "net_by_a_user": "from parts_by_a_user.layers import RATE",
         "parts_by_a_user/layers": "RATE = 1",
+        "parts_by_a_user/made_by_a_program": f"X = {'1 + ' * 20_000}1",
         "later_by_a_user": "RATE = 1",
         "stranger": "RATE = 1",
         "other_tracker": "import stranger, net_by_a_user\nclass Tracker: pass",

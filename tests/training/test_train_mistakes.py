@@ -113,8 +113,8 @@ def test_checkpoint_of_another_network(
     path = out / "checkpoint.pt"
     for extra, message in (
         (("--network", "siamfc"), "is of a kestrel, not of a siamfc"),
-        (("--channels", "16"), "is a kestrel with channels 8; leave --channels out, or begin anew"),
-        (("--tower-depth", "2"), "is a kestrel with tower-depth 1; leave --tower-depth out"),
+        (("--channels", "16"), "was built with channels 8; leave --channels out, or begin anew"),
+        (("--tower-depth", "2"), "was built with tower-depth 1; leave --tower-depth out"),
     ):
         status, said = tool(
             monkeypatch, capsys, "train", "--data", data, "--out", tmp_path / "new", "--quiet",
@@ -137,7 +137,7 @@ def test_a_similarity_stays_what_it_was(
         more = (*other, "--pairs", "4", "--similarity")
         status, said = tool(monkeypatch, capsys, *call, *more, "cosine")
         assert (status, said.count("\n")) == (2, 1)
-        told = "is a siamfc with similarity dot; leave --similarity out, or begin anew"
+        told = "was built with similarity dot; leave --similarity out, or begin anew"
         assert f"{path} {told}" in said
         assert path.read_bytes() == before and not new.exists()
     for other in (("--out", new, "--init", path), ("--out", out, "--resume")):

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.errors import UserError
-from tracker.geometry import FloatArray, polygon_to_box
+from tracker.geometry import FloatArray, polygon_area, polygon_to_box
 from tracker.results import Box
 
 MAX_BYTES = 64 * 2**20
@@ -67,10 +67,13 @@ def read_outlines(path: str | Path, boxes: FloatArray) -> tuple[FloatArray | Non
     """What a file, of which ``read_boxes`` made the boxes, has besides: corners, and masks or not.
 
     Returns:
-        (N, 4, 2) corners, of a box where the line has one, NaN where the target is absent, or
-        ``None`` if no line has 8 numbers; whether lines are masks.
+        (N, 4, 2) corners one after the other around the target, of a box where the line has one,
+        NaN where the target is absent, or ``None`` if no line has 8 numbers, and of a table with a
+        header; whether lines are masks.
     """
     lines = [line.strip() for line in re.split(r"\r\n|\n|\r", read_text(path))]
+    if _header_columns(_splitter(lines[0])(lines[0])):
+        return None, False
     numbers = [[w for w in _SEPARATORS.split(line) if w] for line in lines[: len(boxes)]]
     masks = any(line[:1] in ("m", "M") for line in lines)
     if masks or not any(len(words) == 8 for words in numbers):
@@ -79,8 +82,16 @@ def read_outlines(path: str | Path, boxes: FloatArray) -> tuple[FloatArray | Non
     corners = boxes[:, None, :2] + boxes[:, None, 2:] * ways
     for row, words in enumerate(numbers):
         if len(words) == 8 and np.isfinite(boxes[row]).all():
-            corners[row] = np.array(words, dtype=np.float64).reshape(4, 2)
+            ring = _around(np.array(words, dtype=np.float64).reshape(4, 2))
+            if polygon_area(ring) > 0:  # a line has none: its box stands for it
+                corners[row] = ring
     return corners, False
+
+
+def _around(corners: FloatArray) -> FloatArray:
+    """Corners (N, 2) in the order in which one meets them on the way around their middle."""
+    x, y = (corners - corners.mean(axis=0)).T
+    return corners[np.argsort(np.arctan2(y, x))]
 
 
 def read_text(path: str | Path) -> str:

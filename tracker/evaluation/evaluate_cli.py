@@ -46,7 +46,7 @@ def main(description: str | None) -> int:
     check_folder(results_root(args), args.overwrite)
     opponents.check_labels(args.trackers)
     sequences = datasets.load(args.data, args.kind, args.only)
-    unscored = datasets.left_out(sequences)
+    unscored = [] if args.protocol == "still" else datasets.left_out(sequences)
     judge = verify if args.protocol == VERIFICATION else follow
     problems, failed = judge(sequences, unscored, args)
     for problem in problems:

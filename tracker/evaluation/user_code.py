@@ -64,6 +64,8 @@ def _imports(path: Path) -> set[str]:
             tree = ast.parse(path.read_bytes())
     except (OSError, ValueError, SyntaxError):  # not Python of this version, or compiled
         return set()
+    except (RecursionError, MemoryError):  # made by a program, too deep for Python's own parser
+        return set()
     found = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

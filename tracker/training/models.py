@@ -91,8 +91,8 @@ def refuse_other_build(content: dict[str, Any], given: dict[str, Any], path: Pat
     if other is not None:
         option = other.replace("_", "-")
         raise UserError(
-            f"{path} is a {content['network']} with {option} {build.get(other)}; leave --{option} "
-            "out, or begin anew"
+            f"{path} was built with {option} {build.get(other)}; leave --{option} out, or begin "
+            "anew"
         )
 
 
