@@ -55,7 +55,7 @@ def search_region(spec: ModelSpec, box: Box, size: int | None = None) -> Region:
     return Region(x + w / 2, y + h / 2, context_side(w, h, spec.online.context) * ratio)
 
 
-def search_size(spec: ModelSpec, box: Box, miss: float) -> int:
+def search_size(spec: BoxSpec, box: Box, miss: float) -> int:
     """Pixels a side of the smallest crop in which the target will be.
 
     The scale is always the same: a smaller crop shows less of the surroundings, for which the
@@ -75,7 +75,7 @@ def search_size(spec: ModelSpec, box: Box, miss: float) -> int:
     return size
 
 
-def smallest_will_do(spec: ModelSpec, box: Box, miss: float) -> bool:
+def smallest_will_do(spec: BoxSpec, box: Box, miss: float) -> bool:
     """Whether the target will be in the smallest crop there is, and that is not a whole one."""
     size = search_size(spec, box, miss)
     return size < spec.search_size and size - 2 * spec.stride < spec.online.narrow

@@ -1,4 +1,4 @@
-"""From the network's answer to one box, as the kind of network asks for: chosen once a target."""
+"""Where to look for a target, and which box it gets, by the kind of network: chosen once each."""
 
 from __future__ import annotations
 
@@ -26,6 +26,12 @@ class Decider(Protocol):
 
     seeks: bool
 
+    def crop_size(self, box: Box, miss: float) -> int:
+        """Pixels a side of the crop in which a target will be: see ``box_policy.search_size``."""
+
+    def may_rest(self, box: Box, miss: float) -> bool:
+        """Whether a frame may pass without a look: see ``box_policy.smallest_will_do``."""
+
     def regions(self, box: Box, size: int) -> list[Region]:
         """Where to look for a target that is expected at ``box``, in crops of so many pixels."""
 
@@ -46,7 +52,7 @@ class Decider(Protocol):
     def inside(self, box: Box, frame_size: tuple[int, int]) -> Box:
         """A box held in the frame, from which the next one is looked for."""
 
-    def shown(self, region: Region, response: Array) -> tuple[Region, Array]:
+    def displayed(self, region: Region, response: Array) -> tuple[Region, Array]:
         """A response (H, W) as scores 0..1, and the region that it covers of the one searched."""
 
 
@@ -58,6 +64,14 @@ class BoxDecider:
     def __init__(self, spec: BoxSpec) -> None:
         self._spec = spec
         self._look: Look | None = None  # the last one
+
+    def crop_size(self, box: Box, miss: float) -> int:
+        """See ``Decider.crop_size``."""
+        return box_policy.search_size(self._spec, box, miss)
+
+    def may_rest(self, box: Box, miss: float) -> bool:
+        """See ``Decider.may_rest``."""
+        return box_policy.smallest_will_do(self._spec, box, miss)
 
     def regions(self, box: Box, size: int) -> list[Region]:
         """See ``Decider.regions``."""
@@ -84,8 +98,8 @@ class BoxDecider:
         width, height = frame_size
         return clip_box(hold_inside(box, width, height), width, height, 2.0)
 
-    def shown(self, region: Region, response: Array) -> tuple[Region, Array]:
-        """See ``Decider.shown``."""
+    def displayed(self, region: Region, response: Array) -> tuple[Region, Array]:
+        """See ``Decider.displayed``."""
         return region, response
 
 
@@ -97,8 +111,16 @@ class ScaleDecider:
     def __init__(self, spec: ScaleSpec) -> None:
         self._spec = spec
 
+    def crop_size(self, box: Box, miss: float) -> int:
+        """See ``Decider.crop_size``: its crops are whole."""
+        return self._spec.search_size
+
+    def may_rest(self, box: Box, miss: float) -> bool:
+        """See ``Decider.may_rest``: there is no smaller crop that could be enough."""
+        return False
+
     def regions(self, box: Box, size: int) -> list[Region]:
-        """See ``Decider.regions``; one for each scale, whose crops are whole."""
+        """See ``Decider.regions``; one for each scale."""
         return scale_policy.search_regions(self._spec, box)
 
     def decide(
@@ -118,8 +140,8 @@ class ScaleDecider:
         width, height = frame_size
         return hold_inside(box, width, height)
 
-    def shown(self, region: Region, response: Array) -> tuple[Region, Array]:
-        """See ``Decider.shown``: of logits, of places at which the whole exemplar fits."""
+    def displayed(self, region: Region, response: Array) -> tuple[Region, Array]:
+        """See ``Decider.displayed``: of logits, of places at which the whole exemplar fits."""
         share = len(response) * self._spec.stride / self._spec.search_size
         scores = np.asarray(1 / (1 + np.exp(-response)), np.float32)
         return region._replace(side=region.side * share), scores

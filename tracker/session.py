@@ -156,5 +156,5 @@ class Session(OnlineTracker):
         with self._searcher.turn():  # both of one frame
             if target.response is None:
                 return None
-            region, response = target.decider.shown(target.regions[0], target.response)
+            region, response = target.decider.displayed(target.regions[0], target.response)
         return DebugView(region.box, response.copy())  # the next frame is compared with ours

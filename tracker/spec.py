@@ -69,9 +69,8 @@ class ScalePolicy:
     window: float = 0.176
     upsample: int = 16
     context: float = 0.5
-    # what only the other kind has: here nothing runs ahead, all crops are whole, exemplars stay
+    # what only the other kind has: here nothing runs ahead, and exemplars stay
     motion: ClassVar[float] = 0.0
-    narrow: ClassVar[int] = MOST_PIXELS
     blend: ClassVar[float] = 0.0
     refresh: ClassVar[int] = 0
 

@@ -44,7 +44,8 @@ class Target:
     """State of one target; it holds no past frames.
 
     Attributes:
-        spec: the model's record, with what may be asked of this target.
+        spec: the model's record, whose scores are what may be asked of this target: where a
+            threshold is meant, and not the network itself, this one counts.
         box: last estimate in the frame.
         decider: from the network's answers to its box.
         exemplar: what the search is compared with.
@@ -133,7 +134,7 @@ class Target:
     def _search_size(self) -> int:
         if self.presence.state is not State.TRACKING or self._miss is None:
             return self.spec.search_size
-        return box_policy.search_size(self.spec, self.box, self._miss)
+        return self.decider.crop_size(self.box, self._miss)
 
     def begin_frame(
         self, width: int, height: int, scene_step: SceneStep | None = None
@@ -214,7 +215,7 @@ class Target:
         if self._last is None or self._miss is None or self._rested:
             return False
         known = self.presence.state is State.TRACKING and self.frame_size == (width, height)
-        return known and box_policy.smallest_will_do(self.spec, self.box, self._miss)
+        return known and self.decider.may_rest(self.box, self._miss)
 
     def rest(self) -> TrackResult:
         """The answer for a frame without a look: the last one, moved as the target goes."""
@@ -288,7 +289,7 @@ class Target:
         coloured = doubtful and not was_lost and self._coloured(candidate.box, image)
         visible = self._usual_size.visible(candidate.box, self.frame_size)
         in_place = self.absence is not None and self.absence.in_place(candidate)
-        evidence = Evidence(  # by position: by name it takes 13 microseconds more, see inference.md
+        evidence = Evidence(  # by position: by name it takes longer, see inference.md
             candidate.score, candidate.sharpness, similarity, rival, visible, coloured, in_place
         )
         state = self.presence.update(evidence)

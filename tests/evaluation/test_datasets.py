@@ -282,6 +282,16 @@ def test_refusals(tmp_path):
         datasets.load(tmp_path)
 
 
+def test_a_name_with_a_dot_is_not_of_the_clip_before_the_dot(tmp_path):
+    """As it is of DAVIS, whose targets nobody knows until its masks are read."""
+    for name in ("car", "car.2"):
+        clip(tmp_path / f"{name}.mp4")
+        write(tmp_path / f"{name}.txt", "1,2,3,4\n" * 5 if name == "car.2" else "rubbish")
+    assert [s.name for s in datasets.load(tmp_path, only=["car.2"])] == ["car.2"]
+    with pytest.raises(UserError, match=r"car\.txt"):
+        datasets.load(tmp_path, only=["car"])
+
+
 def test_only_picks_sequences_and_knows_its_names(tmp_path):
     for name in ("a", "b"):
         pictures(tmp_path / name / "img", 1)

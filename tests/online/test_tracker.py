@@ -66,6 +66,32 @@ def test_a_size_that_is_not_said_anew_survives_the_frames_edge() -> None:
     assert results[-1].box[2:] == pytest.approx((60, 80), rel=0.1)
 
 
+def test_siamfc_looks_where_the_target_was_also_while_it_is_lost() -> None:
+    """It has no identity by which something far away could be known."""
+
+    def see(crop: np.ndarray) -> SearchOutput:
+        maps = np.full((1, 17, 17), -6, np.float32)
+        ys, xs = np.nonzero((crop[..., 1] > 127) & (crop[..., 2] < 100))
+        if len(xs):
+            maps[0, round((ys.mean() - 127.5) / 8 + 8), round((xs.mean() - 127.5) / 8 + 8)] = 4
+        return SearchOutput(maps)
+
+    session, start = Session(ResponseNetwork(see)), (200.0, 200.0, 60.0, 60.0)
+    number = session.add(scene(start), start)
+    boxes = [(200.0 + 6 * i, 200.0, 60.0, 60.0) for i in range(10)]
+    last, states = start, []
+    for shown in [*boxes, *[None] * 8, *[boxes[-1]] * 3]:
+        result = session.update(scene(shown))[number]
+        view = session.debug(number)
+        assert view is not None
+        x, y, side, _ = view.search_region
+        assert (x + side / 2, y + side / 2) == pytest.approx((last[0] + 30, last[1] + 30), abs=1)
+        last = result.box if shown else last
+        states.append(result.state)
+    assert states[9] is State.TRACKING and states[17] is State.LOST
+    assert states[-1] is State.TRACKING
+
+
 @pytest.mark.parametrize(
     "box",
     [(-20.0, 200.0, 50.0, 40.0), (610.0, 200.0, 60.0, 40.0), (300.0, -15.0, 50.0, 40.0),

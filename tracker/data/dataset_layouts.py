@@ -109,6 +109,9 @@ class Sequence:
         return f"{self.dataset}/{self.name}"
 
 
+SOME_TARGET = ".*"  # ends the key of a clip that could not be read to tell its targets
+
+
 class Unread(dict[str, UserError]):
     """Why sequences cannot be read, by key: it matters only where one of them is asked for."""
 
@@ -315,7 +318,7 @@ def load_davis(root: Path, unread: Unread) -> list[Sequence]:
     """DAVIS 2016 and 2017: the box around each object's mask; objects of the first frame."""
     sequences = []
     for masks in _davis_folders(root / "Annotations"):
-        with unread.unless(f"{root.name}/{masks.name}"):
+        with unread.unless(f"{root.name}/{masks.name}{SOME_TARGET}"):
             frames = _pictures(root / "JPEGImages" / masks.relative_to(root / "Annotations"))
             labels = [mask_labels(read_picture(p)) for p in _pictures(masks).paths]
             objects = [int(i) for i in np.unique(labels[0]) if i > 0]

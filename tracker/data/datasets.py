@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from tracker.data.dataset_layouts import KINDS as KINDS
+from tracker.data.dataset_layouts import SOME_TARGET, Unread, subfolders, video_pairs
 from tracker.data.dataset_layouts import Sequence as Sequence
-from tracker.data.dataset_layouts import Unread, subfolders, video_pairs
 from tracker.errors import UserError, files_told
 from tracker.frames import Frames, Pictures, Video
 
@@ -60,7 +60,11 @@ def _is_asked_for(key: str, only: list[str]) -> bool:
     """Whether a sequence, or one of the targets that a clip could not tell, is among the chosen."""
     dataset, name = key.split("/", 1)
     chosen = [word.removeprefix(f"{dataset}/") for word in only]
-    return any(word in (dataset, name) or word.startswith(f"{name}.") for word in chosen)
+    clip = name.removesuffix(SOME_TARGET)
+    any_target = clip != name
+    return any(
+        word in (dataset, clip) or (any_target and word.startswith(f"{clip}.")) for word in chosen
+    )
 
 
 def _as_far_as_public(sequence: Sequence) -> Sequence:

@@ -47,14 +47,14 @@ def main(description: str | None) -> int:
     opponents.check_labels(args.trackers)
     sequences = datasets.load(args.data, args.kind, args.only)
     unscored = [] if args.protocol == "still" else datasets.left_out(sequences)
-    judge = verify if args.protocol == VERIFICATION else follow
+    judge = verify if args.protocol == VERIFICATION else track_all
     problems, failed = judge(sequences, unscored, args)
     for problem in problems:
         print(f"not scored: {problem}", file=sys.stderr)
     return 1 if failed else 0
 
 
-def follow(
+def track_all(
     sequences: list[datasets.Sequence], unscored: list[str], args: argparse.Namespace
 ) -> tuple[list[str], bool]:
     """All trackers over all clips; what is not scored, and whether a run failed."""
@@ -229,7 +229,7 @@ def verify(
 ) -> tuple[list[str], bool]:
     """Table and json of same-or-not questions; quick, so that nothing is kept for later.
 
-    Returns what ``follow`` does.
+    Returns what ``track_all`` does.
     """
     sequences = with_truth(sequences, args)
     found: dict[str, embedders.Embedder] = {}
